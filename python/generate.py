@@ -144,7 +144,7 @@ class Module:
             kind = self.kind({**schema, "type": rest[0]}, name) if len(rest) == 1 else "typing.Any"
             return optional(kind) if len(rest) < len(types) else kind
         if types == "array":
-            items = schema.get("items", True)
+            items = schema.get("prefixItems", schema.get("items", True))
             if isinstance(items, list):
                 return f"typing.Tuple[{', '.join(self.kind(one, name) for one in items)}]"
             of_array = re.fullmatch(r"Array_of_(\w+)", schema.get("title", ""))

@@ -28,6 +28,8 @@ struct Task {
     days: u32,
     threads: usize,
     plays_every_heartbeat: bool,
+    /// The number of further agents that share one hardware id.
+    clones: u32,
 }
 
 /// The result of a measurement.
@@ -45,10 +47,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        ["task", agents, days, threads, way] => work(Task {
+        ["task", agents, days, threads, clones, way] => work(Task {
             agents: agents.parse().expect("a number of agents"),
             days: days.parse().expect("a number of days"),
             threads: threads.parse().expect("a number of threads"),
+            clones: clones.parse().expect("a number of clones"),
             plays_every_heartbeat: way == "playing",
         }),
         _ if words.contains(&"--bench") => bench(&words),
@@ -66,10 +69,11 @@ fn bench(words: &[&str]) {
         days,
         threads,
         plays_every_heartbeat: false,
+        clones: 0,
     };
     if is_wanted("skipping") {
         let agents = 2000 / scale;
-        let skipping = Task { agents, days: 30, threads: 1, plays_every_heartbeat: false };
+        let skipping = Task { agents, days: 30, threads: 1, plays_every_heartbeat: false, clones: 0 };
         let playing = Task { plays_every_heartbeat: true, ..skipping };
         let rows = compare(
             "skipping: every heartbeat played, or the quiet ones skipped",
@@ -96,6 +100,11 @@ fn bench(words: &[&str]) {
     if is_wanted("days") {
         let tasks = [90, 30, 180].map(|days| memoized(100_000, days, 2));
         compare("days: a third and twice as many", rounds, &tasks);
+    }
+    if is_wanted("clones") {
+        let none = memoized(100_000, 90, 2);
+        let tasks = [none, Task { clones: 2, ..none }, Task { clones: 200, ..none }];
+        compare("clones: none, two and two hundred more agents with one hardware id", rounds, &tasks);
     }
     if is_wanted("million") {
         compare("million: a million agents, once", 1, &[memoized(1_000_000, 90, 2)]);
@@ -127,7 +136,11 @@ fn compare(title: &str, rounds: usize, tasks: &[Task]) -> Vec<Took> {
             took.heartbeats as f64 / seconds[1] / 1e6,
             took.lost,
             peak,
-            if task.plays_every_heartbeat { "  every heartbeat played" } else { "" },
+            match task {
+                Task { plays_every_heartbeat: true, .. } => "  every heartbeat played".to_owned(),
+                Task { clones: 0, .. } => String::new(),
+                Task { clones, .. } => format!("  {clones} clones"),
+            },
         );
     }
     println!();
@@ -145,7 +158,8 @@ fn spread(values: impl Iterator<Item = f64>) -> [f64; 3] {
 fn in_a_process(task: &Task) -> Took {
     let program = std::env::current_exe().expect("this program has a path");
     let way = if task.plays_every_heartbeat { "playing" } else { "skipping" };
-    let numbers = [task.agents.to_string(), task.days.to_string(), task.threads.to_string()];
+    let numbers = [task.agents, task.days, u32::try_from(task.threads).unwrap_or(1), task.clones];
+    let numbers = numbers.map(|number| number.to_string());
     let output =
         Command::new(program).arg("task").args(numbers).arg(way).output().expect("this program starts again");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -190,6 +204,12 @@ fn peak_kib() -> u64 {
 fn plan(task: Task) -> String {
     let wait = task.days / 3;
     let (berlin, new_york) = (task.agents - task.agents / 3, task.agents / 3);
+    let clones = match task.clones {
+        0 => String::new(),
+        count => format!(
+            "[[fleet]]\nname = \"cloned\"\ncount = {count}\nversion = \"14.3.8289\"\nhardware_id = \"image\"\n"
+        ),
+    };
     format!(
         r#"
 title = "The documented procedure for one manager"
@@ -219,6 +239,7 @@ version = "14.0.1904"
 presence = {{ office = {{ zone = "America/New_York", from = "09:00", to = "17:30", spread = "30m" }} }}
 holidays = {{ share = 80, days = [3, 14] }}
 
+{clones}
 [[step]]
 title = "Steps 1 to 8"
 operator = [

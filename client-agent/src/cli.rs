@@ -2,21 +2,39 @@
 //!
 //! Exit codes: 0 success; 1 failure; 2 invalid input. The client itself is in `agent`, its sockets and files in `wire`.
 
+mod failure;
+mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
-use crate::program::{self, Messages, arguments, command_line, completions, foreign, say, unwritten};
-use crate::wire::{DiskCache, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package};
+use crate::agent::{
+    Agent, AgentProfile, AgentState, Cache, Health, Input, LastServer, LogLine, Output, Rescue,
+};
+use crate::doctor::Examination;
+use crate::program::{
+    self, Describe, Messages, arguments, command_line, completions, foreign, naming_variable, say, schema_of,
+    schema_text, unwritten,
+};
+use crate::wire::{
+    DiskCache, FleetLine, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
+};
 use clap::{Args, Command, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
-use epm_protocol::id::{Guid, HardwareKey};
+use epm_protocol::id::{AgentId, Guid, HardwareKey};
+use epm_protocol::policy::PolicySerial;
 use epm_protocol::sylink::{ClientServer, ServerUrlError, Sylink};
 use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::Fingerprint;
 use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use failure::Failure;
+use fleet::Fleet;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +42,8 @@ Examples:
       start a manager, and export a communications file
   epm-agent run --sylink lab/sylink.xml --state state/
       run a client of that manager until Ctrl-C
+  epm-agent fleet --count 1000 --sylink lab/sylink.xml
+      run a thousand clients
   epm-agent show --state state/
       print the client's cache
   epm-agent doctor --sylink lab/sylink.xml
@@ -49,6 +69,8 @@ struct Cli {
 enum Verb {
     /// Run one client until Ctrl-C
     Run(Run),
+    /// Run a fleet of many clients in one process until Ctrl-C
+    Fleet(Fleet),
     /// Print the content of a client's cache as JSON
     #[command(after_help = "Example:\n  epm-agent show --state state/")]
     Show {
@@ -88,6 +110,12 @@ A manager of this lab keeps nothing of the examination. Another one may keep the
 client registered; the result says so.
 Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
     Doctor(Doctor),
+    /// Print the JSON Schema of what a command prints as JSON; without a command, the commands that have one
+    #[command(after_help = "Examples:\n  epm-agent schema\n  epm-agent schema doctor > doctor.schema.json")]
+    Schema {
+        /// Command, without `epm-agent`
+        command: Vec<String>,
+    },
     /// Print completions for a shell
     #[command(
         after_help = "Example:\n  epm-agent completions bash > ~/.local/share/bash-completion/completions/epm-agent"
@@ -153,10 +181,31 @@ struct Doctor {
     json: bool,
 }
 
-/// The reason why a command failed.
-enum Failure {
-    BadInput(String),
-    Failed(String),
+/// The commands that print JSON, and the schema of each.
+const SCHEMAS: &[(&str, Describe)] =
+    &[("doctor", schema_of::<Vec<Examination>>), ("fleet", FleetLine::schema), ("show", schema_of::<Shown>)];
+
+/// The content of a client's cache.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Shown {
+    /// The name of the client's management server list.
+    list: String,
+    /// The fingerprints (SHA-256) of the certificates that the client trusts.
+    certificates: Vec<String>,
+    /// The serial of the policy that the client holds; null if it holds none.
+    serial: Option<PolicySerial>,
+    /// The group that the policy is for.
+    group: Option<String>,
+    /// The location of the client; null for the default one.
+    location: Option<String>,
+    /// The identifier that the manager assigned to the client.
+    agent: Option<AgentId>,
+    /// The server that last served the client.
+    last_server: Option<LastServer>,
+    /// The state of the client's contact with its managers.
+    health: Health,
+    /// How far an imported communications file has brought the client back, if one was imported while it was orphaned.
+    rescue: Option<Rescue>,
 }
 
 /// The program's commands and options, as its help has them.
@@ -166,16 +215,22 @@ pub fn command() -> Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli: Cli = match arguments(command().try_get_matches()) {
-        Ok(cli) => cli,
-        Err(code) => return code,
-    };
+    let cli: Cli =
+        match arguments(command().try_get_matches().map_err(|error| naming_variable(error, command()))) {
+            Ok(cli) => cli,
+            Err(code) => return code,
+        };
     if let Err(why) = cli.messages.start() {
         program::error("error", &why);
         return ExitCode::from(2);
     }
     let ended = match cli.verb {
         Verb::Run(run) => go(run),
+        Verb::Fleet(fleet) => match read_sylink(fleet.sylink()).and_then(|sylink| fleet.go(sylink)) {
+            Ok(false) if unwritten().is_none() => return ExitCode::from(1),
+            Ok(_) => Ok(()),
+            Err(why) => Err(why),
+        },
         Verb::Show { state } => show(&state),
         Verb::Import { file, cache, force } => import(&file, &cache, force),
         Verb::Doctor(doctor) => match look_after(doctor) {
@@ -183,6 +238,11 @@ pub fn main() -> ExitCode {
             Ok(_) => Ok(()),
             Err(why) => Err(why),
         },
+        Verb::Schema { command } => schema_text(&command, SCHEMAS.iter().map(|(name, _)| *name), |name| {
+            SCHEMAS.iter().find(|(known, _)| *known == name).map(|(_, schema)| schema())
+        })
+        .map(|text| say(&text))
+        .map_err(Failure::BadInput),
         Verb::Completions { shell } => {
             say(&completions(command_line::<Cli>(EXIT_CODES), shell));
             Ok(())
@@ -369,25 +429,21 @@ fn show(folder: &Path) -> Result<(), Failure> {
     let Some(cache) = kept else {
         return Err(Failure::BadInput(format!("no cache in {}", folder.display())));
     };
-    let certificates: Vec<String> = cache
-        .sylink
-        .conf()
-        .certificates
-        .iter()
-        .map(|one| epm_protocol::trust::Fingerprint::of(&one.der).to_string())
-        .collect();
-    let text = serde_json::to_string_pretty(&serde_json::json!({
-        "list": cache.sylink.conf().list.name,
-        "certificates": certificates,
-        "serial": cache.state.serial,
-        "group": cache.state.group,
-        "location": cache.state.location,
-        "agent": cache.state.agent,
-        "last_server": cache.state.last_server,
-        "health": cache.state.health,
-        "rescue": cache.state.rescue,
-    }));
-    say(&format!("{}\n", text.map_err(|error| Failure::Failed(error.to_string()))?));
+    let Cache { sylink, state } = cache;
+    let conf = sylink.conf();
+    let shown = Shown {
+        certificates: conf.certificates.iter().map(|one| Fingerprint::of(&one.der).to_string()).collect(),
+        list: conf.list.name,
+        serial: state.serial,
+        group: state.group,
+        location: state.location,
+        agent: state.agent,
+        last_server: state.last_server,
+        health: state.health,
+        rescue: state.rescue,
+    };
+    let text = serde_json::to_string_pretty(&shown).map_err(|error| Failure::Failed(error.to_string()))?;
+    say(&format!("{text}\n"));
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! A program whose results could not be written has failed. A closed pipe is no failure: its reader has seen enough.
 
 mod messages;
+mod schema;
 mod text;
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,9 +12,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command};
 use clap_complete::Shell;
 pub use messages::{Messages, complain, error, is_quiet, notice, warning};
+pub use schema::{Describe, schema_of, schema_text};
 pub use text::harmless;
 
 /// The first failed write to standard output.
@@ -40,6 +43,34 @@ pub fn with_variables(command: Command, path: &[&str]) -> Command {
             one.env(variable).hide_env(true)
         })
     })
+}
+
+/// Lets an error about a value name the environment variable that it comes from; clap names the option alone.
+#[must_use]
+pub fn naming_variable(mut error: clap::Error, mut command: Command) -> clap::Error {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let (Some(option), Some(value)) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue)) else {
+        return error;
+    };
+    command.build();
+    if let Some(variable) = source(&command, &option, &value) {
+        let named = format!("{variable}, the variable of {option}");
+        error.insert(ContextKind::InvalidArg, ContextValue::String(named));
+    }
+    error
+}
+
+/// The environment variable of an option, if it has this value.
+fn source(command: &Command, option: &str, value: &str) -> Option<String> {
+    let own = command.get_arguments().find(|one| one.to_string() == option);
+    let own = own
+        .and_then(clap::Arg::get_env)
+        .filter(|name| std::env::var_os(name).is_some_and(|set| set == value));
+    let own = own.map(|name| name.to_string_lossy().into_owned());
+    own.or_else(|| command.get_subcommands().find_map(|below| source(below, option, value)))
 }
 
 fn below(command: Command, path: &[&str], change: &dyn Fn(Command) -> Command) -> Command {

@@ -47,7 +47,7 @@ def test_keywords_secrets_and_absent_values_survive_the_way_to_python_and_back()
             "from": {"type": "string"},
             "password": {"type": ["string", "null"]},
             "inner": {"allOf": [{"$ref": "#/components/schemas/Thing"}]},
-            "at": {"type": "array", "items": [{"type": "string"}, {"type": "integer"}]},
+            "at": {"type": "array", "prefixItems": [{"type": "string"}, {"type": "integer"}]},
             "each": {
                 "type": "object",
                 "additionalProperties": {"type": "object", "properties": {"n": {"type": "integer"}}},

@@ -7,6 +7,7 @@
 //! | [`Faults`] | faults: added, listed, removed when their guard is dropped |
 //! | [`Journal`] | what the managers recorded: requests, calls, faults applied, connections closed |
 //! | [`lab`] | site, fleet and clock, driven by the control API or by a scenario: verdict, expectations, snapshots |
+//! | `store` | what outlives a lab: the log of its changes, clients and documents, in a folder |
 //! | `wire` | listening, TLS, one exchange after another: the hot path |
 //! | `rest_api` | the vendor's REST API |
 //! | [`control_api`] | the lab's control API |
@@ -37,11 +38,13 @@ mod addresses;
 pub mod cli;
 pub mod control_api;
 pub mod lab;
+mod lab_export;
 mod mock_site;
 mod rest_api;
 pub mod rest_case;
 mod runtime;
 mod schema;
+mod store;
 mod wire;
 
 pub use addresses::Addresses;
@@ -55,6 +58,7 @@ pub use runtime::faults::{FaultGuard, Faults};
 pub use runtime::install_dir::{InstallationError, RecoveryError, RecoveryFile, read_recovery};
 pub use runtime::journal::{Call, ConnectionClosed, Entry, FaultApplied, Journal, Kind, Record};
 pub use runtime::service::Service;
+pub use store::StoreError;
 pub use wire::BindError;
 
 /// The examples of the page about faults, compiled and run.

@@ -1,27 +1,32 @@
 //! A running site in this process: used by tests, and by the programs.
 
+mod kept;
+mod plan;
+mod ports;
+
 use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use epm_client_agent::scenario::{ManagerPlan, Scenario};
+use epm_client_agent::scenario::ManagerPlan;
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::CommandKind;
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::policy::PolicySerial;
-use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, ManagerPorts, Site};
+use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, Replay, Site};
 use epm_protocol::sylink::Sylink;
-use epm_protocol::time::Clock;
+use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Kcs, ServerCertificate};
-use tokio::net::TcpListener;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::addresses::{Addresses, addresses, port_of};
-use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER, Database, RestApi, rest_api};
+use crate::rest_api::{Database, RestApi, rest_api};
 use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::context::ManagerContext;
@@ -29,11 +34,17 @@ use crate::runtime::faults::Faults;
 use crate::runtime::held_requests::HeldRequests;
 use crate::runtime::install_dir::{InstallationError, RecoveryFile};
 use crate::runtime::journal::Journal;
+use crate::runtime::keeper::Keeper;
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::pauses::Pauses;
+use crate::runtime::replayed::{Beginning, CannotBegin, Data};
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
-use crate::wire::{BindError, Speaks, bind, presented, serve, serve_rest};
+use crate::runtime::updates::Updates;
+use crate::store::{Batch, Change, Given, GivenBy, NamedUpdate, StoreError};
+use crate::wire::{BindError, presented, serve, serve_rest};
+pub use plan::MockSiteBuilder;
+use ports::WantedPorts;
 
 /// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
 ///
@@ -57,22 +68,12 @@ pub struct MockSite {
     tasks: TaskTracker,
     /// The REST API of each manager that has one, with its router.
     rest_apis: Vec<(Arc<RestApi>, Router)>,
-}
-
-/// Builds a [`MockSite`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct MockSiteBuilder {
-    name: String,
-    seed: u64,
-    managers: Vec<ManagerPlan>,
-    bind: Option<IpAddr>,
-    assumptions: Arc<Assumptions>,
-    clock: Option<Arc<LabClock>>,
-    rest: Option<u16>,
-    /// Ports of the REST API by manager, before that of all, and whether any free port will do instead.
-    rest_ports: BTreeMap<String, (u16, bool)>,
-    administrator: Administrator,
+    /// Whether commands come from an operator, and no longer from the options of `epm-lab up`.
+    is_set_up: AtomicBool,
+    /// The site at the snapshots that its store has, until the lab takes them.
+    snapshots: Mutex<BTreeMap<String, (Replay, Updates)>>,
+    /// Named updates that its store has, until the lab takes them.
+    updates: Mutex<Updates>,
 }
 
 /// The certificate that a service of a manager presents, seen from outside.
@@ -93,9 +94,21 @@ pub enum StartError {
     /// The site refuses its founding or its setup.
     #[error("the site cannot be set up: {0}")]
     Setup(#[from] CommandError),
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// TLS cannot be configured.
     #[error("TLS cannot be configured: {0}")]
     Tls(#[from] rustls::Error),
+}
+
+impl From<CannotBegin> for StartError {
+    fn from(error: CannotBegin) -> Self {
+        match error {
+            CannotBegin::Site(error) => error.into(),
+            CannotBegin::Store(error) => error.into(),
+        }
+    }
 }
 
 impl MockSite {
@@ -110,17 +123,7 @@ impl MockSite {
 
     /// A builder with one manager, no REST API and the machine's clock.
     pub fn builder() -> MockSiteBuilder {
-        MockSiteBuilder {
-            name: "My Site".to_owned(),
-            seed: 1,
-            managers: Vec::new(),
-            bind: None,
-            assumptions: Arc::default(),
-            clock: None,
-            rest: None,
-            rest_ports: BTreeMap::new(),
-            administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
-        }
+        MockSiteBuilder::default()
     }
 
     /// Addresses of the managers at the start, in the order in which they were given.
@@ -148,13 +151,53 @@ impl MockSite {
         &self.state.clock
     }
 
+    /// The way through which commands come now.
+    fn operator(&self) -> GivenBy {
+        if self.is_set_up.load(Ordering::Relaxed) { GivenBy::ControlApi } else { GivenBy::Up }
+    }
+
+    /// Notes that the lab is set up: commands come from an operator from now on, and its store has a whole lab.
+    pub(crate) fn set_up(&self) -> Result<(), StoreError> {
+        self.is_set_up.store(true, Ordering::Relaxed);
+        self.keeper().store().map_or(Ok(()), |store| Data::complete(store.as_ref()))
+    }
+
+    /// Records the changes of the site.
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.state.keeper
+    }
+
+    /// The site at the snapshots that its store had at the start; empty from the second call on.
+    pub(crate) fn take_snapshots(&self) -> BTreeMap<String, (Replay, Updates)> {
+        std::mem::take(&mut self.snapshots.lock())
+    }
+
+    /// The named updates that its store had at the start; empty from the second call on.
+    pub(crate) fn take_updates(&self) -> Updates {
+        std::mem::take(&mut self.updates.lock())
+    }
+
+    /// Applies a command that has a name, by which its repetition is recognised, and returns the time of the change.
+    pub(crate) fn apply_named(
+        &self,
+        command: &Command,
+        update: NamedUpdate,
+    ) -> Result<Timestamp, CommandError> {
+        self.state.apply_at(command, &Given { by: self.operator(), update: Some(update) })
+    }
+
+    /// Writes what has changed in the client table, and this batch with it.
+    pub(crate) fn write_clients(&self, batch: Batch) -> Result<(), StoreError> {
+        self.state.keeper.write_clients(&self.state.clients, batch)
+    }
+
     /// Applies a command. Its effects are published when this returns.
     ///
     /// # Errors
     ///
     /// When the site refuses the command; nothing has changed then.
     pub fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
-        self.state.apply(command)
+        self.state.apply(command, self.operator())
     }
 
     /// Applies several commands at once: no request sees one without the others.
@@ -163,7 +206,7 @@ impl MockSite {
     ///
     /// When the site refuses one of the commands; nothing has changed then.
     pub fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
-        self.state.apply_all(commands)
+        self.state.apply_all(commands, self.operator())
     }
 
     /// Reads the site and applies the commands decided on, all or none, under one lock.
@@ -171,7 +214,7 @@ impl MockSite {
         &self,
         decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), CommandError>,
     ) -> Result<R, CommandError> {
-        self.state.decide(decide)
+        self.state.decide(decide, self.operator())
     }
 
     /// Whether a held request would be held: the client's group has nothing newer than this policy.
@@ -321,12 +364,31 @@ impl MockSite {
         self.state.back_up(manager)
     }
 
-    pub(crate) fn assume(&self, assumptions: Arc<Assumptions>) {
-        self.state.assume(assumptions);
+    pub(crate) fn assume(&self, assumptions: Arc<Assumptions>) -> Result<(), CommandError> {
+        self.state.assume(assumptions)
     }
 
-    pub(crate) fn restore_snapshot(&self, site: Site, client_statuses: Vec<ClientStatus>) {
-        self.state.restore_snapshot(site, client_statuses);
+    /// Records that a snapshot is taken of the site, or removed; `with` makes what is written with it.
+    pub(crate) fn record_snapshot<R>(
+        &self,
+        change: &Change,
+        with: impl FnOnce(&Site) -> (Batch, R),
+    ) -> Result<R, CommandError> {
+        let site = self.state.site();
+        let (batch, made) = with(&site);
+        self.state.keeper.record().append(change, self.operator(), self.state.now(), &batch)?;
+        Ok(made)
+    }
+
+    /// Puts the site back; `recorded` is called once that is recorded, before anything shows.
+    pub(crate) fn restore_snapshot(
+        &self,
+        to: (Site, Vec<ClientStatus>),
+        change: &Change,
+        batch: Batch,
+        recorded: impl FnOnce(),
+    ) -> Result<(), CommandError> {
+        self.state.restore_snapshot(to, change, batch, recorded)
     }
 
     /// Queues a command for clients, as the console does: each receives it at its next heartbeat. Clients that are not
@@ -433,71 +495,6 @@ impl Drop for MockSite {
 }
 
 impl MockSiteBuilder {
-    /// Sets the name of the site.
-    pub fn name(mut self, name: &str) -> Self {
-        name.clone_into(&mut self.name);
-        self
-    }
-
-    /// Sets the seed of the site's identifiers, shared secret and keys; defaults to 1. Clients cannot tell two sites of one
-    /// seed apart.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Adds a manager. Without any, the site gets one on a free loopback port.
-    pub fn manager(mut self, plan: ManagerPlan) -> Self {
-        self.managers.push(plan);
-        self
-    }
-
-    /// Listens on this address instead of the addresses that the managers publish to clients.
-    pub fn bind(mut self, address: IpAddr) -> Self {
-        self.bind = Some(address);
-        self
-    }
-
-    /// Sets the assumptions about undocumented behaviour.
-    pub fn assumptions(mut self, assumptions: Assumptions) -> Self {
-        self.assumptions = Arc::new(assumptions);
-        self
-    }
-
-    /// Sets the clock; defaults to the machine's.
-    pub fn clock(mut self, clock: Arc<LabClock>) -> Self {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// Serves the product's REST API too. Managers at the same address get this port and every tenth after it; 0 takes
-    /// any free port.
-    pub fn rest_api(mut self, port: u16) -> Self {
-        self.rest = Some(port);
-        self
-    }
-
-    /// Serves the REST API of one manager at this port; with `or_any`, at a free one if it is taken.
-    pub fn rest_port_of(mut self, manager: &str, port: u16, or_any: bool) -> Self {
-        self.rest_ports.insert(manager.to_owned(), (port, or_any));
-        self
-    }
-
-    /// Sets the administrator of the REST API; defaults to `admin` with the password `epm-lab`.
-    pub fn administrator(mut self, user: &str, password: &str) -> Self {
-        self.administrator = Administrator::first(user, password);
-        self
-    }
-
-    /// Takes name, seed, managers and assumptions from a scenario, but not its setup.
-    pub fn scenario(mut self, scenario: &Scenario) -> Self {
-        self.name.clone_from(&scenario.site.name);
-        self.seed = scenario.seed;
-        self.managers.clone_from(&scenario.site.managers);
-        self.assumptions = Arc::new(scenario.assumptions.clone());
-        self
-    }
-
     /// Opens the ports, founds the site and serves it.
     ///
     /// # Errors
@@ -515,11 +512,21 @@ impl MockSiteBuilder {
                 https_port: None,
             });
         }
+        let data = self.data.take();
+        if let Some(founded) = data.as_ref().and_then(|data| data.founded.as_ref()) {
+            self.go_on_from(founded);
+        }
+        let wanted = WantedPorts {
+            bind: self.bind,
+            rest: self.rest,
+            rest_ports: &self.rest_ports,
+            managers: &self.managers,
+        };
         let mut places = Vec::new();
         let mut opened = Vec::new();
         for plan in &self.managers {
-            let (listeners, ports) = self.take_ports(plan).await?;
-            let rest = self.take_rest_port(plan, &places).await?;
+            let (listeners, ports) = wanted.open(plan).await?;
+            let rest = wanted.open_rest(plan, places.len()).await?;
             places.push(addresses(&plan.name, &ports, &listeners, rest.as_ref()));
             opened.push((plan.name.clone(), ports, listeners, rest));
         }
@@ -530,8 +537,13 @@ impl MockSiteBuilder {
             managers: opened.iter().map(|(name, ports, ..)| (name.clone(), ports.clone())).collect(),
             assumptions: self.assumptions,
         };
-        let site = Site::found(founding, clock.now())?;
-        let state = Arc::new(SiteState::new(site, clock, self.seed)?);
+        let rest_ports: Vec<Option<u16>> =
+            opened.iter().map(|(.., rest)| rest.as_ref().map(port_of)).collect();
+        let Beginning { site, clients, snapshots, updates } =
+            Beginning::of(data.as_ref(), founding, &rest_ports, &clock)?;
+        let keeper = Keeper::new(data.map(|data| data.store));
+        let state = Arc::new(SiteState::new(site, clock, self.seed, keeper)?);
+        state.clients.restore(clients);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let database = Database::new(self.administrator);
         let mut rest_apis = Vec::new();
@@ -551,48 +563,16 @@ impl MockSiteBuilder {
             tasks.spawn(serve_rest(listener, router.clone(), context, stopping.clone(), tasks.clone()));
             rest_apis.push((api, router));
         }
-        Ok(MockSite { state, places, stopping, tasks, rest_apis })
-    }
-
-    /// The listener of a manager's REST API, if it has one: ten ports up for each earlier manager at the same address.
-    async fn take_rest_port(
-        &self,
-        plan: &ManagerPlan,
-        before: &[Addresses],
-    ) -> Result<Option<TcpListener>, BindError> {
-        let Some(first) = self.rest else { return Ok(None) };
-        let place =
-            |plan: &ManagerPlan| self.bind.map_or_else(|| plan.address.clone(), |one| one.to_string());
-        let address = place(plan);
-        if let Some((port, or_any)) = self.rest_ports.get(&plan.name) {
-            match bind(&plan.name, &address, *port).await {
-                Err(_) if *or_any => return bind(&plan.name, &address, 0).await.map(Some),
-                bound => return bound.map(Some),
-            }
-        }
-        let neighbours = self.managers.iter().take(before.len()).filter(|one| place(one) == address).count();
-        let further = u16::try_from(neighbours * 10).unwrap_or(u16::MAX);
-        let port = if first == 0 { 0 } else { first.saturating_add(further) };
-        bind(&plan.name, &address, port).await.map(Some)
-    }
-
-    async fn take_ports(
-        &self,
-        plan: &ManagerPlan,
-    ) -> Result<(Vec<(TcpListener, Speaks)>, ManagerPorts), BindError> {
-        let address = self.bind.map_or_else(|| plan.address.clone(), |address| address.to_string());
-        let first = bind(&plan.name, &address, plan.http_port).await?;
-        let http = port_of(&first);
-        let (listeners, https) = match plan.https_port {
-            None => (vec![(first, Speaks::Both)], http),
-            Some(port) if port != 0 && port == plan.http_port => (vec![(first, Speaks::Both)], http),
-            Some(port) => {
-                let second = bind(&plan.name, &address, port).await?;
-                let https = port_of(&second);
-                (vec![(first, Speaks::Http), (second, Speaks::Https)], https)
-            }
-        };
-        Ok((listeners, ManagerPorts { address: plan.address.clone(), http: Some(http), https: Some(https) }))
+        Ok(MockSite {
+            state,
+            places,
+            stopping,
+            tasks,
+            rest_apis,
+            is_set_up: AtomicBool::new(false),
+            snapshots: Mutex::new(snapshots),
+            updates: Mutex::new(updates),
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::id::{AgentId, HardwareKey};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::sylink::Sylink;
+use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +25,7 @@ pub struct Cache {
 }
 
 /// How far an imported communications file has brought an orphaned client back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rescue {
     /// The client has imported the file and has not met a manager since.
@@ -78,6 +79,39 @@ pub struct AgentState {
     pub pending_commands: PendingCommands,
 }
 
+/// The part of what a client has learnt that differs from client to client; the rest is the same for many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OwnCache {
+    /// The identifier that the manager assigned to the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// The number of times that the client's record had changed hands when it registered.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub turn: u32,
+    /// The hardware id of the client, if it is not that of its installation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<HardwareKey>,
+    /// The time since when the client's health is what it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health_since: Option<Timestamp>,
+    /// The time since when the client has stayed with its server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_server_since: Option<Timestamp>,
+    /// The last time at which a command made the client download the newest definitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<Timestamp>,
+}
+
+/// The dates in a client's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dates {
+    /// The time since when its health is what it is; none before its first heartbeat.
+    pub(crate) health: Option<Timestamp>,
+    /// The time since when it has stayed with the server that last served it.
+    pub(crate) last_server: Option<Timestamp>,
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde demands a reference")]
 fn is_zero(turn: &u32) -> bool {
     *turn == 0
@@ -98,6 +132,52 @@ impl Cache {
 }
 
 impl AgentState {
+    /// Takes out what only this client has; what is left is equal for many.
+    pub fn take_own(&mut self) -> OwnCache {
+        let dates = self.dates();
+        self.set_dates(Dates { health: Some(Timestamp::EPOCH), last_server: Some(Timestamp::EPOCH) });
+        OwnCache {
+            agent: self.agent.take(),
+            turn: std::mem::take(&mut self.turn),
+            machine: self.machine.take(),
+            health_since: dates.health,
+            last_server_since: dates.last_server,
+            content: self.pending_commands.content.take(),
+        }
+    }
+
+    /// Puts in what only this client has.
+    pub fn put_own(&mut self, own: &OwnCache) {
+        let OwnCache { agent, turn, machine, health_since, last_server_since, content } = *own;
+        (self.agent, self.turn, self.machine) = (agent, turn, machine);
+        self.pending_commands.content = content;
+        self.set_dates(Dates { health: health_since, last_server: last_server_since });
+    }
+
+    pub(super) fn dates(&self) -> Dates {
+        let health = match &self.health {
+            Health::New => None,
+            Health::Connected { since }
+            | Health::Disconnected { since, .. }
+            | Health::Orphaned { since, .. } => Some(*since),
+        };
+        Dates { health, last_server: self.last_server.as_ref().map(|last| last.since) }
+    }
+
+    /// Sets the given dates; others stay absent.
+    pub(super) fn set_dates(&mut self, dates: Dates) {
+        if let (
+            Some(date),
+            Health::Connected { since } | Health::Disconnected { since, .. } | Health::Orphaned { since, .. },
+        ) = (dates.health, &mut self.health)
+        {
+            *since = date;
+        }
+        if let (Some(date), Some(last)) = (dates.last_server, &mut self.last_server) {
+            last.since = date;
+        }
+    }
+
     /// Forgets that the list came from a manager, so that it is fetched at the next contact, new or not, and
     /// a change by hand does not last [C S17].
     pub(super) fn forget_list(&mut self) {

@@ -47,7 +47,7 @@ impl Agent {
             out.push(Output::EndSession);
             self.log(out, now, Event::ServiceStopped, "Symantec Management Client has been stopped.");
             self.log(out, now, Event::ServiceStarted, "Symantec Management Client has been started.");
-            self.time(Timing::Restart(self.trust_state.interval()), now);
+            self.time(Timing::Restart(self.interval()), now);
         }
     }
 }

@@ -9,22 +9,13 @@ use epm_protocol::id::HardwareKey;
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
-use super::cache::AgentState;
+use super::cache::{AgentState, Dates};
 use super::exchange::AgentProfile;
 use super::failover::{self, Server};
-use super::health::{Distrust, Health};
+use super::health::Distrust;
 use super::heartbeat_state::Phase;
 use super::schedule::{STICKY_FOR, Schedule, Timing};
 use super::state::Agent;
-
-/// The dates in a client's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Dates {
-    /// The time since when its health is what it is; none before its first heartbeat.
-    pub(crate) health: Option<Timestamp>,
-    /// The time since when it has stayed with the server that last served it.
-    pub(crate) last_server: Option<Timestamp>,
-}
 
 /// The counters of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,29 +88,12 @@ impl Agent {
     }
 
     pub(crate) fn dates(&self) -> Dates {
-        let state = &self.trust_state.cache.state;
-        let health = match &state.health {
-            Health::New => None,
-            Health::Connected { since }
-            | Health::Disconnected { since, .. }
-            | Health::Orphaned { since, .. } => Some(*since),
-        };
-        Dates { health, last_server: state.last_server.as_ref().map(|last| last.since) }
+        self.trust_state.cache.state.dates()
     }
 
     /// Sets the given dates; others stay absent.
     pub(crate) fn set_dates(&mut self, dates: Dates) {
-        let state = &mut self.trust_state.cache.state;
-        if let (
-            Some(date),
-            Health::Connected { since } | Health::Disconnected { since, .. } | Health::Orphaned { since, .. },
-        ) = (dates.health, &mut state.health)
-        {
-            *since = date;
-        }
-        if let (Some(date), Some(last)) = (dates.last_server, &mut state.last_server) {
-            last.since = date;
-        }
+        self.trust_state.cache.state.set_dates(dates);
     }
 
     /// Takes the client's counters and resets them, and the number of its exchanges.

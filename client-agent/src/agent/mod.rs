@@ -10,12 +10,14 @@
 mod adoption;
 mod cache;
 mod commands;
+mod dormant;
 mod equivalence;
 mod exchange;
 mod failover;
 mod health;
 mod heartbeat_state;
 mod identity;
+mod kept;
 mod log;
 mod pending_commands;
 mod push;
@@ -36,16 +38,19 @@ use epm_protocol::heartbeat::{
 use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
 
-pub use cache::{AgentState, Cache, Rescue};
+pub use cache::{AgentState, Cache, OwnCache, Rescue};
+pub use dormant::{DormantAgent, SharedStates};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
 pub use health::{Distrust, Health, Trouble, TrustLayer};
+pub use kept::KeptAgent;
 pub use log::{Event, LogLine};
 pub use pending_commands::{PendingCommand, PendingCommands};
 pub use state::Agent;
 pub use view::AgentView;
 
-pub(crate) use equivalence::{Choice, Counts, Dates, stays, stays_until};
+pub(crate) use cache::Dates;
+pub(crate) use equivalence::{Choice, Counts, stays, stays_until};
 pub(crate) use schedule::{Row, Schedule, Timing};
 
 use adoption::Refusal;
@@ -65,7 +70,7 @@ impl Agent {
             (Input::Start { booted }, Phase::Stopped) => {
                 self.phase = Phase::Resting;
                 self.served_since_start = false;
-                self.time(Timing::Restart(self.trust_state.interval()), now);
+                self.time(Timing::Restart(self.interval()), now);
                 self.schedule.was_booted(booted, now);
                 self.log(
                     &mut out,
@@ -116,7 +121,7 @@ impl Agent {
 
     /// Begins a heartbeat.
     fn begin(&mut self, now: Timestamp, out: &mut Outputs) {
-        self.time(Timing::Begun(self.trust_state.interval()), now);
+        self.time(Timing::Begun(self.interval()), now);
         self.phase = Phase::Resting;
         self.finish_running_commands();
         self.heartbeats += 1;
@@ -409,7 +414,7 @@ impl Agent {
             self.persist(out);
         }
         if beat.adopted {
-            self.time(Timing::Adopted(self.trust_state.interval()), now);
+            self.time(Timing::Adopted(self.interval()), now);
         }
         self.phase = Phase::Resting;
         // A client that lacks something would be told at once that something is new, over and over.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
 /// The duration of uninterrupted contact after which a client consults its list again [C S12].
@@ -30,12 +31,27 @@ pub(crate) enum Timing {
     Now,
 }
 
+/// The times in a client's schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ScheduleTimes {
+    anchor: Timestamp,
+    /// The number of the next regular heartbeat; [`NO_NUMBER`] if none.
+    regular: i64,
+    /// The early heartbeat; never if none.
+    accelerated: Timestamp,
+    /// The beginning of the last heartbeat, or of the series.
+    pub(super) last: Timestamp,
+}
+
+/// The number of a heartbeat that is not planned.
+const NO_NUMBER: i64 = i64::MIN;
+
 /// The schedule of a client's heartbeats.
 ///
 /// The k-th regular heartbeat is at `anchor + k * interval + jitter(k)`. The anchor is the boot of the machine, so
 /// clients keep their phases when the interval changes. The jitter does not accumulate, and depends on nothing but the
 /// client's seed, the anchor and k, so any heartbeat can be computed without those before it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule {
     seed: u64,
     jitter_percent: u8,
@@ -56,7 +72,8 @@ pub(crate) struct Schedule {
 ///
 /// Such a client has been in operation for some time. Its first heartbeat brings it up to date: no early heartbeat follows,
 /// and the contact with its server counts as begun before the start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum CatchingUp {
     ToCome,
     UnderWay,
@@ -64,7 +81,29 @@ enum CatchingUp {
     Over,
 }
 
+/// A schedule outside of its process. Seed and jitter follow from the client and the assumptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct KeptSchedule {
+    anchor: Timestamp,
+    interval: i64,
+    regular: Option<i64>,
+    accelerated: Option<Timestamp>,
+    catching_up: CatchingUp,
+}
+
 impl Schedule {
+    /// What is kept of the schedule.
+    pub(super) const fn keep(&self) -> KeptSchedule {
+        let Self { anchor, interval, regular, accelerated, catching_up, .. } = *self;
+        KeptSchedule { anchor, interval, regular, accelerated, catching_up }
+    }
+
+    /// Continues a schedule that was kept.
+    pub(super) fn go_on(&mut self, kept: &KeptSchedule) {
+        let KeptSchedule { anchor, interval, regular, accelerated, catching_up } = *kept;
+        *self = Self { anchor, interval: interval.max(1), regular, accelerated, catching_up, ..*self };
+    }
+
     pub(crate) fn new(seed: u64, assumptions: &Assumptions) -> Self {
         Self {
             seed,
@@ -88,6 +127,30 @@ impl Schedule {
     /// Sets the seed of the random delays.
     pub(crate) fn set_seed(&mut self, seed: u64) {
         self.seed = seed;
+    }
+
+    /// Takes the times out of the schedule; what is left is equal for many clients.
+    pub(super) fn take_times(&mut self) -> ScheduleTimes {
+        let times = ScheduleTimes {
+            anchor: self.anchor,
+            regular: self.regular.unwrap_or(NO_NUMBER),
+            accelerated: self.accelerated.unwrap_or(Timestamp::NEVER),
+            last: self.last,
+        };
+        self.set_times(ScheduleTimes {
+            anchor: Timestamp::EPOCH,
+            regular: NO_NUMBER,
+            accelerated: Timestamp::NEVER,
+            last: Timestamp::EPOCH,
+        });
+        times
+    }
+
+    /// Sets the times of the schedule.
+    pub(super) fn set_times(&mut self, times: ScheduleTimes) {
+        (self.anchor, self.last) = (times.anchor, times.last);
+        self.regular = Some(times.regular).filter(|number| *number != NO_NUMBER);
+        self.accelerated = Some(times.accelerated).filter(|at| *at != Timestamp::NEVER);
     }
 
     /// Applies a decision.
@@ -203,6 +266,11 @@ impl Schedule {
     /// The interval between regular heartbeats.
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_millis(self.interval.unsigned_abs())
+    }
+
+    /// The longest time between regular heartbeats.
+    pub(super) fn longest_interval(&self) -> Duration {
+        self.interval() + Duration::from_millis(self.most_jitter().unsigned_abs())
     }
 
     pub(crate) fn next(&self) -> Timestamp {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::Timestamp;
@@ -36,6 +37,8 @@ pub struct Agent {
     pub(super) heartbeats_served: u64,
     /// Whether a manager has served the client since it was started.
     pub(super) served_since_start: bool,
+    /// The interval between heartbeats, whatever the communications settings say; theirs if none.
+    pub(super) fixed_interval: Option<Duration>,
 }
 
 /// What the client asks its driver to do, in order.
@@ -58,6 +61,7 @@ impl Agent {
             heartbeats: 0,
             heartbeats_served: 0,
             served_since_start: false,
+            fixed_interval: None,
         }
     }
 
@@ -66,6 +70,17 @@ impl Agent {
         self.assumptions = Arc::clone(assumptions);
         self.trust_state.assume(Arc::clone(assumptions));
         self.schedule.assume(assumptions);
+    }
+
+    /// Sets the interval between heartbeats, whatever the communications settings say; with none, they decide. For
+    /// tests of load: no real client has such a setting.
+    pub fn fix_interval(&mut self, interval: Option<Duration>) {
+        self.fixed_interval = interval;
+    }
+
+    /// The interval between regular heartbeats.
+    pub(super) fn interval(&self) -> Duration {
+        self.fixed_interval.unwrap_or_else(|| self.trust_state.interval())
     }
 
     /// The client after its lab was restored to the time `then` while the clock shows `now`: state and coming heartbeats

@@ -1,5 +1,6 @@
 //! Compares what was observed of a failure and its repair with what an entry of the catalogue expects.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::entry::Play;
@@ -8,7 +9,7 @@ use super::observed::{Act, Observed, ObservedClient, State, tag};
 use crate::agent::{Distrust, Health, Trouble};
 
 /// A failure that was reproduced and repaired, and whether that was as described.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Reproduction {
     /// The first act: the failure.
     pub failure: Act,
@@ -21,7 +22,7 @@ pub struct Reproduction {
 }
 
 /// An expectation, and what was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// The client; none if the finding is about the managers.
     pub client: Option<String>,

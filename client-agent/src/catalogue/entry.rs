@@ -6,6 +6,7 @@ use std::fmt;
 use epm_protocol::assumption::{Assumptions, Mark};
 use epm_protocol::fault::FaultRule;
 use epm_protocol::statement::Statement;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -52,7 +53,7 @@ pub struct Entry {
 }
 
 /// An assumption that a failure rests on, as it stands where the failure is played.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RestsOn {
     /// The assumption's name.
     pub assumption: &'static str,
@@ -65,7 +66,7 @@ pub struct RestsOn {
 }
 
 /// A log line of the real product.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProductLine {
     /// The name of the log file.
@@ -80,7 +81,7 @@ pub struct ProductLine {
 }
 
 /// A failure that looks like another one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lookalike {
     /// The identifier of the failure that looks alike.

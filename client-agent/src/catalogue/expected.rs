@@ -1,5 +1,6 @@
 //! What an entry of the catalogue expects of a failure and its repair, and where the failure lies.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::observed::State;
@@ -66,7 +67,7 @@ pub struct ManagersDo {
 }
 
 /// The location of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Area {
     /// The certificate of the TLS connection.

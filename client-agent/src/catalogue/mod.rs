@@ -80,6 +80,11 @@ pub fn find(id: &str) -> Result<&'static Entry, UnknownFailure> {
     })
 }
 
+/// The JSON Schema of [`Entry::to_json`].
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(read::Written).to_value()
+}
+
 /// Reads every file of the catalogue.
 fn read() -> Vec<Result<Entry, EntryError>> {
     files::ENTRIES.iter().map(|(name, text)| Entry::parse(text, name)).collect()

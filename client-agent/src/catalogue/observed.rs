@@ -5,6 +5,7 @@ use std::fmt;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::Site;
 use epm_protocol::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::agent::{AgentView, Health, LogLine, Server};
@@ -19,11 +20,13 @@ pub struct Observed {
 }
 
 /// What was observed of an act.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Act {
     /// The times at which the steps of the act began.
+    #[schemars(with = "Vec<String>")]
     pub began: Vec<Timestamp>,
     /// The time at which the act ended.
+    #[schemars(with = "String")]
     pub ended: Timestamp,
     /// The clients, in the order of the fleet.
     pub clients: Vec<ObservedClient>,
@@ -37,7 +40,7 @@ pub struct Act {
 }
 
 /// A client at the end of an act, and its log of the act.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ObservedClient {
     /// The part of the fleet that the client belongs to.
     pub part: String,
@@ -49,6 +52,7 @@ pub struct ObservedClient {
     pub because: Option<String>,
     /// The lines in the client's log.
     #[serde(serialize_with = "with_ids")]
+    #[schemars(with = "Vec<LineWithId>")]
     pub log: Vec<LogLine>,
     /// The state of the client as seen from outside.
     #[serde(skip)]
@@ -56,7 +60,7 @@ pub struct ObservedClient {
 }
 
 /// The state of a client in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// The client has not tried to connect yet.
@@ -70,9 +74,10 @@ pub enum State {
 }
 
 /// An action of a manager for a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ManagerNote {
     /// The time of the action.
+    #[schemars(with = "String")]
     pub at: Timestamp,
     /// The name of the manager.
     pub manager: String,
@@ -154,15 +159,20 @@ impl fmt::Display for ManagerNote {
     }
 }
 
+/// A line of a client's log.
+#[derive(Serialize, JsonSchema)]
+struct LineWithId<'a> {
+    /// The lab time of the line.
+    #[schemars(with = "String")]
+    at: Timestamp,
+    /// The number of the event, in hexadecimal digits.
+    event: String,
+    /// The text of the line.
+    text: &'a str,
+}
+
 /// Serialises the log with event numbers as the real log shows them.
 fn with_ids<S: Serializer>(log: &[LogLine], serializer: S) -> Result<S::Ok, S::Error> {
-    /// A line with its event number.
-    #[derive(Serialize)]
-    struct LineWithId<'a> {
-        at: Timestamp,
-        event: String,
-        text: &'a str,
-    }
     let lines = log.iter().map(|line| LineWithId {
         at: line.at,
         event: format!("{:08X}", line.event.id()),

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use epm_protocol::assumption::{Assumptions, Mark};
-use epm_protocol::statement::Statement;
+use epm_protocol::statement::{Statement, TitledStatement};
 use epm_protocol::suggest::hint;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use toml::Spanned;
 
 use super::entry::{Acts, Entry, Lookalike, Means, Play, ProductLine, RestsOn};
@@ -31,34 +33,58 @@ pub enum EntryError {
     },
 }
 
-/// An entry as written in its file.
-#[derive(Deserialize)]
+/// A known failure: an entry of the catalogue as written in its file, with the titles of statements, and the value and mark of
+/// each assumption.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+pub(super) struct Written {
+    /// The identifier of the failure, like `F01`.
     id: String,
+    /// The failure in one line.
     title: String,
+    /// The location of the failure: a layer of trust, or something else between manager and client.
     layer: Area,
+    /// How well it is founded that this cause has this effect.
     mark: Mark,
+    /// The cause of the failure.
     cause: String,
+    /// The statements of the documented procedure that the failure shows.
     #[serde(default)]
+    #[schemars(with = "Vec<TitledStatement>")]
     statements: Vec<Statement>,
+    /// The assumptions without which the lab would not show the failure as it does.
     #[serde(default, rename = "rests_on")]
+    #[schemars(with = "Vec<RestsOn>")]
     rests_on: Vec<WrittenRest>,
+    /// The symptom in the real product.
     symptom: String,
+    /// The log lines of the real product.
     #[serde(default)]
     log: Vec<ProductLine>,
+    /// The behaviour of each client version; a single entry applies to all.
     versions: BTreeMap<String, String>,
+    /// The state at the end of the failure.
     ends: String,
+    /// Failures that look alike.
     #[serde(default)]
     unlike: Vec<Lookalike>,
+    /// The repair of the failure.
     repair: String,
+    /// How the lab reproduces the failure, in words.
     how: String,
+    /// The scenario that reproduces the failure and repairs it, with what is expected; its keys are those of a scenario file.
     #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
     play: Option<Spanned<Play>>,
+    /// The commands that a manager refuses.
     #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
     refused: Option<Refused>,
+    /// The calls of the REST API that show the failure.
     #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
     rest_case: Option<RestCase>,
+    /// The reason why the lab cannot reproduce the failure.
     #[serde(default)]
     cannot: Option<String>,
 }

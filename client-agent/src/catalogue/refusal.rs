@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use epm_protocol::site::{Command, CommandError, Founding, ManagerPorts, Site};
 use epm_protocol::time::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Commands that a manager refuses, and one that it accepts.
@@ -32,7 +33,7 @@ pub struct RefusedCommand {
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_767_600_000);
 
 /// A manager's answer to a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RefusalCheck {
     /// The mistake in the command; none for the command without it.
     pub mistake: Option<String>,

@@ -12,6 +12,7 @@ use epm_protocol::site::{
 };
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Beliefs, Pins, Rejection, judge};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::NOW;
@@ -72,7 +73,7 @@ pub enum Call {
 }
 
 /// The result of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CallResult {
     /// The title of the step.
     pub title: String,

@@ -8,10 +8,10 @@ use epm_protocol::site::{Group, GroupSettings, Manager, Site};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Kcs};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Settings of a site that a rotation changes, or has to restore.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RotationSettings {
     /// Certificates of each manager, by its name.
     pub managers: BTreeMap<String, ManagerCertificates>,
@@ -25,7 +25,7 @@ pub struct RotationSettings {
 }
 
 /// Certificates of a manager: SHA-256 fingerprints.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ManagerCertificates {
     /// Certificate in the console's store, which the REST API presents.
     #[schemars(with = "String")]
@@ -36,7 +36,7 @@ pub struct ManagerCertificates {
 }
 
 /// Settings in effect for a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupState {
     /// Whether the group inherits everything from its parent.
     pub inherits: bool,
@@ -49,7 +49,7 @@ pub struct GroupState {
 }
 
 /// Management server list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListState {
     /// Name of the list.
     pub name: String,
@@ -77,7 +77,7 @@ pub struct Change {
 }
 
 /// What else is known of a site after a change; a difference here alone is no change.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// Moment of the last change of each group's policy, by the group's path: a client with an older serial lacks it.
     pub published: BTreeMap<String, Timestamp>,

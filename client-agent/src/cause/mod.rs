@@ -1,11 +1,12 @@
-//! Finds out why clients are orphaned or out of touch: from the layer of trust that failed, the step that is the cause, and
-//! what the site did in it.
+//! Finds out why clients are not well: from the layer of trust that failed or what they lack, the step that is the cause, and what
+//! the site did in it.
 //!
 //! | file | what |
 //! |---|---|
 //! | `change` | the settings that trust depends on, and their changes |
 //! | `history` | the changes of a site, step by step |
-//! | `rules` | the rules that tell a cause |
+//! | `rules` | the rules that tell the cause of a loss of trust |
+//! | `laggard` | the same for clients that are not orphaned, and not well |
 //! | `sentence` | a cause in one sentence |
 //! | `number` | the number of a cause in the failure catalogue, what looks alike, and the remedy |
 //!
@@ -13,6 +14,7 @@
 
 mod change;
 mod history;
+mod laggard;
 mod number;
 mod rules;
 mod sentence;
@@ -27,8 +29,9 @@ pub use number::{failure_of, reproduced};
 pub use rules::{Found, Loss};
 
 use crate::agent::{Trouble, TrustLayer};
-use crate::scenario::{CauseCode, OrphanedClient, Reason, Verdict};
-use number::{Number, number_of};
+use crate::scenario::{CauseCode, ClientFinding, OrphanedClient, Reason, Verdict};
+use laggard::{Lack, remedy};
+use number::{Number, failure_named, number_of};
 use sentence::{About, sentence};
 
 /// Number of clients that a reason names.
@@ -49,9 +52,46 @@ struct Group<'a> {
     clients: Vec<usize>,
 }
 
-/// Adds to a verdict the reasons why clients are orphaned or out of touch, most clients first, and to each orphaned client the
-/// number of its reason and of its failure.
+/// Adds to a verdict the reasons why clients are not well, and to each client the number of its reason. Nothing is added to a
+/// verdict afterwards.
 pub fn explain(verdict: &mut Verdict, history: &SiteHistory) {
+    verdict.conclude();
+    let mut found = of_orphaned(verdict, history);
+    found.extend(of_troubles(verdict, history));
+    found.extend(of_laggards(verdict, history));
+    found.sort_by(|(one, _), (other, _)| {
+        let rank = |one: &Reason| {
+            (one.finding > ClientFinding::OutOfTouch, std::cmp::Reverse(one.clients), one.step, one.layer)
+        };
+        rank(one).cmp(&rank(other))
+    });
+    for (number, (mut reason, clients)) in (1..).zip(found) {
+        reason.number = number;
+        match clients {
+            Clients::Orphaned(places) => {
+                for place in places {
+                    verdict.orphaned[place].reason = Some(number);
+                    verdict.orphaned[place].failure.clone_from(&reason.failure);
+                }
+            }
+            Clients::Others(names) => {
+                let names = names.into_iter().map(|name| ((reason.finding, name), number));
+                verdict.numbers.extend(names);
+            }
+        }
+        verdict.reasons.push(reason);
+    }
+}
+
+/// The clients of a reason.
+enum Clients {
+    /// The places of orphaned clients in the verdict.
+    Orphaned(Vec<usize>),
+    /// The names of other clients.
+    Others(Vec<String>),
+}
+
+fn of_orphaned(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients)> {
     let mut groups: BTreeMap<(Found, TrustLayer, String), Group<'_>> = BTreeMap::new();
     for (place, one) in verdict.orphaned.iter().enumerate() {
         let OrphanedClient { part, since, because, held, .. } = one;
@@ -66,13 +106,13 @@ pub fn explain(verdict: &mut Verdict, history: &SiteHistory) {
         let of = history.group_of(part, held);
         group.about.places.extend(of.map(|group| (group, held.location.as_deref())));
     }
-    let mut found: Vec<(Reason, Vec<usize>)> = groups
+    groups
         .into_iter()
         .map(|((cause, layer, _), group)| {
             let step = cause.change.and_then(|index| history.changes[index].0);
             let names = group.clients.iter().map(|place| verdict.orphaned[*place].client.clone());
             let mut reason = reason(
-                cause.code,
+                (ClientFinding::Orphaned, cause.code),
                 sentence(history, cause, &group.about),
                 number_of(cause.code, Some(layer), &group.about.because.to_string(), history.is_complete),
                 names,
@@ -85,39 +125,61 @@ pub fn explain(verdict: &mut Verdict, history: &SiteHistory) {
             reason.observed = Some(sentence::short(&group.about.because.to_string()));
             let title = |number| verdict.steps.iter().find(|one| one.number == number);
             reason.step_title = step.and_then(title).map(|one| one.title.clone());
-            (reason, group.clients)
+            (reason, Clients::Orphaned(group.clients))
         })
-        .collect();
-    found.extend(verdict.troubles.iter().map(|(trouble, clients)| {
+        .collect()
+}
+
+fn of_troubles(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients)> {
+    let of = |(trouble, clients): (&String, &Vec<String>)| {
         let text = format!("these clients are out of touch for a reason other than trust: {trouble}");
         let text = format!("{}.", text.replacen('t', "T", 1));
         let is_off = *trouble == Trouble::Disabled.to_string();
         let code = if is_off { CauseCode::CommunicationOff } else { CauseCode::OutOfTouch };
         let number = number_of(code, None, trouble, history.is_complete);
-        (reason(code, text, number, clients.iter().cloned()), Vec::new())
-    }));
-    found.sort_by(|(one, _), (other, _)| {
-        let rank = |one: &Reason| (std::cmp::Reverse(one.clients), one.step, one.layer);
-        rank(one).cmp(&rank(other))
-    });
-    for (number, (mut reason, clients)) in (1..).zip(found) {
-        reason.number = number;
-        for place in clients {
-            verdict.orphaned[place].reason = Some(number);
-            verdict.orphaned[place].failure.clone_from(&reason.failure);
-        }
-        verdict.reasons.push(reason);
+        let finding = (ClientFinding::OutOfTouch, code);
+        (reason(finding, text, number, clients.iter().cloned()), Clients::Others(clients.clone()))
+    };
+    verdict.troubles.iter().map(of).collect()
+}
+
+/// Clients with the same reason that are not orphaned.
+#[derive(Default)]
+struct Laggards<'a> {
+    /// Full paths of their groups.
+    places: BTreeSet<&'a str>,
+    names: Vec<String>,
+}
+
+fn of_laggards(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients)> {
+    let mut groups: BTreeMap<(ClientFinding, Lack), Laggards<'_>> = BTreeMap::new();
+    for one in &verdict.laggards {
+        let alike = groups.entry((one.finding, history.lack(one))).or_default();
+        alike.places.extend(history.group_of(&one.part, &one.held));
+        alike.names.push(one.client.clone());
     }
+    let of = |((finding, lack), Laggards { places, names })| {
+        let sentence = history.sentence_of(lack, finding, &places);
+        let example = names.first().map(String::as_str).unwrap_or_default();
+        let number = failure_named(lack.code, || remedy(lack.code, finding, places.len(), example));
+        let mut reason = reason((finding, lack.code), sentence, number, names.iter().cloned());
+        reason.step = lack.change.and_then(|index| history.changes[index].0);
+        let title = |number| verdict.steps.iter().find(|one| one.number == number);
+        reason.step_title = reason.step.and_then(title).map(|one| one.title.clone());
+        (reason, Clients::Others(names))
+    };
+    groups.into_iter().map(of).collect()
 }
 
 fn reason(
-    code: CauseCode,
+    (finding, code): (ClientFinding, CauseCode),
     sentence: String,
     number: Number,
     clients: impl ExactSizeIterator<Item = String>,
 ) -> Reason {
     Reason {
         number: 0,
+        finding,
         code,
         sentence,
         observed: None,

@@ -5,7 +5,7 @@
 
 use crate::agent::TrustLayer;
 use crate::catalogue::{Area, Candidate, Difference, Entry, Log, Lookalike, diagnose, find};
-use crate::scenario::{Alike, CauseCode as Code, Reason};
+use crate::scenario::{Alike, CauseCode as Code, ClientFinding, Reason};
 
 /// A candidate is as good as the best if its fit is at least this share of it.
 const AS_GOOD: f64 = 0.9;
@@ -43,6 +43,10 @@ pub const fn failure_of(code: Code, layer: Option<TrustLayer>) -> Option<&'stati
         (Code::CertificateRestored, _) => "F44",
         (
             Code::ReplicationBroken
+            | Code::SwitchedOnTooEarly
+            | Code::SecureCommunicationsOff
+            | Code::NotReceived
+            | Code::Suspended
             | Code::CertificateForAnotherName
             | Code::OutOfTouch
             | Code::Reproduced
@@ -64,11 +68,23 @@ pub(super) fn number_of(code: Code, layer: Option<TrustLayer>, what: &str, is_co
         Code::ReplicationBroken => nothing(
             "Give the clients a new communications file; next time restore replication before the next manager is updated.",
         ),
+        Code::SwitchedOnTooEarly => nothing(
+            "Give the clients a new communications file; next time switch secure communications on only when each client has had a \
+             heartbeat since the update.",
+        ),
         Code::CertificateForAnotherName => {
             nothing("Update the certificate with one that has the name of each server in the list.")
         }
         _ => diagnosed(layer, what, is_complete)
             .unwrap_or_else(|| nothing("Not known: look into the log of one of the clients.")),
+    }
+}
+
+/// The failure that a code names whatever the layer, or the remedy where it names none.
+pub(super) fn failure_named(code: Code, remedy: impl FnOnce() -> String) -> Number {
+    match failure_of(code, None).and_then(|id| find(id).ok()) {
+        Some(entry) => Number::of(entry),
+        None => Number { failure: None, title: None, alike: Vec::new(), remedy: remedy() },
     }
 }
 
@@ -128,6 +144,7 @@ fn is_told_by_a_rule(id: &str) -> bool {
 pub fn reproduced(entry: &Entry, layer: Option<TrustLayer>, clients: &[String]) -> Reason {
     Reason {
         number: 1,
+        finding: ClientFinding::Orphaned,
         code: Code::Reproduced,
         sentence: entry.cause.clone(),
         observed: None,

@@ -213,7 +213,7 @@ impl SiteHistory {
         }
         let after = (index + 1..self.changes.len()).find(concerns);
         match after.filter(|one| has(*one) && self.change(*one).at <= since) {
-            Some(after) => Found { earlier: Some(index), ..Found::by(Code::NotWaited, after) },
+            Some(after) => Found { earlier: Some(index), ..Found::by(Code::SwitchedOnTooEarly, after) },
             None => Found::without_change(Code::Unknown),
         }
     }

@@ -32,6 +32,11 @@ pub(super) fn sentence(history: &SiteHistory, found: Found, about: &About<'_>) -
         (Some(change), None) => of_one(history, found.code, change, about),
         (None, _) => of_none(found.code, about),
     };
+    whole(&text)
+}
+
+/// A sentence with its first letter in upper case and a full stop.
+pub(super) fn whole(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", letters.as_str())
@@ -43,16 +48,16 @@ fn of_two(history: &SiteHistory, code: Code, change: usize, earlier: usize, abou
     let (name, before) = (label(history, change), label(history, earlier));
     let gap = gap(first.at, last.at);
     match code {
-        Code::NotWaited if last.updated().is_empty() => format!(
-            "{name} {} {gap} {before} had given {}; these clients had no heartbeat in between that a manager served, so \
-             they began to authenticate their manager before they knew its certificate, and know only {}",
+        Code::SwitchedOnTooEarly => format!(
+            "{name} {} {gap} {before} had given {}; no manager served these clients a heartbeat in between, so they began to \
+             authenticate their manager before they knew its certificate, and know only {}",
             did(last, about),
             certificates(first),
             known(about)
         ),
         Code::NotWaited => format!(
-            "{gave} {gap} {before} {}; these clients had no heartbeat in between that a manager served, so what {before} \
-             did never reached them, and they know only {}",
+            "{gave} {gap} {before} {}; no manager served these clients a heartbeat in between, so they met the new certificate \
+             with the settings from before {before}, and know only {}",
             had_done(first, about),
             known(about)
         ),
@@ -181,7 +186,7 @@ fn of_dates(about: &About<'_>) -> String {
 }
 
 /// `step 2`, or the moment of the change where there are no steps.
-fn label(history: &SiteHistory, index: usize) -> String {
+pub(super) fn label(history: &SiteHistory, index: usize) -> String {
     match &history.changes[index] {
         (Some(step), _) => format!("step {step}"),
         (None, change) => format!("the change at {}", change.at),
@@ -189,12 +194,12 @@ fn label(history: &SiteHistory, index: usize) -> String {
 }
 
 /// `step 2 gave sepm-1 a new certificate (AABBCCDD)`.
-fn gave(history: &SiteHistory, index: usize) -> String {
+pub(super) fn gave(history: &SiteHistory, index: usize) -> String {
     format!("{} gave {}", label(history, index), certificates(history.change(index)))
 }
 
 /// `sepm-1 a new certificate (AABBCCDD)`.
-fn certificates(change: &Change) -> String {
+pub(super) fn certificates(change: &Change) -> String {
     let updated = change.updated();
     let short = |name: &&str| change.after.managers.get(*name).map(|one| one.client.short());
     let marks: Vec<String> = updated.iter().filter_map(short).collect();
@@ -280,7 +285,7 @@ fn differing(change: &Change) -> Vec<String> {
 }
 
 /// The first names, and the number of the others: `a, b and 2 more`.
-fn some(names: impl IntoIterator<Item = String>) -> String {
+pub(super) fn some(names: impl IntoIterator<Item = String>) -> String {
     let names: Vec<String> = names.into_iter().collect();
     match names.as_slice() {
         [] => "none".to_owned(),

@@ -6,7 +6,7 @@ use super::SiteHistory;
 use crate::catalogue::{Means, entries};
 use crate::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse};
 use crate::report;
-use crate::scenario::{CauseCode as Code, Reason, Scenario};
+use crate::scenario::{CauseCode as Code, ClientFinding, Reason, Scenario};
 
 fn outcome(scenario: &Scenario) -> Outcome {
     rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome
@@ -68,7 +68,7 @@ fn the_cause_of_each_mistake_is_told_from_what_the_site_did() {
                     Code::NotWaited,
                     Some(3),
                     Some("F03"),
-                    "no heartbeat in between that a manager served",
+                    "no manager served these clients a heartbeat in between",
                     "next time wait longer",
                 ),
             ],
@@ -104,7 +104,7 @@ fn the_cause_of_each_mistake_is_told_from_what_the_site_did() {
         ),
         (
             "single-manager-switched-on-too-early",
-            &[(2, Code::NotWaited, Some(4), Some("F03"), "switched secure communications on", file)],
+            &[(2, Code::SwitchedOnTooEarly, Some(4), None, "switched secure communications on", file)],
         ),
         (
             "holidays-single-manager",
@@ -112,9 +112,9 @@ fn the_cause_of_each_mistake_is_told_from_what_the_site_did() {
                 (2, Code::NotWaited, Some(2), Some("F03"), "14d after step 1 had", file),
                 (
                     1,
-                    Code::NotWaited,
+                    Code::SwitchedOnTooEarly,
                     Some(3),
-                    Some("F03"),
+                    None,
                     "14d after step 2 had given sepm-1 a new certificate",
                     file,
                 ),
@@ -161,6 +161,90 @@ fn the_cause_of_each_mistake_is_told_from_what_the_site_did() {
         let counted: usize = verdict.reasons.iter().map(|reason| reason.clients).sum();
         assert_eq!(counted, verdict.orphaned.len(), "each client has one reason");
     }
+}
+
+/// A site of one or two managers with two clients, and these steps.
+fn small(managers: &str, version: &str, steps: &str) -> Outcome {
+    let text = format!(
+        "title = 'Small'\nseed = 1\n[site]\nname = 'My Site'\nmanagers = [{managers}]\n\
+         [[fleet]]\nname = 'desk'\ncount = 2\nversion = '{version}'\n{steps}"
+    );
+    outcome(&Scenario::parse(&text, "small").unwrap())
+}
+
+#[test]
+fn clients_that_are_served_and_not_well_have_a_cause_and_a_remedy_in_every_form() {
+    let one = "{ name = 'sepm-1' }";
+    let two = "{ name = 'sepm-1' }, { name = 'sepm-2' }";
+    let new = "14.3.8289";
+    let switch = |on| {
+        format!(
+            "[[step]]\ntitle = 'switch'\noperator = [{{ set-secure-communications = {{ group = 'My Company', on = {on} }} }}]\n"
+        )
+    };
+    let wait = "wait = { heartbeats = 3 }\n";
+    let update = |manager: &str| {
+        format!(
+            "[[step]]\ntitle = 'update'\noperator = [{{ update-certificate = {{ manager = '{manager}', certificate = {{ generate = {{}} }} }} }}]\n"
+        )
+    };
+    let broken = "[[step]]\ntitle = 'break'\noperator = [{ break-replication = { manager = 'sepm-2' } }]\nwait = { heartbeats = 1 }\n";
+    let (off, on) = (switch(false), switch(true));
+    let (secure, behind) = (ClientFinding::NotSecure, ClientFinding::Behind);
+    let cases = [
+        (
+            small(one, new, &[&off, wait].concat()),
+            (secure, Code::SecureCommunicationsOff, Some(1), None),
+            "Step 1 switched secure communications off in My Company\\Default Group, and nothing has switched them on again",
+            "Switch secure communications on for 1 group",
+        ),
+        (
+            small(one, new, &[&off, wait, &on].concat()),
+            (secure, Code::NotReceived, Some(2), None),
+            "Step 2 switched secure communications on in My Company\\Default Group, and these clients have not received that yet",
+            "Wait until each of these clients has had a heartbeat",
+        ),
+        (
+            small(two, new, &update("sepm-1")),
+            (behind, Code::NotReceived, Some(1), None),
+            "Step 1 gave sepm-1 a new certificate (",
+            "Wait until each of these clients has had a heartbeat",
+        ),
+        (
+            small(two, new, &[broken, &update("sepm-2"), wait].concat()),
+            (behind, Code::ReplicationBroken, Some(2), None),
+            "and sepm-2 does not replicate",
+            "Restore replication",
+        ),
+        (
+            small(two, "14.2.5323", &[&update("sepm-2"), wait].concat()),
+            (behind, Code::VersionLearnsOne, Some(1), Some("F07")),
+            "clients of this version learn only the certificate of the manager that they talk to",
+            "new communications file",
+        ),
+    ];
+    for (outcome, (finding, code, step, failure), sentence, remedy) in &cases {
+        let verdict = &outcome.verdict;
+        let [reason] = verdict.reasons.as_slice() else { panic!("{sentence}: {verdict:#?}") };
+        let found = (reason.finding, reason.code, reason.step, reason.failure.as_deref());
+        assert_eq!(found, (*finding, *code, *step, *failure), "{reason:#?}");
+        assert!(reason.sentence.contains(sentence), "{reason:#?}");
+        assert!(reason.remedy.contains(remedy), "{reason:#?}");
+        let (_, names) = verdict.unwell().into_iter().find(|(one, _)| one == finding).unwrap();
+        assert_eq!((reason.clients, reason.examples.as_slice()), (names.len(), names), "{reason:#?}");
+        assert_eq!(verdict.well, Some(false));
+        let csv = report::not_well_csv(outcome);
+        for text in [&report::junit(outcome), &report::html(outcome), &report::json(outcome), &csv] {
+            let text = text.replace("&quot;", "\"").replace("\\\\", "\\");
+            for what in [&reason.sentence, &reason.remedy] {
+                assert!(text.contains(what.as_str()), "{what:?} is missing in\n{text}");
+            }
+        }
+    }
+    assert!(
+        cases.iter().any(|(outcome, ..)| outcome.verdict.unwell()[2].1.len() == 2),
+        "both clients are behind"
+    );
 }
 
 #[test]

@@ -4,10 +4,11 @@
 
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, Stage};
 use epm_protocol::policy::Protocol;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A step of a heartbeat. The order is that of the heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// The name of the server resolves.
@@ -31,7 +32,7 @@ pub enum Step {
 }
 
 /// The result of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Outcome {
     /// The step succeeded.
@@ -50,7 +51,7 @@ pub enum Outcome {
 }
 
 /// A step and its result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
     /// The step of the heartbeat.
     pub step: Step,
@@ -60,7 +61,7 @@ pub struct Check {
 }
 
 /// The results for one server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Examination {
     /// The URL of the server.
     pub server: String,

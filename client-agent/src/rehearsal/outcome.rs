@@ -7,19 +7,22 @@ use std::collections::BTreeMap;
 use epm_protocol::assumption::Assumption;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::agent::TrustLayer;
 use crate::scenario::{StepReport, Verdict};
 
 /// The outcome of a rehearsal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Outcome {
     /// The description of the scenario; its title is in the verdict.
     pub about: String,
     /// The time at which the rehearsal began, in lab time.
+    #[schemars(with = "String")]
     pub began: Timestamp,
     /// The time at which the rehearsal ended, in lab time.
+    #[schemars(with = "String")]
     pub ended: Timestamp,
     /// Whether the rehearsal was interrupted: then this is the outcome up to that moment.
     pub is_partial: bool,
@@ -43,7 +46,7 @@ pub struct Outcome {
 }
 
 /// How an outcome was made: enough to have it again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RunInfo {
     /// The version of epm-lab.
     pub version: String,
@@ -54,23 +57,26 @@ pub struct RunInfo {
 }
 
 /// A certificate, and the time at which it came into force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct InForce {
     /// The name of the manager that shows it to clients.
     pub manager: String,
     /// The fingerprint of the certificate.
+    #[schemars(with = "String")]
     pub fingerprint: Fingerprint,
     /// The time at which the certificate came into force.
+    #[schemars(with = "String")]
     pub since: Timestamp,
 }
 
 /// The outcome of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct StepOutcome {
     /// What the clients of each part held after the step.
     #[serde(flatten)]
     pub report: StepReport,
     /// The time at which the wait of the step ended.
+    #[schemars(with = "String")]
     pub ended: Timestamp,
     /// The actions of the step, one per line.
     pub actions: Vec<String>,
@@ -81,7 +87,7 @@ pub struct StepOutcome {
 }
 
 /// The clients that a step would orphan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AtRisk {
     /// The title of the step.
     pub step: String,
@@ -96,9 +102,10 @@ pub struct AtRisk {
 }
 
 /// Trust, orphaned clients and load over time. Every series has a number for each hour: the state at its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Course {
     /// The time at which the first hour begins.
+    #[schemars(with = "String")]
     pub origin: Timestamp,
     /// The number of clients that trust only certificates that were in force at the beginning.
     pub old_only: Vec<u32>,

@@ -15,20 +15,20 @@ use super::world::World;
 use crate::agent::TrustLayer;
 
 /// The largest number of clients that are named.
-const NAMED: usize = 20;
+pub(super) const NAMED: usize = 20;
 
 impl<C: VirtualClient> Shard<C> {
     /// Finds the clients of this shard that would be orphaned if the site became `next` now and each client had its
-    /// next heartbeats at once; clients that are orphaned already are left out.
+    /// next heartbeats at once; clients that are orphaned already are left out. Also returns the parts and numbers of
+    /// some of them.
     pub(super) fn at_risk(
         &mut self,
         world: &World,
         next: &World,
         now: Timestamp,
         part_names: &[&str],
-        name: impl Fn(u32, u32) -> String,
-    ) -> AtRisk {
-        let mut risk = AtRisk::default();
+    ) -> (AtRisk, Vec<(u32, u32)>) {
+        let (mut risk, mut examples) = (AtRisk::default(), Vec::new());
         let mut known: BTreeMap<(NodeId, EventKind), Option<TrustLayer>> = BTreeMap::new();
         let mut hourly = HourlyCounts::new(now, 0);
         let Self { machines, memo, .. } = self;
@@ -51,16 +51,17 @@ impl<C: VirtualClient> Shard<C> {
             risk.clients += 1;
             *risk.by_layer.entry(layer).or_default() += 1;
             *risk.by_part.entry(part_names[machine.part as usize].to_owned()).or_default() += 1;
-            if risk.examples.len() < NAMED {
-                risk.examples.push(name(machine.part, machine.number));
-            }
+            examples.push((machine.part, machine.number));
         }
-        risk
+        // The machines are not all in the order of the fleet.
+        examples.sort_unstable();
+        examples.truncate(NAMED);
+        (risk, examples)
     }
 }
 
 impl AtRisk {
-    /// Adds the clients of another shard.
+    /// Adds the counts of another shard.
     pub(super) fn merge(&mut self, other: Self) {
         self.clients += other.clients;
         for (layer, count) in other.by_layer {
@@ -69,8 +70,6 @@ impl AtRisk {
         for (part, count) in other.by_part {
             *self.by_part.entry(part).or_default() += count;
         }
-        let room = NAMED.saturating_sub(self.examples.len());
-        self.examples.extend(other.examples.into_iter().take(room));
     }
 }
 

@@ -19,7 +19,8 @@ use super::machine::{Machine, Part};
 use super::memo::MemoTable;
 use super::moves;
 use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
-use super::shard::{Progress, Shard, Waited};
+use super::preview::NAMED;
+use super::shard::{Judged, Progress, Shard, Waited};
 use super::stimulus::ClientIdentity;
 use super::transcript::{ManagerEvent, Transcript};
 use super::virtual_client::{Context, FullClient, MemoizedClient, VirtualClient};
@@ -182,23 +183,25 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(())
     }
 
-    /// Creates the clients, and divides them evenly and in order among the threads.
+    /// Creates the clients, and divides them evenly among the threads, in order, except that those which interact are
+    /// all played on the first one.
     fn spawn_clients(&mut self, options: &RehearsalOptions) {
-        // Clients that interact are played on one thread.
-        let meet = self.parts.iter().any(|part| part.interacts);
-        let shard = self.clients.div_ceil(if meet { 1 } else { options.threads.max(1) }).max(1);
         let managers = self.world.manager_names().count();
-        let all = self
-            .plans
-            .iter()
-            .zip(0_u32..)
-            .flat_map(|(plan, part)| (1..=plan.count).map(move |n| (plan, part, n)));
-        let mut left = all.peekable();
+        let interacts = |part: u32| self.parts[part as usize].interacts;
+        let of = |wanted: bool| {
+            let parts = self.plans.iter().zip(0_u32..).filter(move |(_, part)| interacts(*part) == wanted);
+            parts.flat_map(|(plan, part)| (1..=plan.count).map(move |n| (plan, part, n)))
+        };
+        let together = of(true).count();
+        let share = self.clients.div_ceil(options.threads.max(1)).max(1);
+        let mut left = of(true).chain(of(false)).peekable();
+        let mut shards = Vec::new();
         while left.peek().is_some() {
+            let together = if shards.is_empty() { together } else { 0 };
             let mut hourly = HourlyCounts::new(self.start, managers);
             let mut memo = MemoTable::new(self.locations.clone());
-            let mut machines = Vec::with_capacity(shard.min(self.clients));
-            for (plan, part, n) in left.by_ref().take(shard) {
+            let mut machines = Vec::with_capacity(share.max(together).min(self.clients));
+            for (plan, part, n) in left.by_ref().take(share.max(together)) {
                 let seed = plan.client_seed(self.scenario.seed, n);
                 let common = &self.parts[part as usize];
                 let mut context =
@@ -214,8 +217,9 @@ impl<'a, C: VirtualClient> Run<'a, C> {
                 machines.push(machine);
             }
             let logs = options.keep_logs.then(|| vec![Transcript::default(); machines.len()]);
-            self.shards.push(Shard { machines, memo, hourly, logs });
+            shards.push(Shard { machines, together, memo, hourly, logs });
         }
+        self.shards = shards;
     }
 
     fn play(
@@ -434,7 +438,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         waited: &[Waited],
     ) -> Result<(), RehearsalError> {
         let missing: usize = waited.iter().map(|one| one.missing).sum();
-        let Some((part, n)) = waited.iter().find_map(|one| one.example) else { return Ok(()) };
+        let Some((part, n)) = waited.iter().filter_map(|one| one.example).min() else { return Ok(()) };
         Err(PlanError::Waited {
             step: number,
             title: step.title.clone(),
@@ -453,12 +457,15 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         let Some((next, served)) = self.world_after(number, step)? else { return Ok(risk) };
         let (now, plans) = (self.now, self.plans.clone());
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
-        let shards = self.on_all_threads(|shard, world, _| {
-            shard.at_risk(world, &next, now, &names, |part, n| plans[part as usize].client_name(n))
-        });
-        for shard in shards {
+        let shards = self.on_all_threads(|shard, world, _| shard.at_risk(world, &next, now, &names));
+        let mut examples = Vec::new();
+        for (shard, named) in shards {
             risk.merge(shard);
+            examples.extend(named);
         }
+        examples.sort_unstable();
+        risk.examples =
+            examples.into_iter().take(NAMED).map(|(part, n)| plans[part as usize].client_name(n)).collect();
         self.ahead = Some((next, served));
         Ok(risk)
     }
@@ -533,8 +540,11 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             ..Verdict::new(self.now, self.scenario.seed, shown)
         };
         let name = |part: u32, n: u32| self.plans[part as usize].client_name(n);
-        for shard in &self.shards {
-            shard.judge(&self.parts, name, &mut verdict);
+        let mut judged: Vec<Judged> =
+            self.shards.iter().flat_map(|shard| shard.judge(name, &verdict)).collect();
+        judged.sort_by_key(|one| one.place);
+        for Judged { place: (part, _), view, standing, is_on } in judged {
+            verdict.add(&self.parts[part as usize].name, &view, standing, is_on);
         }
         explain(&mut verdict, &self.history);
         let outcome = Outcome {
@@ -551,20 +561,21 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             verdict,
             run: None,
         };
-        let (mut clients, mut manager_events) = (Vec::new(), Vec::new());
-        for shard in self.shards.into_iter().filter(|shard| shard.logs.is_some()) {
-            let views: Vec<AgentView> = shard
-                .machines
-                .iter()
-                .map(|machine| AgentView {
-                    computer_name: self.plans[machine.part as usize].client_name(machine.number),
-                    ..shard.view(machine)
-                })
-                .collect();
-            for (view, transcript) in views.into_iter().zip(shard.logs.unwrap_or_default()) {
-                clients.push((view, transcript.lines));
-                manager_events.push(transcript.manager_events);
+        let mut logged = Vec::new();
+        for mut shard in self.shards {
+            let Some(logs) = shard.logs.take() else { continue };
+            for (machine, transcript) in shard.machines.iter().zip(logs) {
+                let place = (machine.part, machine.number);
+                let view =
+                    AgentView { computer_name: name(machine.part, machine.number), ..shard.view(machine) };
+                logged.push((place, view, transcript));
             }
+        }
+        logged.sort_by_key(|(place, ..)| *place);
+        let (mut clients, mut manager_events) = (Vec::new(), Vec::new());
+        for (_, view, transcript) in logged {
+            clients.push((view, transcript.lines));
+            manager_events.push(transcript.manager_events);
         }
         Rehearsal { outcome, clients, manager_events, site: self.world.site }
     }

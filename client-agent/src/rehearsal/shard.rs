@@ -1,7 +1,8 @@
 //! A shard: a part of the fleet, with everything that its thread needs. Clients of different shards do not interact, so
 //! shards are played in parallel and their integers are added; the number of shards changes nothing.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use epm_protocol::time::Timestamp;
@@ -27,6 +28,8 @@ pub struct Progress {
 /// A part of the fleet that one thread plays.
 pub(super) struct Shard<C> {
     pub(super) machines: Vec<Machine<C>>,
+    /// The number of machines whose clients interact; they stand first. All of a fleet are in one shard.
+    pub(super) together: usize,
     pub(super) memo: MemoTable,
     pub(super) hourly: HourlyCounts,
     /// The transcripts of its clients, in the same order, if logs are kept.
@@ -44,6 +47,17 @@ pub(super) struct Waited {
     pub(super) example: Option<(u32, u32)>,
 }
 
+/// When machines act next, the earliest first, and of one moment the first in the fleet.
+type Agenda = BinaryHeap<Reverse<(Timestamp, usize)>>;
+
+/// What a verdict says of a client that is not well: its place in the fleet, and its state.
+pub(super) struct Judged {
+    pub(super) place: (u32, u32),
+    pub(super) view: AgentView,
+    pub(super) standing: Standing,
+    pub(super) is_on: bool,
+}
+
 impl<C: VirtualClient> Shard<C> {
     /// Calls a function for each machine, in order, until the rehearsal is interrupted.
     fn each(
@@ -53,7 +67,7 @@ impl<C: VirtualClient> Shard<C> {
         progress: &Progress,
         mut act: impl FnMut(&mut Machine<C>, &Part, &mut Context<'_>),
     ) {
-        let Self { machines, memo, hourly, logs } = self;
+        let Self { machines, memo, hourly, logs, .. } = self;
         for (place, machine) in machines.iter_mut().enumerate() {
             if progress.stop.load(Ordering::Relaxed) {
                 return;
@@ -123,21 +137,24 @@ impl<C: VirtualClient> Shard<C> {
         progress: &Progress,
         waited: &mut Waited,
     ) {
-        let is_meant = |machine: &Machine<C>| parts[machine.part as usize].interacts && machine.is_on();
         let mut targets: BTreeMap<usize, u64> = BTreeMap::new();
-        for (place, machine) in self.machines.iter().enumerate().filter(|(_, one)| is_meant(one)) {
+        let together = self.machines[..self.together].iter().enumerate();
+        for (place, machine) in together.filter(|(_, machine)| machine.is_on()) {
             targets.insert(place, machine.client.counts().heartbeats + u64::from(heartbeats));
         }
-        loop {
-            targets.retain(|place, target| {
-                let machine = &self.machines[*place];
-                machine.is_on() && machine.client.counts().heartbeats < *target
-            });
-            if targets.is_empty() {
-                return;
-            }
-            let Some(moment) = self.advance(world, parts, limit, progress) else { break };
+        let is_waited_for = |machine: &Machine<C>, target: u64| {
+            machine.is_on() && machine.client.counts().heartbeats < target
+        };
+        targets.retain(|place, target| is_waited_for(&self.machines[*place], *target));
+        let mut agenda = self.agenda(parts, limit);
+        while !targets.is_empty() {
+            let Some((moment, place)) = self.advance(world, parts, &mut agenda, limit, progress) else {
+                break;
+            };
             waited.until = waited.until.max(moment);
+            if targets.get(&place).is_some_and(|target| !is_waited_for(&self.machines[place], *target)) {
+                targets.remove(&place);
+            }
         }
         for place in targets.into_keys() {
             let machine = &self.machines[place];
@@ -146,38 +163,42 @@ impl<C: VirtualClient> Shard<C> {
         }
     }
 
-    /// Runs the next machine to act, of those whose clients interact, up to that moment. Returns the moment, if it
-    /// is not after `end`.
+    /// When each of the machines whose clients interact acts next, if that is not after `end`.
+    fn agenda(&self, parts: &[Part], end: Timestamp) -> Agenda {
+        let together = self.machines[..self.together].iter().enumerate();
+        let next = |(place, machine): (usize, &Machine<C>)| {
+            Some(Reverse((machine.next(&parts[machine.part as usize], end)?, place)))
+        };
+        together.filter_map(next).collect()
+    }
+
+    /// Runs the next machine to act, of those whose clients interact, up to that moment. Returns the moment and the
+    /// machine's place, if there is one. What a client does changes the answers of others, and not when they act.
     fn advance(
         &mut self,
         world: &World,
         parts: &[Part],
+        agenda: &mut Agenda,
         end: Timestamp,
         progress: &Progress,
-    ) -> Option<Timestamp> {
+    ) -> Option<(Timestamp, usize)> {
         if progress.stop.load(Ordering::Relaxed) {
             return None;
         }
-        let shared = self.machines.iter().enumerate().filter_map(|(place, machine)| {
-            let part = &parts[machine.part as usize];
-            if part.interacts { Some((machine.next(part, end)?, place)) } else { None }
-        });
-        let (moment, place) = shared.min()?;
-        let Self { machines, memo, hourly, logs } = self;
+        let Reverse((moment, place)) = agenda.pop()?;
+        let Self { machines, memo, hourly, logs, .. } = self;
         let log = logs.as_mut().and_then(|logs| logs.get_mut(place));
-        let machine = &mut machines[place];
-        machine.run_until(
-            moment,
-            None,
-            &parts[machine.part as usize],
-            &mut Context { world, memo, hourly, log },
-        );
-        Some(moment)
+        let machine = machines.get_mut(place)?;
+        let part = &parts[machine.part as usize];
+        machine.run_until(moment, None, part, &mut Context { world, memo, hourly, log });
+        agenda.extend(machine.next(part, end).map(|next| Reverse((next, place))));
+        Some((moment, place))
     }
 
     /// Lets time pass until `end`.
     pub(super) fn run_until(&mut self, world: &World, parts: &[Part], end: Timestamp, progress: &Progress) {
-        while self.advance(world, parts, end, progress).is_some() {}
+        let mut agenda = self.agenda(parts, end);
+        while self.advance(world, parts, &mut agenda, end, progress).is_some() {}
         self.each(world, parts, progress, |machine, part, context| {
             machine.run_until(end, None, part, context);
             progress.done.fetch_add(1, Ordering::Relaxed);
@@ -205,9 +226,10 @@ impl<C: VirtualClient> Shard<C> {
         all
     }
 
-    /// Adds the state of each installed client to the verdict.
-    pub(super) fn judge(&self, parts: &[Part], name: impl Fn(u32, u32) -> String, verdict: &mut Verdict) {
+    /// Judges each installed client; returns those that are not well, or were brought back.
+    pub(super) fn judge(&self, name: impl Fn(u32, u32) -> String, verdict: &Verdict) -> Vec<Judged> {
         let in_force = verdict.in_force();
+        let mut judged = Vec::new();
         let mut known: BTreeMap<NodeId, (Standing, bool)> = BTreeMap::new();
         for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
             let look = || AgentView {
@@ -220,9 +242,11 @@ impl<C: VirtualClient> Shard<C> {
                 Some(node) => *known.entry(node).or_insert_with(|| stand(look())),
             };
             if standing != Standing::Well || brought_back {
-                verdict.add(&parts[machine.part as usize].name, &look(), standing, machine.is_on());
+                let place = (machine.part, machine.number);
+                judged.push(Judged { place, view: look(), standing, is_on: machine.is_on() });
             }
         }
+        judged
     }
 
     pub(super) fn view(&self, machine: &Machine<C>) -> AgentView {

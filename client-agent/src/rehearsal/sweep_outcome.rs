@@ -1,12 +1,13 @@
 //! The outcome of a sweep: the number of orphaned clients for each wait, with several seeds.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::outcome::RunInfo;
 use crate::scenario::Span;
 
 /// Rehearsals of a scenario that differ in a wait and in the seed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Sweep {
     /// The title of the scenario.
     pub scenario: String,
@@ -24,7 +25,7 @@ pub struct Sweep {
 }
 
 /// The outcome of a wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SweepPoint {
     /// The duration of the wait.
     pub wait: Span,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::rehearsal::Outcome;
+use crate::scenario::Reason;
 
 /// The course, a line for each hour: its beginning, the clients by their trust at its end, orphaned clients and
 /// machines that are on at its end, and the number of clients that connected to each manager.
@@ -51,6 +52,27 @@ pub fn orphaned(outcome: &Outcome) -> String {
             outcome.verdict.reason_of(one).map(|reason| reason.sentence.clone()).unwrap_or_default(),
             outcome.verdict.reason_of(one).map(|reason| reason.remedy.clone()).unwrap_or_default(),
         ]));
+    }
+    text
+}
+
+/// The clients that are not orphaned and not well: a line for each, with why and what to do.
+pub fn not_well(outcome: &Outcome) -> String {
+    let verdict = &outcome.verdict;
+    let mut text = line(["client", "finding", "step", "failure", "cause", "remedy"].map(String::from));
+    for (finding, clients) in verdict.unwell() {
+        for client in clients {
+            let reason = verdict.reason_for(finding, client);
+            let of = |field: &dyn Fn(&Reason) -> Option<String>| reason.and_then(field).unwrap_or_default();
+            text.push_str(&line([
+                client.clone(),
+                finding.to_string(),
+                of(&|one| one.step.map(|step| step.to_string())),
+                of(&|one| one.failure.clone()),
+                of(&|one| Some(one.sentence.clone())),
+                of(&|one| Some(one.remedy.clone())),
+            ]));
+        }
     }
     text
 }

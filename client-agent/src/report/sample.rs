@@ -11,7 +11,9 @@ use epm_protocol::trust::Fingerprint;
 use crate::agent::{Distrust, TrustLayer};
 use crate::rehearsal::{AtRisk, Course, InForce, Outcome, StepOutcome};
 use crate::rehearsal::{Sweep, SweepPoint};
-use crate::scenario::{CauseCode, Held, OrphanedClient, PartHolding, Reason, StepReport, Verdict};
+use crate::scenario::{
+    CauseCode, ClientFinding, Held, OrphanedClient, PartHolding, Reason, StepReport, Verdict,
+};
 
 /// A name that reveals missing escapes.
 pub(super) const NASTY: &str = "<script>&\"']]>";
@@ -57,6 +59,7 @@ pub(super) fn ninety_days() -> Outcome {
 pub(super) fn reason() -> Reason {
     Reason {
         number: 1,
+        finding: ClientFinding::Orphaned,
         code: CauseCode::NotWaited,
         sentence: "Step 4 gave manager-a a new certificate before 1,284 clients had a heartbeat.".to_owned(),
         observed: None,
@@ -79,7 +82,7 @@ pub(super) fn well() -> Outcome {
     let mut outcome = ninety_days();
     let Verdict { orphaned, out_of_touch, not_secure, behind, well, .. } = &mut outcome.verdict;
     orphaned.clear();
-    *well = true;
+    *well = Some(true);
     [out_of_touch, not_secure, behind].into_iter().for_each(Vec::clear);
     outcome
 }
@@ -103,7 +106,7 @@ pub(super) fn one_client(hours: usize) -> Outcome {
         },
         ..Outcome::default()
     };
-    (outcome.verdict.clients, outcome.verdict.well) = (1, true);
+    (outcome.verdict.clients, outcome.verdict.well) = (1, Some(true));
     outcome
 }
 
@@ -271,7 +274,13 @@ fn verdict() -> Verdict {
             because: Distrust::SharedSecret { status: 400 },
             reason: None,
             failure: None,
-            held: Held { group: None, location: None, version: "14.3.8289".parse().unwrap(), serial: None },
+            held: Held {
+                group: None,
+                location: None,
+                version: "14.3.8289".parse().unwrap(),
+                serial: None,
+                complete: None,
+            },
         }
     });
     Verdict {

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use epm_protocol::fault::{FaultKind, FaultRule};
 use epm_protocol::id::{Guid, HardwareKey};
+use epm_protocol::version::ClientVersion;
 use siphasher::sip::SipHasher24;
 use toml::Spanned;
 
@@ -59,6 +60,25 @@ pub(crate) fn hardware_key(run_seed: u64, name: &str) -> HardwareKey {
     HardwareKey(Guid::derive(run_seed, "hardware", name, Ipv4Addr::LOCALHOST))
 }
 
+/// The identity of the client with this number, from 1, of a part or fleet with this name.
+pub(crate) fn client_profile(run_seed: u64, part: &str, number: u32, version: ClientVersion) -> AgentProfile {
+    let computer_name = format!("{part}-{number}");
+    AgentProfile {
+        hardware_key: hardware_key(run_seed, &computer_name),
+        computer_name,
+        version,
+        seed: client_seed(run_seed, part, number),
+        use_last_server: true,
+    }
+}
+
+/// The seed of the random draws of a client. The generator is SipHash-2-4.
+fn client_seed(run_seed: u64, part: &str, number: u32) -> u64 {
+    let mut hasher = SipHasher24::new_with_keys(run_seed, u64::from(number));
+    hasher.write(part.as_bytes());
+    hasher.finish()
+}
+
 impl PartPlan {
     /// The name of the client with this number, from 1.
     pub fn client_name(&self, number: u32) -> String {
@@ -67,9 +87,7 @@ impl PartPlan {
 
     /// The seed of the random draws of the client with this number. The generator is SipHash-2-4.
     pub fn client_seed(&self, run_seed: u64, number: u32) -> u64 {
-        let mut hasher = SipHasher24::new_with_keys(run_seed, u64::from(number));
-        hasher.write(self.name.as_bytes());
-        hasher.finish()
+        client_seed(run_seed, &self.name, number)
     }
 
     /// The hardware id with which the client with this number is installed.
@@ -89,10 +107,8 @@ impl PartPlan {
     pub fn client(&self, run_seed: u64, number: u32) -> AgentProfile {
         AgentProfile {
             hardware_key: self.machine(run_seed, number),
-            computer_name: self.client_name(number),
-            version: self.version,
-            seed: self.client_seed(run_seed, number),
             use_last_server: self.use_last_server,
+            ..client_profile(run_seed, &self.name, number, self.version)
         }
     }
 }

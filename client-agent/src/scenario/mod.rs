@@ -16,7 +16,7 @@ mod span;
 mod verdict;
 
 pub use communications_file::{SylinkEdit, SylinkSource};
-pub(crate) use identity::hardware_key;
+pub(crate) use identity::{client_profile, hardware_key};
 pub use plan::{
     ClockPlan, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, StepPhase, StepPlan, Wait,
 };
@@ -24,9 +24,9 @@ pub use plan_error::PlanError;
 pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalendar, PowerSchedule};
 pub use presence::{Place, PresenceError, booted_before};
 pub use read::ScenarioError;
-pub use reason::{Alike, CauseCode, Held, Reason};
+pub use reason::{Alike, CauseCode, ClientFinding, Held, Reason};
 pub use span::{Span, SpanError};
-pub use verdict::{OrphanedClient, PartHolding, Standing, StepReport, Verdict, holdings};
+pub use verdict::{Laggard, OrphanedClient, PartHolding, Standing, StepReport, Verdict, holdings};
 
 /// The identifier of the JSON Schema of the scenario file.
 const SCHEMA_ID: &str = "https://example.invalid/epm-lab/scenario.schema.json";

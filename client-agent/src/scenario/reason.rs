@@ -1,4 +1,4 @@
-//! Why clients are orphaned or out of touch: the one type that the terminal, JSON, JUnit and the report share, and what of a
+//! Why clients are not well: the one type that the terminal, JSON, JUnit and the report share, and what of a
 //! client the cause is told from.
 //!
 //! The rules that find a cause are in `cause`; here are only its results.
@@ -23,8 +23,10 @@ pub enum CauseCode {
     ListOverHttps,
     /// Secure communications were never switched off for clients with one manager.
     SwitchLeftOn,
-    /// The clients had no heartbeat between two steps.
+    /// The certificate was updated before the clients had received the settings that prepare for it.
     NotWaited,
+    /// Secure communications were switched on before the clients had received the new certificate.
+    SwitchedOnTooEarly,
     /// Several managers changed before the clients had learnt the certificate of the first.
     ManagerTooEarly,
     /// Two managers did not replicate, so that the clients could not learn the certificate of one from the other.
@@ -57,6 +59,12 @@ pub enum CauseCode {
     CommunicationOff,
     /// The failure was reproduced on purpose.
     Reproduced,
+    /// Secure communications are off in the group of the clients.
+    SecureCommunicationsOff,
+    /// The clients have not received the change yet.
+    NotReceived,
+    /// The clients were suspended in the lab.
+    Suspended,
     /// No rule explains it.
     Unknown,
 }
@@ -69,6 +77,7 @@ impl CauseCode {
         Self::ListOverHttps,
         Self::SwitchLeftOn,
         Self::NotWaited,
+        Self::SwitchedOnTooEarly,
         Self::ManagerTooEarly,
         Self::ReplicationBroken,
         Self::VersionLearnsOne,
@@ -85,15 +94,51 @@ impl CauseCode {
         Self::OutOfTouch,
         Self::CommunicationOff,
         Self::Reproduced,
+        Self::SecureCommunicationsOff,
+        Self::NotReceived,
+        Self::Suspended,
         Self::Unknown,
     ];
 }
 
-/// The reason why clients are orphaned or out of touch: the cause, its number in the failure catalogue, and the remedy.
+/// What is wrong with a client: the list of the verdict that it is in.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientFinding {
+    /// The client trusts no manager, or none accepts it as a client of its site.
+    #[default]
+    Orphaned,
+    /// The client is not served, and trust is not the reason.
+    OutOfTouch,
+    /// The client is served, and does not authenticate its manager.
+    NotSecure,
+    /// The client is served and secure, and lacks a certificate in force.
+    Behind,
+    /// The client is on, and has begun no heartbeat for three intervals.
+    Silent,
+}
+
+impl std::fmt::Display for ClientFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Orphaned => "orphaned",
+            Self::OutOfTouch => "out of touch",
+            Self::NotSecure => "not secure",
+            Self::Behind => "behind",
+            Self::Silent => "silent",
+        })
+    }
+}
+
+/// The reason why clients are not well: the cause, its number in the failure catalogue, and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reason {
     /// The number of the reason in its verdict, from 1; `reason` of an orphaned client names it.
     pub number: usize,
+    /// What is wrong with the clients: the list of the verdict that they are in.
+    pub finding: ClientFinding,
     /// The code of the cause.
     pub code: CauseCode,
     /// The cause in one sentence.
@@ -142,8 +187,8 @@ pub struct Alike {
     pub by: String,
 }
 
-/// What a client held when it was orphaned: the evidence of which steps reached it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a client held, for an orphaned one when it was orphaned: the evidence of which steps reached it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The group that the client's policy is for.
     pub group: Option<String>,
@@ -153,13 +198,21 @@ pub struct Held {
     pub version: ClientVersion,
     /// The serial of the policy that the client adopted last.
     pub serial: Option<PolicySerial>,
+    /// The serial of the last policy that the client holds with all that belongs to it.
+    pub complete: Option<PolicySerial>,
 }
 
 impl Held {
     /// What a client with this view holds.
     pub fn of(view: &AgentView) -> Self {
-        let AgentView { group, location, version, serial, .. } = view;
-        Self { group: group.clone(), location: location.clone(), version: *version, serial: *serial }
+        let AgentView { group, location, version, serial, complete, .. } = view;
+        Self {
+            group: group.clone(),
+            location: location.clone(),
+            version: *version,
+            serial: *serial,
+            complete: *complete,
+        }
     }
 }
 
@@ -185,12 +238,13 @@ impl Reason {
         lines
     }
 
-    /// The layer and the step, for people: `layer TLS certificate, step 2`.
+    /// What is wrong and the step, for people: `layer TLS certificate, step 2`.
     pub fn place(&self) -> String {
-        let layer = self
-            .layer_title
-            .as_ref()
-            .map_or_else(|| "not trust".to_owned(), |title| format!("layer {title}"));
-        self.step.map_or_else(|| layer.clone(), |step| format!("{layer}, step {step}"))
+        let what = match (&self.layer_title, self.finding) {
+            (Some(title), _) => format!("layer {title}"),
+            (None, ClientFinding::Orphaned | ClientFinding::OutOfTouch) => "not trust".to_owned(),
+            (None, finding) => finding.to_string(),
+        };
+        self.step.map_or_else(|| what.clone(), |step| format!("{what}, step {step}"))
     }
 }

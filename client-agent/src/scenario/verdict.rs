@@ -8,8 +8,8 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::Serialize;
 
-use super::reason::{Held, Reason};
-use crate::agent::{AgentView, Distrust, Health, TrustLayer};
+use super::reason::{ClientFinding, Held, Reason};
+use crate::agent::{AgentView, Distrust, Health, Trouble, TrustLayer};
 
 /// The clients of a part of the fleet, counted by what they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -103,8 +103,9 @@ pub struct Verdict {
     #[schemars(with = "String")]
     pub now: Timestamp,
     /// Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
-    /// certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread.
-    pub well: bool,
+    /// certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread. Null where there
+    /// is no client to judge and nothing else is wrong: then there is no verdict.
+    pub well: Option<bool>,
     /// The number of clients.
     pub clients: usize,
     /// The number of registered clients that run outside this lab's process. They are not judged: of them the lab knows
@@ -126,7 +127,8 @@ pub struct Verdict {
     pub steps: Vec<StepReport>,
     /// The certificates and lists that the clients of each part of the fleet hold now.
     pub parts: Vec<PartHolding>,
-    /// The causes for which clients are orphaned or out of touch, each with what to do; those of most clients first.
+    /// The causes for which clients are not well, each with what to do: first those of clients that are orphaned or out of touch;
+    /// of these and of the others, those of most clients first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
     /// The command that repeats it; absent where it is not known.
@@ -167,6 +169,31 @@ pub struct Verdict {
     /// The clients in `out_of_touch`, by the problem that each has.
     #[serde(skip)]
     pub troubles: BTreeMap<String, Vec<String>>,
+    /// The clients in `not_secure`, `behind` and `silent`, with what the cause is told from.
+    #[serde(skip)]
+    pub laggards: Vec<Laggard>,
+    /// The number of the reason for each client that is not orphaned, by what is wrong with it.
+    #[serde(skip)]
+    pub numbers: BTreeMap<(ClientFinding, String), usize>,
+}
+
+/// A client that is served, or should be, and is not well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Laggard {
+    /// The computer name of the client.
+    pub client: String,
+    /// The part of the fleet that the client belongs to.
+    pub part: String,
+    /// What is wrong with the client.
+    pub finding: ClientFinding,
+    /// What the client holds.
+    pub held: Held,
+    /// The certificates in force that the client lacks.
+    pub lacks: Vec<Fingerprint>,
+    /// Whether the client was suspended in the lab.
+    pub is_suspended: bool,
+    /// Whether the client's communication is switched off.
+    pub is_disabled: bool,
 }
 
 /// The state of a client at the end.
@@ -204,7 +231,7 @@ impl Standing {
 impl Verdict {
     /// A verdict on a fleet of which no client has been looked at yet; `certificates` are those that the managers show now.
     pub fn new(now: Timestamp, seed: u64, certificates: BTreeMap<String, Fingerprint>) -> Self {
-        Self { now, seed, certificates, well: true, ..Self::default() }
+        Self { now, seed, certificates, well: Some(true), ..Self::default() }
     }
 
     /// The certificates in force.
@@ -215,6 +242,29 @@ impl Verdict {
     /// The reason why a client is orphaned, once the verdict has been explained.
     pub fn reason_of(&self, client: &OrphanedClient) -> Option<&Reason> {
         self.reasons.get(client.reason?.checked_sub(1)?)
+    }
+
+    /// The reason why a client that is not orphaned is not well, once the verdict has been explained.
+    pub fn reason_for(&self, finding: ClientFinding, client: &str) -> Option<&Reason> {
+        let number = self.numbers.get(&(finding, client.to_owned()))?;
+        self.reasons.get(number.checked_sub(1)?)
+    }
+
+    /// The clients that are not well and not orphaned, by what is wrong with them.
+    pub fn unwell(&self) -> [(ClientFinding, &[String]); 4] {
+        [
+            (ClientFinding::OutOfTouch, &self.out_of_touch),
+            (ClientFinding::NotSecure, &self.not_secure),
+            (ClientFinding::Behind, &self.behind),
+            (ClientFinding::Silent, &self.silent),
+        ]
+    }
+
+    /// Says that there is no verdict where no client was judged and nothing else is wrong.
+    pub fn conclude(&mut self) {
+        if self.clients == 0 && self.well == Some(true) {
+            self.well = None;
+        }
     }
 
     /// Adds a client that does not stand well, or was brought back; `is_on` is whether its machine is on.
@@ -231,7 +281,7 @@ impl Verdict {
             Standing::Well => return,
             Standing::Orphaned => {
                 self.orphaned.extend(orphaned(part, view, &self.steps));
-                self.well = false;
+                self.well = Some(false);
                 return;
             }
             _ if !is_on => &mut self.away,
@@ -239,14 +289,36 @@ impl Verdict {
             Standing::NotSecure => &mut self.not_secure,
             Standing::Behind => &mut self.behind,
         };
-        self.well &= !is_on;
         names.push(view.computer_name.clone());
+        if !is_on {
+            return;
+        }
+        self.well = Some(false);
+        match standing {
+            Standing::NotSecure => self.lag(ClientFinding::NotSecure, part, view, false),
+            Standing::Behind => self.lag(ClientFinding::Behind, part, view, false),
+            Standing::Well | Standing::Orphaned | Standing::OutOfTouch => {}
+        }
     }
 
     /// Adds a client that is on and has begun no heartbeat for three intervals.
-    pub fn add_silent(&mut self, client: &str) {
-        self.well = false;
-        self.silent.push(client.to_owned());
+    pub fn add_silent(&mut self, part: &str, view: &AgentView, is_suspended: bool) {
+        self.well = Some(false);
+        self.silent.push(view.computer_name.clone());
+        self.lag(ClientFinding::Silent, part, view, is_suspended);
+    }
+
+    fn lag(&mut self, finding: ClientFinding, part: &str, view: &AgentView, is_suspended: bool) {
+        let lacks = self.certificates.values().filter(|one| !view.certificates.contains(one)).copied();
+        self.laggards.push(Laggard {
+            client: view.computer_name.clone(),
+            part: part.to_owned(),
+            finding,
+            held: Held::of(view),
+            lacks: lacks.collect(),
+            is_suspended,
+            is_disabled: matches!(view.health, Health::Disconnected { because: Trouble::Disabled, .. }),
+        });
     }
 
     /// Adds what was observed of the managers: the services that are down, and the files that wait unread.
@@ -255,7 +327,9 @@ impl Verdict {
         services_down: BTreeMap<String, Vec<String>>,
         files_unread: BTreeMap<String, Vec<String>>,
     ) {
-        self.well &= services_down.is_empty() && files_unread.is_empty();
+        if !services_down.is_empty() || !files_unread.is_empty() {
+            self.well = Some(false);
+        }
         (self.services_down, self.files_unread) = (Some(services_down), Some(files_unread));
     }
 

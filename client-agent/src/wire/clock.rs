@@ -273,6 +273,11 @@ impl Shared {
     }
 }
 
+/// The date and time of the machine.
+pub fn machine_date() -> Timestamp {
+    wall_time()
+}
+
 /// Measures real time, for the record: no decision may depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);

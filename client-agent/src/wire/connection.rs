@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{self, SIGNATURE_HEADER};
@@ -16,30 +17,30 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, header};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
-use super::clock::LabClock;
-use super::tls::{ClockTime, provider};
-use super::verifier::{PinVerifier, rejection_in};
-use crate::agent::{Exchange, Server, TlsCheck, TlsVersions};
+use super::clock::{LabClock, wait};
+use super::tls_memory::{SharedTls, TicketSlot, TlsMemory};
+use super::verifier::rejection_in;
+use crate::agent::{Exchange, Server};
 
 /// The largest answer that a client accepts, in bytes: enough for a client package of the lab.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
-/// The number of servers whose TLS sessions an agent remembers for resumption.
-const SESSIONS: usize = 4;
+/// The longest time that the orderly end of a connection takes.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The session of an agent: a connection, and the TLS memory that outlives it.
 #[derive(Debug)]
 pub(super) struct Session {
     clock: Arc<LabClock>,
     memory: Option<TlsMemory>,
+    /// What a client of a fleet shares with others, and its own ticket.
+    shared: Option<(Arc<SharedTls>, Arc<TicketSlot>)>,
     open: Option<Open>,
     handshakes: Arc<Handshakes>,
     endpoint: Arc<Endpoint>,
@@ -50,6 +51,8 @@ pub(super) struct Session {
 pub(super) struct Endpoint {
     /// The source address of connections to loopback; the system's choice if none.
     source: Option<Ipv4Addr>,
+    /// Whether a closed connection leaves no port behind that waits for late packets.
+    leaves_nothing: bool,
     /// The source of the open or last connection.
     at: Mutex<Option<SocketAddr>>,
     /// The connection to abandon.
@@ -60,6 +63,12 @@ impl Endpoint {
     /// Makes the end of a client with this source address.
     pub(super) fn from(source: Option<Ipv4Addr>) -> Self {
         Self { source, ..Self::default() }
+    }
+
+    /// Makes the end of a client of a large fleet, whose connections leave no ports behind when they are closed: there
+    /// would be none left after a few thousand. Its source is not known from outside, and it is never told to give up.
+    pub(super) fn leaving_nothing(source: Option<Ipv4Addr>) -> Self {
+        Self { source, leaves_nothing: true, ..Self::default() }
     }
 
     /// The source of the open or last connection.
@@ -95,7 +104,11 @@ impl Endpoint {
             Some((socket, target)) => socket.connect((target, port).into()).await,
             None => TcpStream::connect((address, port)).await,
         }?;
-        self.is_at(stream.local_addr().ok());
+        if self.leaves_nothing {
+            let _ = stream.set_zero_linger();
+        } else {
+            self.is_at(stream.local_addr().ok());
+        }
         Ok(stream)
     }
 }
@@ -119,20 +132,18 @@ impl Handshakes {
     }
 }
 
-/// Tickets are valid only with the beliefs under which they were obtained: other pins, no tickets.
-#[derive(Debug)]
-struct TlsMemory {
-    check: TlsCheck,
-    versions: TlsVersions,
-    verifier: Arc<PinVerifier>,
-    config: Arc<ClientConfig>,
-}
-
 #[derive(Debug)]
 struct Open {
     server: Server,
-    sender: SendRequest<Full<Bytes>>,
+    /// None once the connection is to end.
+    sender: Option<SendRequest<Full<Bytes>>>,
     task: JoinHandle<()>,
+}
+
+impl Open {
+    fn is_open(&self) -> bool {
+        self.sender.as_ref().is_some_and(|sender| !sender.is_closed())
+    }
 }
 
 impl Drop for Open {
@@ -180,18 +191,35 @@ pub async fn call_once(
     let started = clock.now();
     let mut session = Session::new(clock, Arc::default(), Arc::default());
     session.connect(exchange, started).await?;
-    let Some(open) = &mut session.open else { return Err(lost("no connection".into())) };
-    let response = open.sender.send_request(call).await.map_err(|error| lost(error.to_string()))?;
+    let sender = session.open.as_mut().and_then(|open| open.sender.as_mut());
+    let Some(sender) = sender else { return Err(lost("no connection".into())) };
+    let response = sender.send_request(call).await.map_err(|error| lost(error.to_string()))?;
     Ok(response.status().as_u16())
 }
 
 impl Session {
     pub(super) fn new(clock: Arc<LabClock>, handshakes: Arc<Handshakes>, endpoint: Arc<Endpoint>) -> Self {
-        Self { clock, memory: None, open: None, handshakes, endpoint }
+        Self { clock, memory: None, shared: None, open: None, handshakes, endpoint }
+    }
+
+    /// Makes the session of a client of a fleet, which lasts for one heartbeat: the fleet keeps configurations and ticket.
+    pub(super) fn sharing(self, tls: Arc<SharedTls>, tickets: Arc<TicketSlot>) -> Self {
+        Self { shared: Some((tls, tickets)), ..self }
     }
 
     pub(super) fn close(&mut self) {
         self.open = None;
+    }
+
+    /// Closes the connection in order, TLS first, and returns when it is closed; after a second at the latest.
+    pub(super) async fn end(&mut self) {
+        let Some(mut open) = self.open.take() else { return };
+        open.sender = None;
+        tokio::select! {
+            biased;
+            _ = &mut open.task => {}
+            () = wait(GOODBYE) => {}
+        }
     }
 
     /// Carries out an exchange.
@@ -211,7 +239,7 @@ impl Session {
     async fn carry_out(&mut self, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
         let started = self.clock.now();
         let reusable =
-            self.open.as_ref().is_some_and(|open| open.server == exchange.server && !open.sender.is_closed());
+            self.open.as_ref().is_some_and(|open| open.server == exchange.server && open.is_open());
         if !reusable {
             self.open = None;
             self.connect(exchange, started).await?;
@@ -278,13 +306,14 @@ impl Session {
         let task = tokio::spawn(async move {
             let _ = connection.await;
         });
-        self.open = Some(Open { server: exchange.server.clone(), sender, task });
+        self.open = Some(Open { server: exchange.server.clone(), sender: Some(sender), task });
         Ok(())
     }
 
     async fn ask(&mut self, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
         let lost = |detail: String| ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail };
-        let Some(open) = &mut self.open else { return Err(lost("no connection".into())) };
+        let sender = self.open.as_mut().and_then(|open| open.sender.as_mut());
+        let Some(sender) = sender else { return Err(lost("no connection".into())) };
         let asked = http::encode(&exchange.request, &exchange.kcs);
         let server = &exchange.server;
         let method = if asked.body.is_some() { Method::POST } else { Method::GET };
@@ -295,8 +324,8 @@ impl Session {
             .header(header::USER_AGENT, "Smc") // [C S35]
             .body(Full::new(asked.body.unwrap_or_default()))
             .map_err(|error| lost(error.to_string()))?;
-        open.sender.ready().await.map_err(|error| lost(chain(&error)))?;
-        let response = open.sender.send_request(request).await.map_err(|error| {
+        sender.ready().await.map_err(|error| lost(chain(&error)))?;
+        let response = sender.send_request(request).await.map_err(|error| {
             if error.is_parse() {
                 ExchangeFailure::NotHttp { detail: chain(&error) }
             } else {
@@ -318,31 +347,13 @@ impl Session {
 
     /// The TLS configuration for these beliefs; a new one, without tickets, if they have changed.
     fn memory_for(&mut self, exchange: &Exchange) -> &TlsMemory {
-        let fits = |memory: &TlsMemory| memory.check == exchange.check && memory.versions == exchange.tls;
-        let kept = self.memory.take().filter(fits);
-        let clock: Arc<dyn Clock> = self.clock.clone();
-        self.memory.insert(kept.unwrap_or_else(|| TlsMemory::new(exchange, clock)))
-    }
-}
-
-impl TlsMemory {
-    fn new(exchange: &Exchange, clock: Arc<dyn Clock>) -> Self {
-        let provider = provider();
-        let versions: &[_] = match exchange.tls {
-            TlsVersions::Only12 => &[&version::TLS12],
-            TlsVersions::From12To13 => &[&version::TLS13, &version::TLS12],
+        let kept = self.memory.take().filter(|memory| memory.fits(exchange));
+        let make = || match &self.shared {
+            Some((tls, tickets)) => tls.memory_for(exchange, &self.clock, tickets),
+            None => TlsMemory::new(exchange, &self.clock),
         };
-        let verifier =
-            Arc::new(PinVerifier::new(exchange.check.clone(), Arc::clone(&clock), Arc::clone(&provider)));
-        let builder = ClientConfig::builder_with_details(provider, Arc::new(ClockTime(clock)));
-        let mut config = builder
-            .with_protocol_versions(versions)
-            .expect("the provider has suites for TLS 1.2 and 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(verifier.clone())
-            .with_no_client_auth();
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Self { check: exchange.check.clone(), versions: exchange.tls, verifier, config: Arc::new(config) }
+        let memory = kept.unwrap_or_else(make);
+        self.memory.insert(memory)
     }
 }
 

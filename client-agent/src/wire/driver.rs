@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use epm_protocol::id::AgentId;
 use epm_protocol::policy::PolicySerial;
+use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -13,7 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use super::clock::LabClock;
 use super::connection::{Endpoint, Handshakes, Session};
 use super::store::{DiskCache, StoreError};
-use crate::agent::{Agent, AgentView, Exchange, Input, LogLine, Output};
+use super::tls_memory::SharedTls;
+use crate::agent::{Agent, AgentView, Cache, Exchange, Input, KeptAgent, LogLine, Output, SharedStates};
 use crate::scenario::booted_before;
 
 /// A function that receives an agent's log lines. Called in the agent's task; must not block.
@@ -32,13 +34,22 @@ pub struct AgentHandle {
     agent: Arc<Mutex<Agent>>,
     handshakes: Arc<Handshakes>,
     endpoint: Arc<Endpoint>,
-    inputs: mpsc::Sender<Input>,
+    /// Boxed, since a queue has room for many inputs from the beginning.
+    inputs: mpsc::Sender<Box<Input>>,
     /// The number of external inputs that the agent has not handled yet.
     unheard: Arc<AtomicU64>,
     /// Whether outputs of the agent are being carried out.
     acts: Arc<AtomicBool>,
     /// Whether the agent is kept from waking.
     frozen: watch::Sender<bool>,
+    progressed: Arc<Progressed>,
+}
+
+/// How often an agent has handled an input, and how often its cache has changed.
+#[derive(Debug, Default)]
+struct Progressed {
+    inputs: AtomicU64,
+    caches: AtomicU64,
 }
 
 /// A request that a manager holds.
@@ -55,7 +66,7 @@ pub struct HeldRequest {
 /// The state of an agent's task.
 pub(super) struct Driver {
     agent: Arc<Mutex<Agent>>,
-    inputs: mpsc::Receiver<Input>,
+    inputs: mpsc::Receiver<Box<Input>>,
     unheard: Arc<AtomicU64>,
     acts: Arc<AtomicBool>,
     clock: Arc<LabClock>,
@@ -66,10 +77,21 @@ pub(super) struct Driver {
     turns: Arc<Semaphore>,
     progress: watch::Sender<u64>,
     session: Arc<tokio::sync::Mutex<Session>>,
+    shared: Arc<Shared>,
+    /// The communications file that the agent shares with others, if it is in that state.
+    shared_file: Option<Arc<Sylink>>,
     under_way: Option<UnderWay>,
     turn: Option<OwnedSemaphorePermit>,
     /// The last reading of the clock.
     seen: Timestamp,
+    progressed: Arc<Progressed>,
+}
+
+/// What the agents of a fleet share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    states: Mutex<SharedStates>,
+    tls: Arc<SharedTls>,
 }
 
 /// An exchange under way. When it is dropped, the session is free again.
@@ -89,6 +111,21 @@ impl AgentHandle {
     /// The identifier of the agent, once a manager has registered it.
     pub fn agent_id(&self) -> Option<AgentId> {
         lock(&self.agent).cache().state.agent
+    }
+
+    /// Numbers that grow whenever the agent has handled an input, and whenever its cache has changed.
+    pub fn revision(&self) -> (u64, u64) {
+        (self.progressed.inputs.load(Ordering::Acquire), self.progressed.caches.load(Ordering::Acquire))
+    }
+
+    /// What is kept of the agent beside its cache, as it is now.
+    pub fn keep(&self, now: Timestamp) -> KeptAgent {
+        lock(&self.agent).keep(now)
+    }
+
+    /// The agent's cache.
+    pub fn cache(&self) -> Cache {
+        lock(&self.agent).cache().clone()
     }
 
     /// Keeps the agent from waking by itself, or lets it again: a machine that is on, whose client does nothing.
@@ -125,7 +162,7 @@ impl AgentHandle {
     /// Gives the agent an input. Returns false when its task has ended.
     pub async fn tell(&self, input: Input) -> bool {
         self.unheard.fetch_add(1, Ordering::SeqCst);
-        self.inputs.send(input).await.is_ok()
+        self.inputs.send(Box::new(input)).await.is_ok()
     }
 
     /// Starts the agent at this time, on a machine that was booted up to 30 days before. Returns false when its task has
@@ -181,6 +218,7 @@ pub(super) fn prepare(
     turns: Arc<Semaphore>,
     progress: watch::Sender<u64>,
     source: Option<Ipv4Addr>,
+    shared: Arc<Shared>,
 ) -> (AgentHandle, Driver) {
     let agent = Arc::new(Mutex::new(agent));
     let handshakes = Arc::new(Handshakes::default());
@@ -197,9 +235,13 @@ pub(super) fn prepare(
         unheard: Arc::clone(&unheard),
         acts: Arc::clone(&acts),
         frozen,
+        progressed: Arc::default(),
     };
-    let session = Session::new(Arc::clone(&clock), handshakes, endpoint);
+    let tickets = Arc::new(shared.tls.slot(None));
+    let session =
+        Session::new(Arc::clone(&clock), handshakes, endpoint).sharing(Arc::clone(&shared.tls), tickets);
     let driver = Driver {
+        progressed: Arc::clone(&handle.progressed),
         agent,
         inputs,
         unheard,
@@ -212,6 +254,8 @@ pub(super) fn prepare(
         turns,
         progress,
         session: Arc::new(tokio::sync::Mutex::new(session)),
+        shared,
+        shared_file: None,
         under_way: None,
         turn: None,
         seen: Timestamp::EPOCH,
@@ -230,8 +274,16 @@ pub fn drive(
     log: LogSink,
     disk: Option<DiskCache>,
 ) -> (AgentHandle, impl Future<Output = Result<(), StoreError>> + Send) {
-    let (handle, driver) =
-        prepare(agent, clock, (log, None), disk, Arc::new(Semaphore::new(1)), watch::Sender::new(0), None);
+    let (handle, driver) = prepare(
+        agent,
+        clock,
+        (log, None),
+        disk,
+        Arc::new(Semaphore::new(1)),
+        watch::Sender::new(0),
+        None,
+        Arc::default(),
+    );
     (handle, driver.run())
 }
 
@@ -255,11 +307,16 @@ impl Driver {
         // Set before the agent has decided: otherwise it would seem settled before its lines are in the log.
         self.acts.store(true, Ordering::SeqCst);
         let outputs = lock(&self.agent).handle(input, self.clock.now());
+        self.progressed.inputs.fetch_add(1, Ordering::Release);
+        if outputs.iter().any(|output| matches!(output, Output::Persist(_))) {
+            self.progressed.caches.fetch_add(1, Ordering::Release);
+        }
         for output in outputs {
             self.carry_out(output).await?;
         }
         let is_resting = lock(&self.agent).is_resting();
         if is_resting {
+            self.share();
             self.turn = None;
             if let Some(watcher) = &self.watcher {
                 watcher(&lock(&self.agent).view(), self.clock.now());
@@ -270,6 +327,16 @@ impl Driver {
             self.progress.send_modify(|count| *count += 1);
         }
         Ok(())
+    }
+
+    /// Lets the agent share its files with others that have the same, once after each change of its communications file.
+    fn share(&mut self) {
+        let mut agent = lock(&self.agent);
+        if self.shared_file.as_ref().is_none_or(|file| !Arc::ptr_eq(file, &agent.cache().sylink)) {
+            let shared = self.shared.states.lock().share(agent.clone());
+            self.shared_file = Some(Arc::clone(&shared.cache().sylink));
+            *agent = shared;
+        }
     }
 
     /// The next input of the agent, and whether it is external; none when its handle is gone.
@@ -296,7 +363,7 @@ impl Driver {
                     self.under_way = None;
                     return Some((answer, false));
                 }
-                input = self.inputs.recv() => return input.map(|input| (input, true)),
+                input = self.inputs.recv() => return input.map(|input| (*input, true)),
                 _ = self.clock.sleep_or_set_back(wake), if wake != Timestamp::NEVER => {
                     // The clock may have been set, which moves the agent's heartbeats.
                     let _steady = self.clock.steady();

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::clock::LabClock;
-use super::driver::{AgentHandle, LogSink, Watcher, prepare};
+use super::driver::{AgentHandle, LogSink, Shared, Watcher, prepare};
 use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentProfile, AgentState, Cache};
 
@@ -56,6 +56,7 @@ pub struct Fleet {
     assumptions: Arc<Assumptions>,
     log: LogSink,
     watcher: Option<Watcher>,
+    shared: Arc<Shared>,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -70,7 +71,9 @@ impl Fleet {
         let (counter, progress) = watch::channel(0);
         let turns = Arc::new(Semaphore::new(TURNS));
         let tasks = JoinSet::new();
-        Self { members: Vec::new(), tasks, counter, progress, turns, clock, assumptions, log, watcher: None }
+        let members = Vec::new();
+        let (watcher, shared) = (None, Arc::default());
+        Self { members, tasks, counter, progress, turns, clock, assumptions, log, watcher, shared }
     }
 
     /// Sets the watcher of agents that are added from now on.
@@ -149,6 +152,7 @@ impl Fleet {
             Arc::clone(&self.turns),
             self.counter.clone(),
             source,
+            Arc::clone(&self.shared),
         );
         self.tasks.spawn(driver.run());
         Member { name, part, handle }

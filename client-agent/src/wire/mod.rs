@@ -4,6 +4,7 @@
 //! outputs. It makes no decision about behaviour.
 
 mod clock;
+mod compact_fleet;
 mod connection;
 mod doctor;
 mod driver;
@@ -15,10 +16,15 @@ mod package;
 mod signals;
 mod store;
 mod tls;
+mod tls_memory;
 mod uptime;
 mod verifier;
 
-pub use clock::{ClockReading, Halted, LabClock, Stopwatch, wait};
+pub use clock::{ClockReading, Halted, LabClock, Stopwatch, machine_date, wait};
+pub use compact_fleet::{
+    ChangeSink, ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec,
+    FleetStore, FleetStoreError, MachineLimits, Quantiles, TooLarge, shard,
+};
 pub use connection::{Handshakes, ask_once, call_once};
 pub use doctor::{examine, examine_one};
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};

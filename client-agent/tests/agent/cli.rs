@@ -4,10 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use epm_fixtures::{commands_with_schema, output};
+
 fn agent(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_epm-agent"));
     command.args(arguments).stdin(Stdio::null());
     command
+}
+
+/// Runs `epm-agent` to its end. JSON that it prints must be as `epm-agent schema` says.
+#[track_caller]
+fn run(arguments: &[&str]) -> Output {
+    output(&mut agent(arguments))
 }
 
 fn samples() -> PathBuf {
@@ -85,7 +93,7 @@ fn a_client_keeps_its_file_as_it_was_given_and_survives_a_restart_with_the_netwo
     fs::remove_file(&given).unwrap();
     let again = live_for_one_heartbeat(&["run", "--state", text(&state)]);
     assert!(!again.contains("Imported"), "{again}");
-    let shown = agent(&["show", "--state", text(&state)]).output().unwrap();
+    let shown = run(&["show", "--state", text(&state)]);
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["list"], "by hand");
     assert_eq!(shown["health"]["state"], "disconnected");
@@ -108,7 +116,7 @@ fn a_cache_folder_that_cannot_be_written_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let given = sylink_to_nobody(folder.path());
     let state = given.join("state"); // below a file, where not even root can create a folder
-    let output = agent(&["run", "--sylink", text(&given), "--state", text(&state)]).output().unwrap();
+    let output = run(&["run", "--sylink", text(&given), "--state", text(&state)]);
     refused(&output, &["cannot create the folder", text(&state)]);
 }
 
@@ -119,7 +127,7 @@ fn a_broken_communications_file_is_refused_with_its_place_and_nothing_is_kept() 
     let broken = folder.path().join("broken.xml");
     fs::write(&broken, whole.replacen("</ServerList>", "</ServerLits>", 1)).unwrap();
     let state = folder.path().join("state");
-    let output = agent(&["run", "--sylink", text(&broken), "--state", text(&state)]).output().unwrap();
+    let output = run(&["run", "--sylink", text(&broken), "--state", text(&state)]);
     refused(&output, &["broken.xml", "line ", "</ServerList>", "</ServerLits>"]);
     assert!(!state.join("current").exists());
 }
@@ -127,16 +135,28 @@ fn a_broken_communications_file_is_refused_with_its_place_and_nothing_is_kept() 
 #[test]
 fn a_client_without_cache_and_without_file_says_what_it_needs() {
     let folder = tempfile::tempdir().unwrap();
-    let output = agent(&["run", "--state", text(folder.path())]).output().unwrap();
+    let output = run(&["run", "--state", text(folder.path())]);
     refused(&output, &["no cache in", "--sylink FILE"]);
-    refused(&agent(&["show", "--state", text(folder.path())]).output().unwrap(), &["no cache in"]);
+    refused(&run(&["show", "--state", text(folder.path())]), &["no cache in"]);
+}
+
+/// Commands that print no facts: the others print JSON, and `epm-agent schema` has the schema.
+const NO_FACTS: &[&str] = &["completions", "import", "run", "schema"];
+
+#[test]
+fn every_command_that_prints_facts_has_a_schema() {
+    let all = epm_client_agent::cli::command();
+    let known = commands_with_schema(Path::new(env!("CARGO_BIN_EXE_epm-agent")));
+    let names = all.get_subcommands().map(|one| one.get_name()).filter(|name| !NO_FACTS.contains(name));
+    assert_eq!(names.collect::<std::collections::BTreeSet<_>>(), known.iter().map(String::as_str).collect());
+    refused(&run(&["schema", "docter"]), &["no schema for \"docter\"", "doctor", "`schema` alone lists"]);
 }
 
 #[test]
 fn help_shows_examples_and_completions_are_printed() {
-    let help = agent(&["--help"]).output().unwrap();
+    let help = run(&["--help"]);
     assert!(String::from_utf8_lossy(&help.stdout).contains("Examples:"));
-    let script = agent(&["completions", "bash"]).output().unwrap();
+    let script = run(&["completions", "bash"]);
     assert!(String::from_utf8_lossy(&script.stdout).contains("epm-agent"));
 }
 
@@ -144,18 +164,18 @@ fn help_shows_examples_and_completions_are_printed() {
 fn the_doctor_says_where_a_heartbeat_breaks_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let given = sylink_to_nobody(folder.path());
-    let output = agent(&["doctor", "--sylink", text(&given)]).output().unwrap();
+    let output = run(&["doctor", "--sylink", text(&given)]);
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("TCP           FAILED: the connection to 127.0.0.1:"), "{said}");
     assert!(said.contains("What to do: ") && said.contains("hello         not reached"), "{said}");
-    let output = agent(&["doctor", "--sylink", text(&given), "--json"]).output().unwrap();
+    let output = run(&["doctor", "--sylink", text(&given), "--json"]);
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found[0]["checks"][1]["step"], "tcp");
     assert_eq!(found[0]["checks"][1]["state"], "broken");
-    let wrong = agent(&["doctor", "--sylink", text(&given), "--server", "here:1"]).output().unwrap();
+    let wrong = run(&["doctor", "--sylink", text(&given), "--server", "here:1"]);
     refused(&wrong, &["expected http://HOST:PORT", "here:1"]);
-    refused(&agent(&["doctor", "--sylink", "/nowhere.xml"]).output().unwrap(), &["/nowhere.xml"]);
+    refused(&run(&["doctor", "--sylink", "/nowhere.xml"]), &["/nowhere.xml"]);
 }
 
 #[test]
@@ -163,20 +183,41 @@ fn a_file_or_a_folder_with_one_is_imported_into_the_cache_and_the_log_says_so() 
     let folder = tempfile::tempdir().unwrap();
     let given = sylink_to_nobody(folder.path());
     let state = folder.path().join("state");
-    let first = agent(&["import", text(&given), "--cache", text(&state)]).output().unwrap();
+    let first = run(&["import", text(&given), "--cache", text(&state)]);
     assert_eq!(first.status.code(), Some(0), "{first:?}");
     assert!(String::from_utf8_lossy(&first.stdout).contains(" 1207021B Imported sylink."), "{first:?}");
     let package = folder.path().join("package");
     fs::create_dir(&package).unwrap();
     let other = fs::read_to_string(&given).unwrap().replace("by hand", "from a package");
     fs::write(package.join("sylink.xml"), &other).unwrap();
-    let second = agent(&["import", text(&package), "--cache", text(&state)]).output().unwrap();
+    let second = run(&["import", text(&package), "--cache", text(&state)]);
     assert_eq!(second.status.code(), Some(0), "{second:?}");
     assert_eq!(fs::read_to_string(state.join("current/sylink.xml")).unwrap(), other);
     let log = fs::read_to_string(state.join("syslog.log")).unwrap();
     assert_eq!(log.matches("\t1207021B\t").count(), 2, "{log}");
     fs::write(package.join("sylink.xml"), "<broken").unwrap();
-    let broken = agent(&["import", text(&package), "--cache", text(&state)]).output().unwrap();
+    let broken = run(&["import", text(&package), "--cache", text(&state)]);
     refused(&broken, &["sylink.xml", "line 1"]);
     assert_eq!(fs::read_to_string(state.join("current/sylink.xml")).unwrap(), other, "nothing has changed");
+}
+
+#[test]
+fn a_fleet_that_the_machine_cannot_run_is_refused_with_the_number_that_would_fit() {
+    let sylink = samples().join("exported.xml");
+    let limited = |words: &str| {
+        let program = env!("CARGO_BIN_EXE_epm-agent");
+        let script = format!("ulimit -n 80; exec {program} fleet --sylink {} {words}", text(&sylink));
+        Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).output().unwrap()
+    };
+    refused(
+        &limited("--count 100"),
+        &["64 heartbeats at the same time do not fit", "`--in-flight 48` would fit"],
+    );
+    refused(&limited("--count 3 --shard 1/7"), &["this shard has no client", "only 3 clients"]);
+    let folder = tempfile::tempdir().unwrap();
+    let letter = folder.path().join("letter.txt");
+    fs::write(&letter, "dear reader\n").unwrap();
+    let foreign = limited(&format!("--count 1 --in-flight 1 --state {}", text(&letter)));
+    refused(&foreign, &["letter.txt, line 1", "`epm-agent fleet --state` wrote"]);
+    assert_eq!(fs::read_to_string(&letter).unwrap(), "dear reader\n");
 }

@@ -41,7 +41,12 @@ impl Site {
     }
 
     /// Publishes these groups anew, if there are any.
-    fn publish_affected(&mut self, paths: &BTreeSet<String>, effects: &mut Vec<Effect>, now: Timestamp) {
+    pub(super) fn publish_affected(
+        &mut self,
+        paths: &BTreeSet<String>,
+        effects: &mut Vec<Effect>,
+        now: Timestamp,
+    ) {
         if !paths.is_empty() {
             let groups = self.publish(paths, now);
             effects.insert(0, Effect::Published { groups });
@@ -49,7 +54,7 @@ impl Site {
     }
 
     /// Applies a command without publishing; returns the paths of the affected groups.
-    fn change(
+    pub(super) fn change(
         &mut self,
         command: &Command,
         now: Timestamp,

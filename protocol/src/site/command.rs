@@ -398,6 +398,16 @@ impl Command {
             _ => Vec::new(),
         }
     }
+
+    /// The key and certificate that this command brings from outside of the site; none if it brings none, or none that can be
+    /// read by these rules.
+    pub fn brought(&self, rules: &WizardRules) -> Option<ServerIdentity> {
+        match self {
+            Self::UpdateCertificate { certificate, .. } => certificate.read(rules)?.ok(),
+            Self::TakeOver { identity, .. } | Self::KeepRecovery { identity, .. } => Some(identity.clone()),
+            _ => None,
+        }
+    }
 }
 
 /// An effect of a command, which the driver of the site carries out.
@@ -476,6 +486,12 @@ pub enum CommandError {
         /// Name of the manager.
         manager: String,
         /// The folder, and the error of the operating system.
+        why: String,
+    },
+    /// The lab's data folder cannot be written, on a full or read-only disk for example. Nothing has changed.
+    #[error("the data folder of the lab cannot be written, so nothing has changed: {why}")]
+    NotStored {
+        /// The folder, and the error.
         why: String,
     },
     /// The group inherits its settings.

@@ -8,12 +8,14 @@ use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use super::client::RegisteredClient;
+use serde::{Deserialize, Serialize};
+
 use crate::heartbeat::{ClientCommand, CommandKind, CommandReport, CommandState};
 use crate::id::{AgentId, CommandId, Guid, HardwareKey};
 use crate::time::Timestamp;
 
 /// The commands of a site.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CommandTable {
     seed: u64,
     /// The number of commands since the site was founded.
@@ -28,7 +30,7 @@ pub struct CommandTable {
 }
 
 /// A command and its progress.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenCommand {
     /// The identifier and kind of the command.
     pub command: ClientCommand,
@@ -41,7 +43,7 @@ pub struct GivenCommand {
 }
 
 /// The progress of a command at one client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandRow {
     /// The identifier of the client.
     pub agent: AgentId,

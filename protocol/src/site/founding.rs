@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::command::{CommandError, check_name};
 use super::group::{DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, TOP_GROUP};
 use super::manager::{Manager, ManagerPorts};
-use super::state::Site;
+use super::state::{Publishing, Site};
 use crate::assumption::Assumptions;
 use crate::id::{DomainId, GroupId, Guid, ManagerId};
 use crate::policy::{
@@ -36,6 +36,14 @@ impl Site {
     ///
     /// When there is no manager, two have the same name, or a certificate cannot be made.
     pub fn found(founding: Founding, now: Timestamp) -> Result<Self, CommandError> {
+        Self::found_as(founding, Publishing::AtOnce, now)
+    }
+
+    pub(super) fn found_as(
+        founding: Founding,
+        publishing: Publishing,
+        now: Timestamp,
+    ) -> Result<Self, CommandError> {
         let Founding { name, seed, managers, assumptions } = founding;
         let address = managers.first().map_or(Ipv4Addr::LOCALHOST, |(_, ports)| ports.ipv4());
         let mut site = Self {
@@ -58,6 +66,7 @@ impl Site {
             reinstalled: 0,
             removed_groups: 0,
             clocks: BTreeMap::new(),
+            publishing,
         };
         for (name, ports) in managers {
             site.add_manager(name, ports, now)?;

@@ -11,6 +11,7 @@
 //! | `apply` | [`Site::apply`]: a command, and which groups are published anew |
 //! | `group_commands`, `list_commands`, `certificate_update`, `registry`, `replication`, `recovery` | each command |
 //! | `render` | renders a [`Publication`] from the settings |
+//! | `replay` | [`Replay`]: repeats the recorded changes of a site |
 //! | `publication` | what one manager answers |
 //! | `command_table` | commands for clients, and what came of each |
 //! | `client`, `group`, `manager`, `calls` | the objects of a site |
@@ -31,6 +32,7 @@ mod publication;
 mod recovery;
 mod registry;
 mod render;
+mod replay;
 mod replication;
 mod state;
 #[cfg(test)]
@@ -47,4 +49,5 @@ pub use group::{
 };
 pub use manager::{ConsoleTrouble, Manager, ManagerPorts};
 pub use publication::{Answer, Publication, PublishedArtifact, PublishedGroup, Visit};
-pub use state::Site;
+pub use replay::Replay;
+pub use state::{Drawn, Site};

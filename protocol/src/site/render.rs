@@ -10,7 +10,7 @@ use super::command::CommandError;
 use super::group::{Group, GroupSettings};
 use super::manager::Manager;
 use super::publication::{Publication, PublishedArtifact, PublishedGroup};
-use super::state::Site;
+use super::state::{Publishing, Site};
 use crate::assumption::Assumptions;
 use crate::heartbeat::http::sha256_hex;
 use crate::heartbeat::{ContentType, Index, PackageEntry};
@@ -54,15 +54,19 @@ impl Site {
     pub fn assume(&mut self, assumptions: Arc<Assumptions>) {
         let is_immediate = self.assumptions.with_immediate(&assumptions) == *assumptions;
         self.assumptions = assumptions;
-        if is_immediate {
-            return;
+        if !is_immediate && self.publishing == Publishing::AtOnce {
+            let replicating = self.managers.keys().filter(|name| !self.stopped.contains_key(*name));
+            self.publish_unchanged(&replicating.cloned().collect::<Vec<_>>());
         }
+    }
+
+    /// Publishes everything anew, with the serials that it has, on these managers.
+    pub(super) fn publish_unchanged(&mut self, managers: &[String]) {
         let paths = self.groups.iter().map(|(path, _)| path.to_owned()).collect();
         let rendered = self.render_all(&paths);
-        let replicating = self.managers.keys().filter(|name| !self.stopped.contains_key(*name));
-        for name in replicating.cloned().collect::<Vec<_>>() {
-            let next = self.publication_of(&self.managers[&name], &rendered);
-            self.publications.insert(name, Arc::new(next));
+        for name in managers {
+            let next = self.publication_of(&self.managers[name], &rendered);
+            self.publications.insert(name.clone(), Arc::new(next));
         }
     }
 
@@ -77,6 +81,9 @@ impl Site {
             if let Ok(group) = self.groups.find_mut(path) {
                 group.changed = now.max(group.changed + Duration::from_millis(1));
             }
+        }
+        if self.publishing == Publishing::AtTheEnd {
+            return Vec::new();
         }
         let rendered = self.render_all(paths);
         for name in managers {

@@ -43,6 +43,27 @@ pub struct Site {
     pub(super) removed_groups: u64,
     /// The deviation of managers' clocks in milliseconds, where it is not zero.
     pub(super) clocks: BTreeMap<String, i64>,
+    pub(super) publishing: Publishing,
+}
+
+/// How much a site has drawn: none of it comes a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Drawn {
+    /// The number of keys and serial numbers.
+    keys: usize,
+    /// How often a manager was reinstalled.
+    reinstalled: u64,
+    /// The number of groups that were removed.
+    removed_groups: u64,
+}
+
+/// When a site renders what it publishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Publishing {
+    /// After each command.
+    AtOnce,
+    /// Once, at the end of a replay: commands only advance the serials.
+    AtTheEnd,
 }
 
 /// A recovery file.
@@ -118,9 +139,19 @@ impl Site {
     /// Goes on after all that another state of this site has drawn: a site that is put back to an earlier state makes no
     /// key, serial number, secret or identifier a second time.
     pub fn draw_after(&mut self, other: &Self) {
-        self.keys_used = self.keys_used.max(other.keys_used);
-        self.reinstalled = self.reinstalled.max(other.reinstalled);
-        self.removed_groups = self.removed_groups.max(other.removed_groups);
+        self.draw_on_after(other.drawn());
+    }
+
+    /// What this site has drawn so far.
+    pub(super) const fn drawn(&self) -> Drawn {
+        Drawn { keys: self.keys_used, reinstalled: self.reinstalled, removed_groups: self.removed_groups }
+    }
+
+    /// Goes on after all of this.
+    pub(super) fn draw_on_after(&mut self, drawn: Drawn) {
+        self.keys_used = self.keys_used.max(drawn.keys);
+        self.reinstalled = self.reinstalled.max(drawn.reinstalled);
+        self.removed_groups = self.removed_groups.max(drawn.removed_groups);
     }
 
     /// Goes on from the files of an earlier run with this certificate: what is drawn from now on follows from it as well as

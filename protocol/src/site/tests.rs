@@ -5,6 +5,7 @@ mod group_commands;
 mod keys;
 mod keystore;
 mod recovery;
+mod replay;
 mod replication;
 mod together;
 mod tree;

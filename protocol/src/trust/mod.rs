@@ -16,7 +16,7 @@
 //!   [`Accepted`];
 //! - a layer that calls another one;
 //! - a clock, a file or a socket: the time and the bytes are arguments. Randomness only in
-//!   [`SigningKey::generate`];
+//!   [`SigningKey::generate`] and [`StandIn::of`];
 //! - a private key or a [`Kcs`] in a `Debug` text.
 //!
 //! [`issuer`] makes certificates, [`keystore`] reads and writes the files of administrators, and [`pool`] derives keys
@@ -34,6 +34,7 @@ mod primes;
 #[cfg(test)]
 mod samples;
 pub mod signature;
+mod stand_in;
 pub(crate) mod tlv;
 
 pub use certificate::{
@@ -52,3 +53,4 @@ pub use pool::KeyPool;
 pub use signature::{
     Accepted, KeyError, MalformedSignature, Signature, SignatureError, Signed, SigningKey, Verified,
 };
+pub use stand_in::{StandIn, StandInError};

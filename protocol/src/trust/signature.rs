@@ -14,7 +14,7 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::error::KeyRejected;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaEncoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -161,12 +161,17 @@ impl SigningKey {
 
     /// Makes the detached signature over `message`; always the same for the same message.
     pub fn sign(&self, message: &[u8]) -> Signature {
+        Signature(self.sign_as(&RSA_PKCS1_SHA256, message).into())
+    }
+
+    /// Makes a signature over `message` with this padding and digest.
+    pub(super) fn sign_as(&self, encoding: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; self.0.pair.public_modulus_len()];
         self.0
             .pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut bytes)
+            .sign(encoding, &SystemRandom::new(), message, &mut bytes)
             .expect("a key that was checked when it was read signs any message");
-        Signature(bytes.into())
+        bytes
     }
 }
 

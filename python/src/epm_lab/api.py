@@ -1388,9 +1388,7 @@ class VerdictReasonAlike:
 
 @dataclass(frozen=True)
 class VerdictReason:
-    """The reason why clients are orphaned or out of touch: the cause, its number in the failure catalogue, and the
-    remedy.
-    """
+    """The reason why clients are not well: the cause, its number in the failure catalogue, and the remedy."""
 
     #: The number of clients.
     clients: int
@@ -1402,6 +1400,7 @@ class VerdictReason:
         "list-over-https",
         "switch-left-on",
         "not-waited",
+        "switched-on-too-early",
         "manager-too-early",
         "replication-broken",
         "version-learns-one",
@@ -1418,11 +1417,17 @@ class VerdictReason:
         "out-of-touch",
         "communication-off",
         "reproduced",
+        "secure-communications-off",
+        "not-received",
+        "suspended",
         "unknown",
     ]
 
     #: The names of the first of these clients.
     examples: typing.List[str]
+
+    #: What is wrong with the clients: the list of the verdict that they are in.
+    finding: typing.Literal["orphaned", "out-of-touch", "not-secure", "behind", "silent"]
 
     #: The number of the reason in its verdict, from 1; `reason` of an orphaned client names it.
     number: int
@@ -1547,10 +1552,6 @@ class Verdict:
     #: The clients that are on, and have begun no heartbeat for three intervals.
     silent: typing.List[str]
 
-    #: Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
-    #: certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread.
-    well: bool
-
     #: Every certificate that was in force during the scenario, the oldest first.
     certificate_history: typing.Optional[typing.List[str]] = None
 
@@ -1575,7 +1576,8 @@ class Verdict:
     #: The number of journal entries that have been dropped; absent without a journal.
     journal_forgotten: typing.Optional[int] = None
 
-    #: The causes for which clients are orphaned or out of touch, each with what to do; those of most clients first.
+    #: The causes for which clients are not well, each with what to do: first those of clients that are orphaned or
+    #: out of touch; of these and of the others, those of most clients first.
     reasons: typing.Optional[typing.List[VerdictReason]] = None
 
     #: The command that repeats it; absent where it is not known.
@@ -1590,6 +1592,11 @@ class Verdict:
 
     #: The state after each step of the scenario.
     steps: typing.Optional[typing.List[VerdictStep]] = None
+
+    #: Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
+    #: certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread. Null
+    #: where there is no client to judge and nothing else is wrong: then there is no verdict.
+    well: typing.Optional[bool] = None
 
 
 @dataclass(frozen=True)

@@ -49,10 +49,13 @@ fn repeat(arguments: impl Iterator<Item = OsString>, seed: u64) -> String {
 fn shown(arguments: impl Iterator<Item = OsString>) -> (String, bool) {
     let mut words = vec!["epm-lab".to_owned()];
     let mut has_seed = false;
-    let mut arguments = arguments.map(|one| one.to_string_lossy().into_owned());
+    let arguments: Vec<String> = arguments.map(|one| one.to_string_lossy().into_owned()).collect();
+    // With a report, `--force` is about its folder, and refused without one.
+    let has_report = arguments.iter().any(|one| one == "--report" || one.starts_with("--report="));
+    let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let name = argument.split_once('=').map_or(argument.as_str(), |(name, _)| name);
-        if OUTPUT.contains(&name) {
+        if OUTPUT.contains(&name) || (has_report && name == "--force") {
             continue;
         }
         if OUTPUT_WITH_VALUE.contains(&name) {
@@ -88,6 +91,8 @@ mod tests {
                 &["rehearse", "a b's.toml", "--agents", "500", "--report", "r", "--json", "--threads=2"],
                 r"epm-lab rehearse 'a b'\''s.toml' --agents 500 --seed 7",
             ),
+            (&["rehearse", "a.toml", "--report=r", "--force"], "epm-lab rehearse a.toml --seed 7"),
+            (&["rotate", "single", "--force"], "epm-lab rotate single --force --seed 7"),
             (
                 &["run", "--moved", "a.toml", "--seed=3", "-v", "--log-file", "x", "--client-log"],
                 "epm-lab run --moved a.toml --seed=3",

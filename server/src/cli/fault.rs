@@ -12,11 +12,13 @@ use epm_protocol::id::AgentId;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
 use epm_protocol::version::ClientVersion;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::lab::{self, Act, Where};
 use super::print;
 use crate::cli::io::{Ending, Failure, read_text, say, say_json};
+use crate::schema::BridgedSchema;
 
 /// List the kinds of fault, predict hits, and add and remove the faults of a running lab
 #[derive(Debug, Args)]
@@ -109,6 +111,32 @@ struct Faults {
     fault: Vec<FaultRule>,
 }
 
+/// The exchanges or calls that faults will hit.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Explained {
+    /// Ordinal of the first exchange or call that was asked about.
+    first: u64,
+    /// Number of exchanges or calls that were asked about.
+    asked: u64,
+    /// Connections to the REST API that will be hit; absent without `--rest`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<Vec<Struck>>,
+    /// Exchanges or calls that will be hit.
+    hits: Vec<Struck>,
+}
+
+/// An exchange, call or connection that a fault will hit.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Struck {
+    /// Ordinal of the exchange, call or connection, from 1.
+    ordinal: u64,
+    /// Name of the fault.
+    fault: Option<String>,
+    /// Kind of the fault, with its parameters.
+    #[schemars(with = "Option<BridgedSchema<FaultKind>>")]
+    what: Option<FaultKind>,
+}
+
 impl Fault {
     pub(super) async fn go(self) -> Result<Ending, Failure> {
         let Self { at, verb } = self;
@@ -151,9 +179,8 @@ impl Explain {
         let mut foretold = faults.explain(&next, self.next, self.at);
         foretold.retain(|one| !one.verdict.is_pass());
         if json {
-            let hits: Vec<_> = foretold.iter().map(as_json).collect();
-            let text = serde_json::json!({ "first": self.first, "asked": self.next, "hits": hits });
-            say(&format!("{text:#}\n"));
+            let hits = foretold.iter().map(struck).collect();
+            say_json(&Explained { first: self.first, asked: self.next, connections: None, hits })?;
         } else {
             say(&self.told(&foretold));
         }
@@ -169,12 +196,13 @@ impl Explain {
             foretold
         });
         if json {
-            let hits = |found: &[Prediction]| found.iter().map(as_json).collect::<Vec<_>>();
-            let text = serde_json::json!({
-                "first": self.first, "asked": self.next,
-                "connections": hits(&connections), "hits": hits(&calls),
-            });
-            say(&format!("{text:#}\n"));
+            let [connections, hits] = [&connections, &calls].map(|found| found.iter().map(struck).collect());
+            say_json(&Explained {
+                first: self.first,
+                asked: self.next,
+                connections: Some(connections),
+                hits,
+            })?;
         } else {
             say(&self.list("Connections", "to the REST API", &connections));
             say(&self.list("Calls", "of the REST API", &calls));
@@ -198,12 +226,12 @@ impl Explain {
     }
 }
 
-fn as_json(one: &Prediction) -> serde_json::Value {
-    serde_json::json!({
-        "ordinal": one.ordinal,
-        "fault": one.verdict.hit().map(|hit| hit.rule.name.clone()),
-        "what": one.verdict.what(),
-    })
+fn struck(one: &Prediction) -> Struck {
+    Struck {
+        ordinal: one.ordinal,
+        fault: one.verdict.hit().map(|hit| hit.rule.name.clone()),
+        what: one.verdict.what().cloned(),
+    }
 }
 
 fn read(file: &Path) -> Result<Vec<FaultRule>, Failure> {

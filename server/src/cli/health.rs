@@ -8,10 +8,12 @@ use epm_protocol::plural::counted;
 use epm_protocol::sylink::ClientServer;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::Kcs;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::lab::ControlClient;
 use super::print;
-use crate::cli::io::{Ending, Failure, say};
+use crate::cli::io::{Ending, Failure, say, say_json};
 
 /// Checks that a manager or a lab responds.
 #[derive(Debug, Args)]
@@ -33,6 +35,15 @@ pub(super) struct Health {
     json: bool,
 }
 
+/// A manager that responds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Responds {
+    /// Whether the manager responds: true.
+    ready: bool,
+    /// Address of the manager.
+    manager: String,
+}
+
 impl Health {
     pub(super) async fn go(self) -> Result<Ending, Failure> {
         if let Some(lab) = &self.lab {
@@ -47,7 +58,7 @@ impl Health {
             let found = tokio::time::timeout(limit, control.get("/v1/health")).await.map_err(late)??;
             let down = print::services_down(&found["service_errors"]);
             if down.is_empty() {
-                self.well(&found);
+                self.well(&found)?;
                 return Ok(Ending::Well);
             }
             if self.json {
@@ -73,7 +84,7 @@ impl Health {
         };
         match ask_once(clock, &exchange).await {
             Ok(response) if response.status == 200 => {
-                self.well(&serde_json::json!({ "ready": true, "manager": self.url }));
+                self.well(&Responds { ready: true, manager: self.url.clone() })?;
                 Ok(Ending::Well)
             }
             Ok(response) => {
@@ -85,8 +96,12 @@ impl Health {
 }
 
 impl Health {
-    fn well(&self, found: &serde_json::Value) {
-        say(&if self.json { format!("{found:#}\n") } else { "healthy\n".to_owned() });
+    fn well(&self, found: &impl Serialize) -> Result<(), Failure> {
+        if self.json {
+            return say_json(found);
+        }
+        say("healthy\n");
+        Ok(())
     }
 }
 

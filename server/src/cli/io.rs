@@ -26,6 +26,26 @@ pub(super) enum Ending {
     ClientsOrphaned,
 }
 
+impl Ending {
+    /// How a command ends that has printed a verdict: whether clients are orphaned, and whether all is well.
+    ///
+    /// # Errors
+    ///
+    /// When the verdict says neither, because there was no client to judge.
+    pub(super) fn of_verdict(has_orphaned: bool, well: Option<bool>) -> Result<Self, Failure> {
+        match (has_orphaned, well) {
+            (true, _) => Ok(Self::ClientsOrphaned),
+            (false, Some(true)) => Ok(Self::Well),
+            (false, Some(false)) => Ok(Self::NotWell),
+            (false, None) => Err(Failure::Undecided(NO_CLIENT.to_owned())),
+        }
+    }
+}
+
+/// Why there is no verdict on a lab without clients.
+pub(super) const NO_CLIENT: &str =
+    "there is no verdict: the lab has no client of its own, so nothing was judged";
+
 /// Runs an asynchronous command to its end.
 pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
     tokio::runtime::Runtime::new()

@@ -12,6 +12,7 @@ mod health;
 mod http;
 mod io;
 mod lab;
+mod labs;
 mod out;
 mod print;
 mod recovery;
@@ -23,6 +24,8 @@ mod schema;
 mod sylink;
 mod table;
 mod up;
+mod up_control;
+mod up_data;
 mod up_files;
 mod up_plan;
 mod up_ready;
@@ -32,7 +35,7 @@ use std::process::ExitCode;
 use clap::{Command, Parser, Subcommand};
 use config::Unreadable;
 use epm_client_agent::program::{
-    Messages, arguments, command_line, completions, error, unwritten, with_variables,
+    Messages, arguments, command_line, completions, error, naming_variable, unwritten, with_variables,
 };
 use epm_protocol::assumption::Assumptions;
 use io::{Ending, Failure, say, say_json, waiting};
@@ -118,6 +121,9 @@ enum Verb {
     /// Show, freeze, set and advance the clock of a running lab
     #[command(after_help = "Example:\n  epm-lab clock advance 24h")]
     Clock(lab::At<lab::ClockVerb>),
+    /// List, remove, export and import labs that are kept in data folders
+    #[command(subcommand)]
+    Lab(labs::Labs),
     /// Show what the managers of a running lab recorded: requests, calls, faults
     #[command(after_help = "Example:\n  epm-lab journal find --limit 20")]
     Journal(lab::At<lab::JournalVerb>),
@@ -151,7 +157,7 @@ pub fn main() -> ExitCode {
     let arguments_given: Vec<_> = std::env::args_os().collect();
     let (matches, options) = match config::given(command(), &arguments_given) {
         Ok(given) => (Ok(given.matches), given.options),
-        Err(Unreadable::Arguments(shown)) => (Err(shown), Vec::new()),
+        Err(Unreadable::Arguments(shown)) => (Err(naming_variable(shown, command())), Vec::new()),
         Err(Unreadable::File(failure)) => return ended(Err(failure)),
     };
     let cli: Cli = match arguments(matches) {
@@ -163,7 +169,7 @@ pub fn main() -> ExitCode {
     }
     raise_descriptor_limit();
     let result = match cli.verb {
-        Verb::Up(up) => waiting(up.go(&config::elsewhere(&options))),
+        Verb::Up(up) => waiting(up.go(&options)),
         Verb::Config(config) => config.go(&options, &command()),
         Verb::Run(run) => waiting(run.go()),
         Verb::Rehearse(rehearse) => waiting(rehearse.go()),
@@ -178,6 +184,7 @@ pub fn main() -> ExitCode {
         Verb::Service(verb) => waiting(verb.go()),
         Verb::Recovery(recovery) => waiting(recovery.go()),
         Verb::Clock(verb) => waiting(verb.go()),
+        Verb::Lab(verb) => verb.go(),
         Verb::Journal(verb) => waiting(verb.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),
         Verb::Baseline(verb) => waiting(verb.go()),
@@ -192,7 +199,10 @@ pub fn main() -> ExitCode {
         }
     };
     // What could not be printed has not been done.
-    ended(result.and_then(|ending| unwritten().map_or(Ok(ending), |why| Err(Failure::Failed(why)))))
+    ended(match (result, unwritten()) {
+        (Ok(_) | Err(Failure::Undecided(_)), Some(why)) => Err(Failure::Failed(why)),
+        (result, _) => result,
+    })
 }
 
 /// The program's commands and options, as its help has them. Each option of `up` can be set by an environment variable.

@@ -249,7 +249,7 @@ pub(super) fn verdict(verdict: &Verdict, again: &RunInfo) -> String {
 
 fn verdict_of(verdict: &Verdict) -> String {
     let mut text = String::from("\nVerdict: ");
-    if verdict.well {
+    if verdict.well == Some(true) {
         let _ = match verdict.clients - verdict.away.len() {
             1 => {
                 writeln!(text, "the client is secure and holds the certificate in force; it is not orphaned.")

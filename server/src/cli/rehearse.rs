@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::rehearsal::{
-    Outcome, Progress, RehearsalError, RehearsalOptions, StepOutcome, Sweep, SweepError, SweepPoint, Waits,
-    rehearse, sweep,
+    Outcome, Progress, RehearsalError, RehearsalOptions, RunInfo, StepOutcome, Sweep, SweepError, SweepPoint,
+    Waits, rehearse, sweep,
 };
 use epm_client_agent::report;
-use epm_client_agent::scenario::{PlanError, Scenario};
+use epm_client_agent::scenario::{PlanError, Scenario, Span};
 use epm_client_agent::wire::interrupted;
 use epm_protocol::plural::counted;
 use indicatif::{ProgressBar, ProgressStyle};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{again, print, scenario};
-use crate::cli::io::{Ending, Failure, is_quiet, notice, say};
+use crate::cli::io::{Ending, Failure, is_quiet, notice, say, say_json};
 use crate::cli::out::OutFolder;
+use crate::schema::BridgedSchema;
 
 /// Rehearses a scenario in virtual time: 90 days of a fleet in seconds, without sockets.
 #[derive(Debug, Args)]
@@ -32,7 +35,7 @@ Examples:
   epm-lab rehearse my.toml --json > outcome.json
 
 --sweep shows how long the operator must wait. --report writes report.html,
-outcome.json, junit.xml, course.csv and orphaned.csv.
+outcome.json, junit.xml, course.csv, orphaned.csv and not-well.csv.
 
 Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
 input; 3 clients are orphaned, or, with --sweep, with every wait. Clients that
@@ -69,6 +72,46 @@ pub(super) struct Rehearse {
     /// Write the report into the folder of --report even if it has other files, and over an earlier report
     #[arg(long, requires = "report")]
     force: bool,
+}
+
+/// The outcomes of a scenario with several seeds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct SeedsOutcome {
+    /// Title of the scenario.
+    scenario: String,
+    /// The outcome with each seed.
+    seeds: Vec<SeedOutcome>,
+    /// Smallest number of orphaned clients.
+    least: usize,
+    /// Median number of orphaned clients; the higher one of two.
+    median: usize,
+    /// Largest number of orphaned clients.
+    most: usize,
+    /// How to have the same outcomes again.
+    #[schemars(with = "BridgedSchema<RunInfo>")]
+    run: RunInfo,
+}
+
+/// The outcome of a scenario with one seed.
+#[derive(Debug, Serialize, JsonSchema)]
+struct SeedOutcome {
+    /// The seed.
+    seed: u64,
+    /// Number of clients that are orphaned at the end.
+    orphaned: usize,
+    /// Number of clients.
+    clients: usize,
+}
+
+/// The outcomes of a scenario with different waits.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct SweepOutcome<'a> {
+    #[serde(flatten)]
+    #[schemars(with = "BridgedSchema<Sweep>")]
+    sweep: &'a Sweep,
+    /// The shortest wait that orphans no client with any seed, provided that no longer wait does; null if there is none.
+    #[schemars(with = "Option<String>")]
+    shortest_without_orphans: Option<Span>,
 }
 
 impl Rehearse {
@@ -131,6 +174,7 @@ impl Rehearse {
                 ("junit.xml", report::junit(&outcome).as_bytes()),
                 ("course.csv", report::csv(&outcome).as_bytes()),
                 ("orphaned.csv", report::orphaned_csv(&outcome).as_bytes()),
+                ("not-well.csv", report::not_well_csv(&outcome).as_bytes()),
             ])?;
         }
         if self.json {
@@ -139,7 +183,7 @@ impl Rehearse {
             say(&print::rehearsal_verdict(&outcome, &again));
             self.say_where();
         }
-        Ok(ending(&outcome))
+        ending(&outcome)
     }
 
     /// Rehearses the same plan with several seeds.
@@ -160,30 +204,31 @@ impl Rehearse {
             if is_stopped {
                 break;
             }
-            lost.push((*seed, outcome.verdict.orphaned.len(), outcome.verdict.clients));
+            let (orphaned, clients) = (outcome.verdict.orphaned.len(), outcome.verdict.clients);
+            lost.push(SeedOutcome { seed: *seed, orphaned, clients });
         }
         bar.finish_and_clear();
-        let mut sorted: Vec<usize> = lost.iter().map(|(_, lost, _)| *lost).collect();
+        let mut sorted: Vec<usize> = lost.iter().map(|one| one.orphaned).collect();
         sorted.sort_unstable();
-        let (Some(least), Some(most)) = (sorted.first(), sorted.last()) else {
+        let (Some(&least), Some(&most)) = (sorted.first(), sorted.last()) else {
             return Err(Failure::Failed("interrupted before the first seed was finished".to_owned()));
         };
         let median = sorted[sorted.len() / 2];
         let again = again::run_info(&self.scenario, scenario.seed);
         if self.json {
-            let each: Vec<_> = lost
-                .iter()
-                .map(|(seed, lost, clients)| serde_json::json!({ "seed": seed, "orphaned": lost, "clients": clients }))
-                .collect();
-            let text = serde_json::json!({
-                "scenario": scenario.title, "seeds": each, "least": least, "median": median, "most": most,
-                "run": again,
-            });
-            say(&format!("{text:#}\n"));
+            say_json(&SeedsOutcome {
+                scenario: scenario.title,
+                seeds: lost,
+                least,
+                median,
+                most,
+                run: again,
+            })?;
         } else {
             let mut text = format!("{}\n\n", scenario.title);
-            for (seed, lost, clients) in &lost {
-                let _ = writeln!(text, "  seed {seed}: {lost} of {} orphaned", counted(clients, "client"));
+            for SeedOutcome { seed, orphaned, clients } in &lost {
+                let _ =
+                    writeln!(text, "  seed {seed}: {orphaned} of {} orphaned", counted(clients, "client"));
             }
             let _ = writeln!(
                 text,
@@ -195,7 +240,7 @@ impl Rehearse {
             );
             say(&text);
         }
-        Ok(if *most > 0 { Ending::ClientsOrphaned } else { Ending::Well })
+        Ok(if most > 0 { Ending::ClientsOrphaned } else { Ending::Well })
     }
 
     async fn sweep(
@@ -307,13 +352,10 @@ fn failure(error: &RehearsalError, scenario: &Path) -> Failure {
     }
 }
 
-fn ending(outcome: &Outcome) -> Ending {
-    if !outcome.verdict.orphaned.is_empty() {
-        Ending::ClientsOrphaned
-    } else if outcome.verdict.well && !outcome.is_partial {
-        Ending::Well
-    } else {
-        Ending::NotWell
+fn ending(outcome: &Outcome) -> Result<Ending, Failure> {
+    match Ending::of_verdict(!outcome.verdict.orphaned.is_empty(), outcome.verdict.well)? {
+        Ending::Well if outcome.is_partial => Ok(Ending::NotWell),
+        ending => Ok(ending),
     }
 }
 
@@ -322,8 +364,7 @@ fn cores() -> usize {
 }
 
 fn sweep_json(sweep: &Sweep) -> String {
-    let mut value = serde_json::to_value(sweep).unwrap_or_default();
-    value["shortest_without_orphans"] =
-        serde_json::to_value(sweep.shortest_without_orphans()).unwrap_or_default();
+    let outcome = SweepOutcome { sweep, shortest_without_orphans: sweep.shortest_without_orphans() };
+    let value = serde_json::to_value(outcome).unwrap_or_default();
     format!("{value:#}\n")
 }

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::agent::LogLine;
-use epm_client_agent::scenario::{PlanError, Scenario, Span};
+use epm_client_agent::rehearsal::RunInfo;
+use epm_client_agent::scenario::{PlanError, Scenario, Span, Verdict};
 use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::{again, print, scenario};
 use crate::cli::io::{Ending, Failure, complain, is_quiet, say, say_json};
 use crate::lab::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario, run_scenario_moved, silent};
+use crate::schema::BridgedSchema;
 
 /// Longest wait of a step, in real time.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -49,6 +53,17 @@ pub(super) struct Run {
     /// Show the clients' log
     #[arg(long)]
     client_log: bool,
+}
+
+/// The verdict on a scenario, and how to have it again.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RunOutcome {
+    #[serde(flatten)]
+    #[schemars(with = "BridgedSchema<Verdict>")]
+    verdict: Verdict,
+    /// How to have the same verdict again.
+    #[schemars(with = "BridgedSchema<RunInfo>")]
+    run: RunInfo,
 }
 
 impl Run {
@@ -104,18 +119,13 @@ impl Run {
         })?;
         let again = again::run_info(&self.scenario, scenario.seed);
         verdict.repeat = Some(again.command.clone());
+        let ending = Ending::of_verdict(!verdict.orphaned.is_empty(), verdict.well);
         if self.json {
-            let mut json = serde_json::to_value(&verdict).unwrap_or_default();
-            json["run"] = serde_json::to_value(&again).unwrap_or_default();
-            say_json(&json)?;
+            say_json(&RunOutcome { verdict, run: again })?;
         } else {
             say(&print::verdict(&verdict, &again));
         }
-        Ok(match (verdict.orphaned.is_empty(), verdict.well) {
-            (false, _) => Ending::ClientsOrphaned,
-            (true, true) => Ending::Well,
-            (true, false) => Ending::NotWell,
-        })
+        ending
     }
 }
 

@@ -73,6 +73,11 @@ pub(super) fn name(file: &Path) -> String {
 /// Reads a scenario and the files that it names, and checks it. The files of one from standard input are relative to the working
 /// directory.
 pub(super) fn load(file: &Path) -> Result<scenario::Scenario, Failure> {
+    Ok(load_with_text(file)?.0)
+}
+
+/// Reads and checks a scenario, and returns it with its text.
+pub(super) fn load_with_text(file: &Path) -> Result<(scenario::Scenario, String), Failure> {
     let name = name(file);
     let bytes = if name == "<stdin>" { read_all(std::io::stdin().lock()) } else { read_file(file) };
     let text = bytes.and_then(|text| String::from_utf8(text).map_err(std::io::Error::other));
@@ -82,5 +87,5 @@ pub(super) fn load(file: &Path) -> Result<scenario::Scenario, Failure> {
         scenario::Scenario::parse(&text, &name).map_err(|error| Failure::BadInput(error.to_string()))?;
     read_materials(&mut scenario, file.parent().unwrap_or(Path::new("."))).map_err(Failure::BadInput)?;
     scenario.check(&name, &text).map_err(|error| Failure::BadInput(error.to_string()))?;
-    Ok(scenario)
+    Ok((scenario, text))
 }

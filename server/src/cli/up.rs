@@ -5,28 +5,28 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::program::unwritten;
 use epm_client_agent::scenario::{Span, SpanError};
 use epm_client_agent::wire::{LabClock, LogSink, interrupted};
+use epm_protocol::plural::counted;
 use epm_protocol::site::{Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores};
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{StoreType, read_private_key};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::cli::again;
+use crate::cli::config::{self, InForce};
 use crate::cli::io::{Ending, Failure, complain, notice, read, read_password, say, warning};
 use crate::cli::lab::OwnReadyFile;
 use crate::cli::out::OutFolder;
 use crate::cli::print;
+use crate::cli::up_control::OpenControlApi;
+use crate::cli::up_data;
 use crate::cli::up_files::{Outs, Token, check_ready_file, check_root, token};
 use crate::cli::up_plan::{LabPlan, PlanOptions};
-use crate::cli::up_ready;
+use crate::cli::up_ready::{self, Reader};
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
 use crate::lab::{Lab, fits};
@@ -36,8 +36,6 @@ use crate::runtime::install_dir::{connector_port, read_recovery};
 
 /// Port of the REST API in the product.
 const REST_PORT: u16 = 8446;
-/// Longest wait for open requests when the control API closes.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Starts a lab that runs until Ctrl-C.
 #[derive(Debug, Args)]
@@ -117,6 +115,14 @@ pub(super) struct Up {
     /// Reinstall the manager from this recovery file (recovery_TIMESTAMP.zip)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "key", "keystore", "alias", "store_type", "password_file"])]
     recovery: Option<PathBuf>,
+    /// Keep the lab in this folder, and go on with the lab that is there: a restarted lab has the same certificates, clients
+    /// and settings
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Number of exchanges that the journal keeps, and as many REST calls and applied faults; of other entries a tenth. An
+    /// exchange takes about 2 kB of memory, and of disk with --data
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    journal: u32,
     /// Show the clients' log
     #[arg(long)]
     client_log: bool,
@@ -137,6 +143,7 @@ Examples:
   epm-lab up --certificate server.crt --key server.key
   epm-lab up --keystore keystore.jks --password-file password.txt --alias tomcat
   epm-lab up --install-root sepm/
+  epm-lab up --data lab-data/
   epm-lab up --agents 0 --export lab/
   epm-lab up --assume rest_throttle_calls=50 --assume rest_token_seconds=600
   epm-lab up --http-port 0 --heartbeat 1 --hold 1s
@@ -156,45 +163,22 @@ config show` prints what is in force.
 Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 it failed while it ran; 2 invalid
 input, or a port is in use.";
 
-/// An open port of the control API that is not served yet.
-struct OpenControlApi {
-    listener: TcpListener,
-    url: String,
-}
-
-impl OpenControlApi {
-    fn serve(self, lab: &Arc<Lab>, access: Access) -> ServedControlApi {
-        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(control_api::serve(self.listener, Arc::clone(lab), access, stopping.clone()));
-        ServedControlApi { url: self.url, stopping, tasks }
-    }
-}
-
-/// A running control API.
-struct ServedControlApi {
-    url: String,
-    stopping: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl ServedControlApi {
-    /// Closes it. Open streams have a moment to end.
-    async fn close(self) {
-        self.stopping.cancel();
-        self.tasks.close();
-        let _ = tokio::time::timeout(PATIENCE, self.tasks.wait()).await;
-    }
-}
-
 impl Up {
-    pub(super) async fn go(self: Box<Self>, settings: &str) -> Result<Ending, Failure> {
+    pub(super) async fn go(mut self: Box<Self>, options: &[InForce]) -> Result<Ending, Failure> {
         let started = LabClock::wall().now();
         let mut ready_file = None;
         if let Some(file) = &self.ready_file {
             check_ready_file(file, self.force)?;
             ready_file = Some(OwnReadyFile::at(file));
         }
-        let plan = self.what.plan(self.hold.is_some())?;
+        let mut plan = self.what.plan(self.hold.is_some())?;
+        let open = |folder: &Path| up_data::open(folder, options, (&self.what, &plan), self.force);
+        let data = self.data.as_deref().map(open).transpose()?;
+        let founded = data.as_ref().and_then(|data| data.founded.clone());
+        if let Some(founded) = &founded {
+            self.no_rest = !founded.has_rest_api();
+            plan.go_on_from(founded);
+        }
         let exposed = self.what.exposed(&plan);
         if let Some(address) = exposed.as_ref().filter(|_| !self.lab) {
             return Err(Failure::BadInput(format!(
@@ -213,10 +197,17 @@ impl Up {
                 builder = builder.rest_port_of(&manager, port, or_any);
             }
         }
+        if let Some(data) = data {
+            if founded.is_some() {
+                builder = builder.clock(up_data::clock(&data)?);
+            }
+            builder = builder.keep(data);
+        }
         let site = builder.start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
+        site.journal().keep(self.journal as usize);
         let opened = self.open_control_api().await?;
-        self.set_up(&site, &plan, outs.export.as_ref())?;
+        self.set_up(&site, &plan, founded.is_none(), outs.export.as_ref())?;
         if let Some(Token { text, new: Some(file) }) = &outs.token {
             file.write(format!("{text}\n").as_bytes())?;
         }
@@ -236,34 +227,46 @@ impl Up {
                 lab.stop().await;
                 return Ok(Ending::Well);
             }
-            here = plan.people(&lab) => up_ready::tell_unserved(&here?),
+            here = people(&plan, &lab, founded.is_none()) => up_ready::tell_unserved(&here?),
         }
         if let Some(hold) = self.hold {
             lab.set_clock(Some(self.pace), None).await;
             lab.clock().set_hold(hold.0);
         }
-        lab.take_start().await;
+        if founded.is_none() {
+            lab.take_start().await;
+        }
+        up_data::complete(&lab).await?;
         let again = again::command(plan.seed);
         lab.repeated_by(again.clone());
-        let ready = up_ready::line(&lab, started, &control.url)?;
+        let ready = |reader| up_ready::line(&lab, started, &control.url, reader);
+        let (said, written) = (ready(Reader::Output)?, ready(Reader::File)?);
         let pace = self.hold.map(|hold| (hold, self.pace));
         notice(&up_ready::greeting(&lab, &control.url, pace));
+        if let Some(folder) = &self.data {
+            notice(&up_data::notice(folder, founded.as_ref()));
+        }
+        let fleet = match &founded {
+            Some(_) => counted(lab.size().await, "client"),
+            None => plan.fleet(),
+        };
         notice(&format!(
-            "\n{}. Seed {}; the same lab again: {again}\n{settings}Ctrl-C stops.\n",
-            plan.fleet(),
+            "\n{fleet}. Seed {}; the same lab again: {again}\n{}Ctrl-C stops.\n",
             plan.seed,
+            config::elsewhere(options),
         ));
-        say(&ready);
+        say(&said);
         // The reader of that line would wait for it without end.
         if let Some(why) = unwritten() {
             return Err(Failure::Failed(why));
         }
         if let Some(file) = &mut ready_file {
-            file.write(&ready)?;
+            file.write(&written)?;
         }
         tokio::select! {
             result = &mut interrupted => asked_to_stop(result)?,
             () = lab.keep_presence() => {}
+            () = lab.keep_on() => {}
         }
         control.close().await;
         lab.stop().await;
@@ -327,28 +330,24 @@ impl Up {
         Ok(password)
     }
 
-    fn set_up(&self, site: &MockSite, plan: &LabPlan, export: Option<&OutFolder>) -> Result<(), Failure> {
+    fn set_up(
+        &self,
+        site: &MockSite,
+        plan: &LabPlan,
+        is_new: bool,
+        export: Option<&OutFolder>,
+    ) -> Result<(), Failure> {
         let refused = |error: CommandError| Failure::BadInput(error.to_string());
-        let first = plan.names().swap_remove(0);
-        if let Some(certificate) = self.brought()? {
-            let manager = first.clone();
-            site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both })
-                .map_err(refused)?;
-        }
         if let Some(file) = &self.authority_key {
             let key = read_private_key(&read(file)?, &file.display().to_string());
             site.faults().sign_with(&key.map_err(|error| Failure::BadInput(error.to_string()))?);
         }
-        if let Some(file) = &self.recovery {
-            let bytes = material(file)?.content;
-            let found = read_recovery(&file.display().to_string(), &bytes)
-                .map_err(|error| Failure::BadInput(error.to_string()))?;
-            site.restore(&first, &found, true).map_err(refused)?;
+        if is_new {
+            self.furnish(site, plan)?;
         }
         for (manager, trouble) in site.look(Site::console_troubles) {
             warning(&format!("{manager}: {trouble}"));
         }
-        site.apply_all(&plan.setup(site.look(|site| site.default_list()))).map_err(refused)?;
         if let Some(root) = &self.install_root {
             for name in &plan.names() {
                 let place = folder_of(root, plan, name);
@@ -368,6 +367,24 @@ impl Up {
                 named.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
             folder.fill_secretly(&files)?;
         }
+        Ok(())
+    }
+
+    /// Gives a new site its certificate, settings and groups.
+    fn furnish(&self, site: &MockSite, plan: &LabPlan) -> Result<(), Failure> {
+        let refused = |error: CommandError| Failure::BadInput(error.to_string());
+        let manager = plan.names().swap_remove(0);
+        if let Some(file) = &self.recovery {
+            let bytes = material(file)?.content;
+            let found = read_recovery(&file.display().to_string(), &bytes)
+                .map_err(|error| Failure::BadInput(error.to_string()))?;
+            site.restore(&manager, &found, true).map_err(refused)?;
+        }
+        if let Some(certificate) = self.brought()? {
+            site.apply(&Command::UpdateCertificate { manager, certificate, stores: Stores::Both })
+                .map_err(refused)?;
+        }
+        site.apply_all(&plan.setup(site.look(|site| site.default_list()))).map_err(refused)?;
         Ok(())
     }
 
@@ -408,16 +425,8 @@ impl Up {
         }
         let port =
             self.control_port.unwrap_or(if self.what.http_port == 0 { 0 } else { control_api::DEFAULT_PORT });
-        let refused = |error: io::Error| {
-            Failure::BadInput(format!(
-                "cannot open the control API on {bind}:{port}: {error}; choose another port with `--control-port`, 0 for any free one"
-            ))
-        };
-        let listener = TcpListener::bind((bind, port)).await.map_err(refused)?;
-        let port = listener.local_addr().map_err(refused)?.port();
         let reachable = if bind.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { bind };
-        let host = std::net::SocketAddr::new(reachable, port);
-        Ok(OpenControlApi { listener, url: format!("http://{host}") })
+        OpenControlApi::open(bind, port, reachable).await
     }
 
     /// The token of the control API and the names that it answers to.
@@ -433,6 +442,16 @@ impl Up {
         }
         Ok(access)
     }
+}
+
+/// Installs the clients of a new lab, or lets those of an earlier start go on. Returns those that are not served, with the
+/// reasons; clients that go on are not waited for.
+async fn people(plan: &LabPlan, lab: &Lab, is_new: bool) -> Result<Vec<(String, String)>, Failure> {
+    if is_new {
+        return plan.people(lab).await;
+    }
+    lab.go_on().await.map_err(|error| Failure::BadInput(error.to_string()))?;
+    Ok(Vec::new())
 }
 
 /// Reads the length of a hold.

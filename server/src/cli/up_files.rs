@@ -11,7 +11,7 @@ use crate::cli::out::{OutFile, OutFolder, can_be_filled, refuse_foreign};
 use crate::runtime::install_dir::ROOTS;
 
 /// The error without random numbers.
-pub(super) const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
+const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
 
 /// The files that are written while a lab starts.
 pub(super) struct Outs {
@@ -87,4 +87,11 @@ fn check_permissions(file: &Path) -> Result<(), Failure> {
         warning(&format!("{name}: others can read the token (mode {mode:03o})"));
     }
     Ok(())
+}
+
+/// Draws a seed of 53 bits, which every JSON reader takes exactly.
+pub(super) fn new_seed() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::Failed(NO_RANDOM_NUMBERS.to_owned()))?;
+    Ok(u64::from_be_bytes(bytes) >> 11)
 }

@@ -10,6 +10,7 @@ use epm_client_agent::scenario::presence::{MostlyOff, Presence};
 use epm_client_agent::scenario::{ManagerPlan, PartPlan, Scenario, Span};
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::plural::counted;
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{Command, TOP_GROUP};
@@ -19,9 +20,10 @@ use epm_protocol::version::ClientVersion;
 use crate::cli::assume::Assume;
 use crate::cli::io::{Failure, warning};
 use crate::cli::scenario;
-use crate::cli::up_files::NO_RANDOM_NUMBERS;
+use crate::cli::up_files::new_seed;
 use crate::lab::{FleetError, Lab};
 use crate::mock_site::{MockSite, MockSiteBuilder};
+use crate::store::{FoundedManager, FoundedWith};
 
 /// Smallest fleet with one client of each kind that a careless rotation forgets.
 const VARIED: u32 = 5;
@@ -79,7 +81,7 @@ pub(super) struct LabPlan {
     name: String,
     pub(super) seed: u64,
     pub(super) managers: Vec<ManagerPlan>,
-    assumptions: Assumptions,
+    pub(super) assumptions: Assumptions,
     /// Commands that are applied before the clients are installed. Those of a varied fleet come after them.
     setup: Vec<Command>,
     parts: Vec<PartPlan>,
@@ -87,6 +89,8 @@ pub(super) struct LabPlan {
     /// Lab time and its speed, for a scenario. Without one, lab time is the machine's.
     clock: Option<(Option<Timestamp>, u32)>,
     title: Option<String>,
+    /// SHA-256 of the text of the scenario.
+    pub(super) scenario_sha256: Option<String>,
     heartbeat: Option<u32>,
 }
 
@@ -118,6 +122,11 @@ impl PlanOptions {
         addresses.find(|address| self.address.is_none() && !is_loopback(address)).cloned()
     }
 
+    /// These assumptions, with those of the options.
+    pub(super) fn assumed(&self, before: Assumptions) -> Result<Assumptions, Failure> {
+        self.assume.read(before)
+    }
+
     /// Reads the scenario, if there is one, and plans the lab.
     pub(super) fn plan(&self, is_held: bool) -> Result<LabPlan, Failure> {
         let certificate_backdated_seconds = if is_held { BACKDATED } else { 0 };
@@ -134,10 +143,11 @@ impl PlanOptions {
                 is_varied: self.is_varied(),
                 clock: None,
                 title: None,
+                scenario_sha256: None,
                 heartbeat: Some(heartbeat),
             });
         };
-        let scenario = scenario::load(file)?;
+        let (scenario, text) = scenario::load_with_text(file)?;
         let defaults = scenario.assumptions.clone();
         let defaults = match is_held {
             true => Assumptions { certificate_backdated_seconds, ..defaults },
@@ -154,6 +164,7 @@ impl PlanOptions {
             is_varied: false,
             clock: Some((scenario.clock.start, scenario.clock.speed.max(1))),
             title: Some(scenario.title),
+            scenario_sha256: Some(sha256_hex(text.as_bytes())),
             heartbeat: self.heartbeat,
         })
     }
@@ -215,6 +226,13 @@ impl PlanOptions {
 }
 
 impl LabPlan {
+    /// Takes seed, managers and assumptions from the founding of an earlier start.
+    pub(super) fn go_on_from(&mut self, founded: &FoundedWith) {
+        self.seed = founded.seed;
+        self.managers = founded.managers.iter().map(FoundedManager::plan).collect();
+        self.assumptions.clone_from(&founded.assumptions);
+    }
+
     /// The site, without APIs, that listens on this address, or on those of its managers.
     pub(super) fn builder(&self, options: &PlanOptions) -> MockSiteBuilder {
         let mut builder = MockSite::builder().name(&self.name).seed(self.seed);
@@ -307,11 +325,4 @@ fn further(port: u16, before: u16) -> u16 {
 fn every(heartbeat: u32) -> Command {
     let change = CommunicationChange { heartbeat_seconds: Some(heartbeat), ..CommunicationChange::default() };
     Command::SetCommunication { group: TOP_GROUP.to_owned(), location: None, change }
-}
-
-/// Draws a seed of 53 bits, which every JSON reader takes exactly.
-fn new_seed() -> Result<u64, Failure> {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Failure::Failed(NO_RANDOM_NUMBERS.to_owned()))?;
-    Ok(u64::from_be_bytes(bytes) >> 11)
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use epm_client_agent::scenario::Span;
 use epm_protocol::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::addresses::Addresses;
@@ -15,21 +16,32 @@ use crate::mock_site::MockSite;
 use crate::rest_api::DEFAULT_USER;
 use crate::runtime::service::Service;
 
-/// The line on standard output that reports that the lab is ready.
-#[derive(Debug, Serialize)]
-struct Ready<'a> {
+/// A lab that is ready: the line on standard output, and the file of `--ready-file`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Ready<'a> {
+    /// Whether the lab is ready: true.
     ready: bool,
+    /// Identifier of the process.
     pid: u32,
+    /// Version of epm-lab.
     version: &'static str,
     /// Time of the machine at which the process started.
+    #[schemars(with = "String")]
     started: Timestamp,
     /// Name that no other lab has, as /v1/health tells it.
     instance: &'a str,
+    /// The seed that the lab was started with.
     seed: u64,
-    kcs: String,
+    /// The shared secret of the site; only in the file of `--ready-file`, which its owner alone may read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kcs: Option<String>,
+    /// Identifier of the default domain.
     domain: String,
+    /// URL of the control API.
     control_api: &'a str,
+    /// The managers.
     managers: Vec<ReadyManager>,
+    /// The clients.
     clients: Vec<ReadyClient>,
     /// Services that are down, by manager.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -39,7 +51,8 @@ struct Ready<'a> {
     service_errors: BTreeMap<String, BTreeMap<Service, String>>,
 }
 
-#[derive(Debug, Serialize)]
+/// A manager of a lab that is ready.
+#[derive(Debug, Serialize, JsonSchema)]
 struct ReadyManager {
     #[serde(flatten)]
     addresses: Addresses,
@@ -48,14 +61,26 @@ struct ReadyManager {
     fingerprint: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// A client of a lab that is ready.
+#[derive(Debug, Serialize, JsonSchema)]
 struct ReadyClient {
+    /// Computer name of the client.
     name: String,
+    /// Identifier that the manager assigned to the client.
     agent: String,
 }
 
-/// The line on standard output that reports that the lab is ready.
-pub(super) fn line(lab: &Lab, started: Timestamp, control: &str) -> Result<String, Failure> {
+/// The reader of the line that a lab is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Standard output, which a service manager writes into its log: without the shared secret.
+    Output,
+    /// The file of `--ready-file`.
+    File,
+}
+
+/// The line that reports that the lab is ready.
+pub(super) fn line(lab: &Lab, started: Timestamp, control: &str, reader: Reader) -> Result<String, Failure> {
     let site = &lab.site;
     let fingerprint = |manager: &str| in_force(site, manager);
     let service_errors = site.service_errors();
@@ -70,7 +95,7 @@ pub(super) fn line(lab: &Lab, started: Timestamp, control: &str) -> Result<Strin
         started,
         instance: lab.instance(),
         seed: lab.seed(),
-        kcs: site.kcs().to_string(),
+        kcs: (reader == Reader::File).then(|| site.kcs().to_string()),
         domain: site.look(|site| site.domain().to_string()),
         control_api: control,
         managers: managers.collect(),
@@ -116,10 +141,10 @@ pub(super) fn greeting(lab: &Lab, control: &str, pace: Option<(Span, u32)>) -> S
     if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
         let _ = writeln!(
             text,
-            "  a client's index: fields='action=index&agent={agent}'; sealed=\"l=${{#fields}}&$fields\"\n\
-             \x20                   h=$(printf %s \"$sealed\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:{} | sed 's/.* //')\n\
+            "  shared secret:    not printed; epm-lab sylink package -o sylink && epm-lab sylink show sylink/sylink.xml --show-secret\n\
+             \x20 a client's index: fields='action=index&agent={agent}'; sealed=\"l=${{#fields}}&$fields\"   (SECRET is the shared secret)\n\
+             \x20                   h=$(printf %s \"$sealed\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:$SECRET | sed 's/.* //')\n\
              \x20                   curl \"{}/secars/secars.dll?h=$h&$sealed\"",
-            site.kcs(),
             place.http
         );
     }

@@ -11,7 +11,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use epm_protocol::site::{Command, Material, NewCertificate, Stores};
-use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::time::Timestamp;
 use epm_protocol::trust::keystore::MAX_BYTES;
 use epm_protocol::trust::{Fingerprint, ServerCertificate, StoreType};
 use schemars::JsonSchema;
@@ -24,6 +24,7 @@ use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path};
 use crate::lab::{Lab, Update};
 use crate::schema::BridgedSchema;
+use crate::store::NamedUpdate;
 
 /// Maximum size of an update, in bytes: two files of the largest size in base64, and passwords.
 const LARGEST_UPDATE: usize = 3 * MAX_BYTES;
@@ -320,7 +321,7 @@ async fn update(
     let command = Command::UpdateCertificate { manager: manager.clone(), certificate, stores };
     let request = request(command.clone())?;
     let updating = || {
-        lab.site.apply(&command)?;
+        let at = lab.site.apply_named(&command, NamedUpdate { name: update.clone(), request })?;
         let fingerprint = lab.site.look(|site| {
             let one = site.managers().find(|one| one.name == manager)?;
             let identity = if stores == Stores::Console { &one.console } else { &one.client };
@@ -328,13 +329,7 @@ async fn update(
         });
         let fingerprint = fingerprint.ok_or_else(|| unknown(&lab, &manager))?;
         lab.site.journal().operator_action(format!("certificate of {manager:?} updated: {update:?}"));
-        Ok::<_, Problem>(Update {
-            update: update.clone(),
-            at: lab.clock().now(),
-            stores,
-            fingerprint,
-            request,
-        })
+        Ok::<_, Problem>(Update { update: update.clone(), at, stores, fingerprint, request })
     };
     tokio::task::block_in_place(|| lab.update_once(&manager, &update, request, updating))?;
     effective(&lab, &manager)

@@ -11,7 +11,7 @@ use epm_protocol::site::CommandError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::lab::{BaselineError, FleetError, SnapshotError, TimeError, UpdateDiffers};
+use crate::lab::{AssumptionsRefused, BaselineError, FleetError, SnapshotError, TimeError, UpdateDiffers};
 
 /// An error. Nothing has changed, unless the detail says otherwise.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -104,7 +104,9 @@ impl From<CommandError> for Problem {
             CommandError::Unknown { .. } => (Status::NOT_FOUND, "unknown"),
             CommandError::NameTaken { .. } => (Status::CONFLICT, "name-taken"),
             CommandError::DefaultList { .. } => (Status::CONFLICT, "default-list"),
-            CommandError::NotWritten { .. } => (Status::INSUFFICIENT_STORAGE, "not-written"),
+            CommandError::NotWritten { .. } | CommandError::NotStored { .. } => {
+                (Status::INSUFFICIENT_STORAGE, "not-written")
+            }
             CommandError::Inherits { .. } => (Status::CONFLICT, "inherits"),
             CommandError::TopGroup { .. } => (Status::CONFLICT, "top-group"),
             CommandError::ListInUse { .. } => (Status::CONFLICT, "list-in-use"),
@@ -128,6 +130,15 @@ impl From<AssumeError> for Problem {
         match error {
             AssumeError::Unknown { .. } => Self::unknown(error.to_string()),
             AssumeError::Value { .. } => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<AssumptionsRefused> for Problem {
+    fn from(error: AssumptionsRefused) -> Self {
+        match error {
+            AssumptionsRefused::Value(error) => error.into(),
+            AssumptionsRefused::NotStored(error) => error.into(),
         }
     }
 }
@@ -158,6 +169,7 @@ impl From<SnapshotError> for Problem {
             SnapshotError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown"),
             SnapshotError::TooMany => (StatusCode::CONFLICT, "too-many"),
             SnapshotError::Taken { .. } => (StatusCode::CONFLICT, "name-taken"),
+            SnapshotError::NotStored(error) => return error.into(),
         };
         Self::new(status, code, error.to_string())
     }

@@ -16,6 +16,7 @@ mod fleet;
 mod guard;
 mod har;
 mod journal;
+mod kept;
 mod packages;
 mod site;
 mod snapshots;
@@ -40,6 +41,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::lab::Lab;
+use crate::schema::name_tuples;
 use crate::wire::serve_plain;
 use crate::{Addresses, Service};
 use call_limits::{CallLimits, limit};
@@ -49,6 +51,7 @@ use error::Problem;
 use extract::{LabState, Routes, doc};
 use guard::guard;
 pub use guard::{Access, InvalidHost};
+use kept::keep;
 
 /// Default port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
@@ -77,6 +80,14 @@ pub fn openapi() -> OpenApi {
 fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
     let router = routes().finish_api_with(api, |api| api.default_response::<Problem>());
     answers::describe(api);
+    for component in api.components.iter_mut().flat_map(|all| all.schemas.values_mut()) {
+        component
+            .json_schema
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|fields| fields.values_mut())
+            .for_each(name_tuples);
+    }
     router
 }
 
@@ -115,6 +126,7 @@ pub fn router(lab: Arc<Lab>, access: Access) -> Router {
     let (access, limits) = (Arc::new(access), Arc::new(CallLimits::new()));
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);
+    let kept = Arc::clone(&lab);
     let described = serde_json::to_value(&api).unwrap_or_default();
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
@@ -126,6 +138,7 @@ pub fn router(lab: Arc<Lab>, access: Access) -> Router {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))
         })
         .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(middleware::from_fn(move |request, next| keep(Arc::clone(&kept), request, next)))
         .layer(middleware::from_fn(move |request, next| limit(Arc::clone(&limits), request, next)))
         .layer(middleware::from_fn(move |request, next| guard(Arc::clone(&access), request, next)))
         .with_state(lab)

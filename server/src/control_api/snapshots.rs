@@ -55,9 +55,9 @@ async fn take(State(lab): LabState, Path(Snapshot { snapshot }): Path<Snapshot>)
 async fn remove(
     State(lab): LabState,
     Path(Snapshot { snapshot }): Path<Snapshot>,
-) -> Json<Vec<SnapshotInfo>> {
-    lab.remove_snapshot(&snapshot);
-    Json(lab.snapshots())
+) -> Answer<Vec<SnapshotInfo>> {
+    lab.remove_snapshot(&snapshot)?;
+    Ok(Json(lab.snapshots()))
 }
 
 async fn restore(

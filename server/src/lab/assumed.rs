@@ -4,9 +4,21 @@ use std::sync::Arc;
 
 use epm_protocol::assume::AssumeError;
 use epm_protocol::assumption::{Assumption, Assumptions};
+use epm_protocol::site::CommandError;
 use serde_json::{Map, Value};
 
 use crate::lab::{Lab, lock};
+
+/// Why assumptions are not set.
+#[derive(Debug, thiserror::Error)]
+pub enum AssumptionsRefused {
+    /// A name is unknown, or a value is not accepted.
+    #[error(transparent)]
+    Value(#[from] AssumeError),
+    /// The data folder of the lab cannot be written.
+    #[error(transparent)]
+    NotStored(#[from] CommandError),
+}
 
 impl Lab {
     /// Sets assumptions by name; null stands for the value that the lab was started with. What the REST API reads changes
@@ -14,8 +26,8 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When a name is unknown or a value is not accepted; nothing has changed then.
-    pub fn assume(&self, changes: &Map<String, Value>) -> Result<(), AssumeError> {
+    /// When a name is unknown, a value is not accepted, or the data folder cannot be written; nothing has changed then.
+    pub fn assume(&self, changes: &Map<String, Value>) -> Result<(), AssumptionsRefused> {
         let mut requested = lock(&self.assumed);
         let start = serde_json::to_value(&*requested.start).unwrap_or_default();
         let mut next = requested.next.clone();
@@ -24,8 +36,8 @@ impl Lab {
             next.set(name, value)?;
         }
         let now = self.site.look(|site| site.assumptions().with_immediate(&next));
+        self.site.assume(Arc::new(now))?;
         requested.next = next;
-        self.site.assume(Arc::new(now));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use epm_client_agent::cause::RotationSettings;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lab::{Lab, lock};
 use crate::schema::BridgedSchema;
@@ -45,7 +45,7 @@ pub enum BaselineError {
 }
 
 /// State of a lab before a rotation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Baseline {
     /// Name of the baseline.
     pub name: String,
@@ -68,7 +68,7 @@ pub struct Baseline {
 }
 
 /// State of a client at a baseline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BaselineClient {
     /// Part of the fleet that the client belongs to.
     pub part: String,

@@ -70,7 +70,7 @@ impl Expectation {
 }
 
 /// A registered expectation, with each client's state at that time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asked {
     /// The expectation.
     pub expectation: Expectation,
@@ -174,6 +174,10 @@ impl Lab {
             if matches!(asked.expectation, Expectation::Rotation(_)) {
                 return finding; // judged below, as a whole
             }
+            if views.is_empty() && departed.is_empty() {
+                finding.add("the lab", Word::Forgotten("it has no client of its own to judge".to_owned()));
+                return finding;
+            }
             for one in &views {
                 let trace = self.history.of(&one.client).unwrap_or_default();
                 finding.add(&one.client, asked.word(one, &trace, &in_force));
@@ -271,6 +275,9 @@ impl Finding {
         }
         self.counter_examples.truncate(NAMED);
         (self.clients, self.findings, self.notes) = (judged.clients, judged.findings, judged.notes);
+        if self.clients == 0 {
+            self.notes.push("no client was judged, only the managers were".to_owned());
+        }
     }
 }
 

@@ -114,6 +114,11 @@ pub enum FleetError {
 }
 
 impl Lab {
+    /// Number of clients in the fleet.
+    pub async fn size(&self) -> usize {
+        self.fleet.read().await.members().len()
+    }
+
     /// Adds a part, or resizes it as `plan` says: new clients start with the communications file that their group
     /// exports now, on machines that were booted up to 30 days before; surplus clients are removed from the end.
     ///

@@ -35,7 +35,7 @@ pub struct Trace {
     /// Number of dropped events; the latest of each kind are kept.
     pub forgotten: u64,
     #[serde(skip)]
-    serial: Option<PolicySerial>,
+    pub(super) serial: Option<PolicySerial>,
     /// Number of periods in which the client was orphaned, and of policies that it adopted without a verified
     /// signature: of all, also of those that were dropped.
     #[serde(skip)]
@@ -43,7 +43,7 @@ pub struct Trace {
     /// Number of heartbeats that a manager had served at the client's last rest before each change of the site: the
     /// number of changes so far, and that of heartbeats.
     #[serde(skip)]
-    served: VecDeque<(u64, u64)>,
+    pub(super) served: VecDeque<(u64, u64)>,
 }
 
 /// A period in which a client was orphaned.
@@ -128,6 +128,18 @@ impl History {
     /// Clients that left the fleet with something to report.
     pub(super) fn departed(&self) -> Vec<(String, Trace)> {
         self.departed.iter().map(|one| (one.key().clone(), one.value().clone())).collect()
+    }
+
+    /// Continues with histories that were kept: of clients that are in the fleet, and of those that left it.
+    pub(super) fn go_on_from(
+        &self,
+        generation: u64,
+        here: impl IntoIterator<Item = (String, Trace)>,
+        departed: impl IntoIterator<Item = (String, Trace)>,
+    ) {
+        self.generation.store(generation, Ordering::SeqCst);
+        here.into_iter().for_each(|(client, trace)| drop(self.here.insert(client, trace)));
+        departed.into_iter().for_each(|(client, trace)| drop(self.departed.insert(client, trace)));
     }
 
     /// Forgets everything.

@@ -14,6 +14,7 @@
 //! | `baseline` | the state of a lab before a rotation |
 //! | `rotation` | judges a rotation against a baseline |
 //! | `expectation` | expectations of test authors, and counter-examples |
+//! | `keeping` | keeps the lab in its store, and goes on from there |
 //! | `snapshot` | snapshots of the lab |
 //! | `scenario_run` | runs a scenario step by step |
 //! | `presence`, `present_machines` | machines of a running lab that are switched on and off by their presence |
@@ -39,6 +40,7 @@ mod fault_check;
 mod finding_result;
 mod fleet;
 mod history;
+mod keeping;
 mod machines;
 mod pace;
 mod presence;
@@ -63,6 +65,7 @@ use epm_protocol::trust::Fingerprint;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, RwLock};
 
+pub use assumed::AssumptionsRefused;
 pub use baseline::{Baseline, BaselineClient, BaselineError, BaselineInfo, START_BASELINE};
 pub use expectation::{Asked, Expectation, Finding};
 pub use fault_check::FaultRefused;
@@ -77,15 +80,15 @@ pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time_error::TimeError;
 
 use crate::mock_site::MockSite;
+pub use crate::runtime::updates::Update;
+use crate::runtime::updates::{MOST_UPDATES, Updates};
 use history::History;
+pub(crate) use keeping::kept_clock;
+use keeping::written::Written;
 use present_machines::PresentMachines;
-pub use records::Update;
 pub(crate) use records::UpdateDiffers;
 use records::{RequestedAssumptions, Snapshot};
 use sources::Sources;
-
-/// Number of updates that are kept per manager.
-const UPDATES: usize = 1000;
 
 /// A lab: site, fleet and clock in one process.
 pub struct Lab {
@@ -107,7 +110,9 @@ pub struct Lab {
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
     assumed: Mutex<RequestedAssumptions>,
     /// Certificate updates of each manager, oldest first.
-    updates: Mutex<BTreeMap<String, Vec<Update>>>,
+    updates: Mutex<Updates>,
+    /// What the store has.
+    written: Mutex<Written>,
     present: tokio::sync::Mutex<PresentMachines>,
     /// Notified when the machines in `present` change.
     presence_changed: Notify,
@@ -144,6 +149,7 @@ impl Lab {
             snapshots: Mutex::default(),
             assumed,
             updates: Mutex::default(),
+            written: Mutex::default(),
             present: tokio::sync::Mutex::default(),
             presence_changed: Notify::new(),
             moving: tokio::sync::Mutex::default(),
@@ -195,7 +201,7 @@ impl Lab {
         }
         let update = update()?;
         let known = updates.entry(manager.to_owned()).or_default();
-        if known.len() == UPDATES {
+        if known.len() == MOST_UPDATES {
             known.remove(0);
         }
         known.push(update);
@@ -211,6 +217,10 @@ impl Lab {
 
     /// Stops every client and the site.
     pub async fn stop(&self) {
+        if self.is_kept() {
+            // Clients that are on go on when the lab does.
+            self.keep_at_the_end().await;
+        }
         let _ = self.fleet.write().await.stop_all().await;
         self.site.stop().await;
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use epm_client_agent::agent::Input;
 use epm_client_agent::scenario::{ClientAction, PartCalendar, PlanError, PowerSchedule};
 use epm_client_agent::wire::Member;
-use epm_protocol::time::Clock;
+use epm_protocol::time::{Clock, Timestamp};
 
 use crate::lab::{Lab, lock};
 
@@ -22,15 +22,23 @@ impl Lab {
     ///
     /// When the presence contradicts itself.
     pub async fn follow_presence(&self, part: &str) -> Result<(), PlanError> {
+        self.follow_presence_since(part, self.clock().now()).await
+    }
+
+    /// Does so by a presence that began at this time.
+    pub(super) async fn follow_presence_since(&self, part: &str, since: Timestamp) -> Result<(), PlanError> {
         let Some(plan) = lock(&self.parts).get(part).cloned() else { return Ok(()) };
         let now = self.clock().now();
-        let calendar = PartCalendar::new(&plan, now)
+        let calendar = PartCalendar::new(&plan, since)
             .map_err(|source| PlanError::Presence { part: plan.name.clone(), source })?;
         let calendar = Arc::new(calendar);
         let mut present = self.present.lock().await;
+        present.1.insert(part.to_owned(), since);
         for number in 1..=plan.count {
             let (name, seed) = (plan.client_name(number), plan.client_seed(self.seed, number));
-            if let Ok(member) = self.member(&name).await {
+            if let Ok(member) = self.member(&name).await
+                && !member.handle.agent().is_stopped()
+            {
                 member.handle.tell(Input::Stop).await;
             }
             let power = PowerSchedule::off_until_next(&calendar, seed, now);

@@ -9,7 +9,11 @@ use epm_protocol::time::Timestamp;
 
 /// Machines that are switched on and off by their presence, by client name. Where both are locked, locked before the fleet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PresentMachines(pub(super) BTreeMap<String, (Arc<PartCalendar>, PowerSchedule)>);
+pub(super) struct PresentMachines(
+    pub(super) BTreeMap<String, (Arc<PartCalendar>, PowerSchedule)>,
+    /// Since when each part is switched by its presence.
+    pub(super) BTreeMap<String, Timestamp>,
+);
 
 impl PresentMachines {
     /// The time of the next transition of any machine.

@@ -1,21 +1,18 @@
 //! Records that a lab keeps: snapshots and certificate updates.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use epm_client_agent::agent::Agent;
 use epm_client_agent::scenario::PartPlan;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::fault::FaultRule;
-use epm_protocol::site::{Site, Stores};
+use epm_protocol::site::Site;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use crate::lab::present_machines::PresentMachines;
 use crate::runtime::clients::ClientStatus;
-use crate::schema::BridgedSchema;
+use crate::runtime::updates::{Update, Updates};
 
 /// The assumptions that were requested of a lab.
 #[derive(Debug)]
@@ -30,25 +27,6 @@ impl RequestedAssumptions {
     pub(super) fn new(start: Arc<Assumptions>) -> Self {
         Self { next: Assumptions::clone(&start), start }
     }
-}
-
-/// A named update of a manager's certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Update {
-    /// Name of the update.
-    pub update: String,
-    /// Lab time of the update.
-    #[schemars(with = "String")]
-    pub at: Timestamp,
-    /// Stores that were updated.
-    #[schemars(with = "BridgedSchema<Stores>")]
-    pub stores: Stores,
-    /// SHA-256 fingerprint of the certificate.
-    #[schemars(with = "String")]
-    pub fingerprint: Fingerprint,
-    /// Digest of the request, by which its repetition is recognised.
-    #[serde(skip)]
-    pub(crate) request: Fingerprint,
 }
 
 /// Another request than the one of a known update.
@@ -79,5 +57,5 @@ pub(super) struct Snapshot {
     pub(super) agents: Vec<(String, Agent, bool)>,
     pub(super) parts: Vec<PartPlan>,
     pub(super) present: PresentMachines,
-    pub(super) updates: BTreeMap<String, Vec<Update>>,
+    pub(super) updates: Updates,
 }

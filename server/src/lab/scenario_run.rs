@@ -358,8 +358,8 @@ impl<'a> ScenarioRun<'a> {
             verdict.add(part, &view, Standing::of(&view, &in_force), is_on);
         }
         drop(fleet);
-        explain(&mut verdict, &self.history);
         self.lab.observe(&mut verdict).await;
+        explain(&mut verdict, &self.history);
         verdict
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use epm_protocol::fault::FaultRule;
+use epm_protocol::site::CommandError;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::lab::records::Snapshot;
 use crate::lab::{Lab, lock};
+use crate::store::{Batch, Change, Kind};
 
 /// Maximum number of snapshots.
 const MOST: usize = 16;
@@ -32,6 +34,9 @@ pub enum SnapshotError {
         /// Lab time of the existing snapshot.
         at: Timestamp,
     },
+    /// The data folder cannot be written; nothing has changed.
+    #[error(transparent)]
+    NotStored(#[from] CommandError),
 }
 
 /// Description of a snapshot.
@@ -55,16 +60,6 @@ impl Lab {
     pub async fn take_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
         let present = self.present.lock().await.clone();
         let agents = self.agents().await;
-        let snapshot = Snapshot {
-            at: self.clock().now(),
-            site: self.site.look(Clone::clone),
-            client_statuses: self.site.client_statuses(),
-            faults: self.site.faults().list().iter().map(|one| FaultRule::clone(&one.rule)).collect(),
-            agents,
-            parts: lock(&self.parts).values().cloned().collect(),
-            present,
-            updates: lock(&self.updates).clone(),
-        };
         let mut snapshots = lock(&self.snapshots);
         if let Some(known) = snapshots.get(name) {
             return Err(SnapshotError::Taken { name: name.to_owned(), at: known.at });
@@ -72,6 +67,22 @@ impl Lab {
         if snapshots.len() >= MOST {
             return Err(SnapshotError::TooMany);
         }
+        let (parts, updates) = (lock(&self.parts).values().cloned().collect(), lock(&self.updates));
+        let change = Change::TakeSnapshot(name.to_owned());
+        let snapshot = self.site.record_snapshot(&change, |site| {
+            let snapshot = Snapshot {
+                at: self.clock().now(),
+                site: site.clone(),
+                client_statuses: self.site.client_statuses(),
+                faults: self.site.faults().list().iter().map(|one| FaultRule::clone(&one.rule)).collect(),
+                agents,
+                parts,
+                present,
+                updates: updates.clone(),
+            };
+            (self.kept_snapshot(name, &snapshot), snapshot)
+        })?;
+        drop(updates);
         snapshots.insert(name.to_owned(), snapshot);
         Ok(())
     }
@@ -95,8 +106,19 @@ impl Lab {
     }
 
     /// Removes a snapshot. Whether there was one.
-    pub fn remove_snapshot(&self, name: &str) -> bool {
-        name != START && lock(&self.snapshots).remove(name).is_some()
+    ///
+    /// # Errors
+    ///
+    /// When the data folder of the lab cannot be written; the snapshot is still there then.
+    pub fn remove_snapshot(&self, name: &str) -> Result<bool, SnapshotError> {
+        let mut snapshots = lock(&self.snapshots);
+        if name == START || !snapshots.contains_key(name) {
+            return Ok(false);
+        }
+        let gone = Batch { documents: vec![(Kind::Snapshot, name.to_owned(), None)], ..Batch::default() };
+        self.site.record_snapshot(&Change::RemoveSnapshot(name.to_owned()), |_| (gone, ()))?;
+        snapshots.remove(name);
+        Ok(true)
     }
 
     /// Restores a snapshot: connections end, clients continue with the state that they had, and a stopped clock shows the
@@ -105,29 +127,36 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When there is no such snapshot.
+    /// When there is no such snapshot, or the data folder of the lab cannot be written; nothing has changed then.
     pub async fn restore_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
         let _moving = self.moving.lock().await;
         let snapshot = lock(&self.snapshots).get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
+        let batch = self.restored(&snapshot);
         let Snapshot { at, mut site, client_statuses, faults, agents, parts, present, updates } = snapshot;
-        if name == START {
-            site.assume(self.next_assumptions());
-        } else {
-            self.keep_assumptions(site.assumptions());
+        let next = (name == START).then(|| self.next_assumptions());
+        if let Some(next) = &next {
+            site.assume(Arc::clone(next));
         }
         let assumptions = Arc::clone(site.assumptions());
+        let change = Change::RestoreSnapshot { name: name.to_owned(), assumptions: next, replaces: None };
         let mut present_now = self.present.lock().await;
         let mut fleet = self.fleet.write().await;
-        fleet.dismiss(|_| true);
-        fleet.assume(Arc::clone(&assumptions));
-        self.history.begin_again();
-        fleet.watch(self.history.watcher(self.site.changes()));
-        self.site.faults().clear();
-        if self.clock().speed() == 0 {
-            self.clock().set(at);
+        let recorded = || {
+            fleet.dismiss(|_| true);
+            fleet.assume(Arc::clone(&assumptions));
+            self.history.begin_again();
+            fleet.watch(self.history.watcher(self.site.changes()));
+            self.site.faults().clear();
+            if self.clock().speed() == 0 {
+                self.clock().set(at);
+            }
+        };
+        self.site.restore_snapshot((site, client_statuses), &change, batch, recorded)?;
+        self.forget_written();
+        if name != START {
+            self.keep_assumptions(&assumptions);
         }
-        self.site.restore_snapshot(site, client_statuses);
         for rule in faults {
             if let Ok(guard) = self.site.faults().add(rule) {
                 guard.keep();

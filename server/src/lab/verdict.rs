@@ -58,10 +58,7 @@ impl Lab {
             repeat: self.repeat(),
             ..verdict
         };
-        let is_wrong = !verdict.orphaned.is_empty() || !verdict.troubles.is_empty();
-        if is_wrong {
-            explain(&mut verdict, &self.site_history());
-        }
+        explain(&mut verdict, &self.site_history());
         verdict
     }
 
@@ -88,8 +85,9 @@ impl Lab {
     /// Adds what is no matter of a client's view: silent clients, services that are down, and files that wait unread.
     pub(super) async fn observe(&self, verdict: &mut Verdict) {
         for member in self.fleet.read().await.members() {
-            if member.handle.agent().is_silent(verdict.now) {
-                verdict.add_silent(&member.name);
+            let agent = member.handle.agent();
+            if agent.is_silent(verdict.now) {
+                verdict.add_silent(&member.part, &agent.view(), member.handle.is_frozen());
             }
         }
         if let Some((down, unread)) = self.manager_troubles() {

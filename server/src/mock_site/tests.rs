@@ -1,6 +1,7 @@
 //! Tests of a running site that need its state.
 
 use epm_protocol::site::{NewCertificate, Stores};
+use epm_protocol::time::Clock;
 
 use super::*;
 

@@ -19,6 +19,7 @@ mod auth;
 mod clients;
 mod groups;
 mod http;
+mod kept;
 mod state;
 mod system;
 
@@ -30,7 +31,9 @@ use bytes::Bytes;
 
 pub(crate) use auth::admin_store::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER};
 pub use http::operations::operations;
+pub(crate) use kept::KeptLogIns;
 pub(crate) use state::{Database, RestApi};
+pub(crate) use system::store::Stored;
 
 use crate::runtime::context::ManagerContext;
 

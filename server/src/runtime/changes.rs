@@ -13,7 +13,7 @@ use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
 
 /// Number of changes that are kept.
-const MOST: usize = 1000;
+pub(crate) const MOST: usize = 1000;
 
 /// The changes of a site, oldest first.
 #[derive(Debug)]
@@ -56,6 +56,20 @@ impl Changes {
     /// Settings before the first change.
     pub fn start(&self) -> Arc<RotationSettings> {
         Arc::clone(&self.kept.lock().start)
+    }
+
+    /// Continues with the changes of an earlier run, of which there were `count`, from these settings; `changes` are the latest of
+    /// them.
+    pub(crate) fn go_on_from(&self, start: Arc<RotationSettings>, count: u64, changes: Vec<Change>) {
+        self.count.store(count, Ordering::SeqCst);
+        let mut kept = self.kept.lock();
+        kept.start = start;
+        kept.changes = changes.into();
+    }
+
+    /// The kept changes after the one with this number.
+    pub(crate) fn kept_after(&self, number: u64) -> Vec<Change> {
+        self.kept.lock().changes.iter().filter(|one| one.number > number).cloned().collect()
     }
 
     /// Records a change, if the settings differ from the last known ones.

@@ -2,7 +2,7 @@
 //!
 //! [`CommandTable`] holds the rules. While no command is pending, a heartbeat costs one relaxed load here.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use epm_protocol::heartbeat::{ClientCommand, CommandKind, OperationalState};
 use epm_protocol::id::{AgentId, CommandId};
@@ -18,6 +18,8 @@ const MOST_ROWS: usize = 500_000;
 pub(crate) struct CommandQueue {
     /// Whether any command is pending or in progress.
     any: AtomicBool,
+    /// Grows with every change of the table.
+    revision: AtomicU64,
     table: Mutex<CommandTable>,
 }
 
@@ -25,6 +27,7 @@ impl CommandQueue {
     pub(crate) fn new(seed: u64, cancels_running: bool) -> Self {
         Self {
             any: AtomicBool::new(false),
+            revision: AtomicU64::new(0),
             table: Mutex::new(CommandTable::new(seed, MOST_ROWS, cancels_running)),
         }
     }
@@ -67,7 +70,7 @@ impl CommandQueue {
 
     /// Commands for this client's next index; they count as delivered from now on.
     pub(crate) fn deliver(&self, agent: AgentId) -> Vec<ClientCommand> {
-        if self.any.load(Ordering::Relaxed) { self.table().deliver(agent) } else { Vec::new() }
+        if self.any.load(Ordering::Relaxed) { self.change(|table| table.deliver(agent)) } else { Vec::new() }
     }
 
     /// Records a client's reported state and its results of commands.
@@ -91,7 +94,23 @@ impl CommandQueue {
         let mut table = self.table();
         let result = with(&mut table);
         self.any.store(table.has_pending(), Ordering::Relaxed);
+        self.revision.fetch_add(1, Ordering::Relaxed);
         result
+    }
+
+    /// A number that grows with every change.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Relaxed)
+    }
+
+    /// A copy of all commands.
+    pub(crate) fn all(&self) -> CommandTable {
+        self.table().clone()
+    }
+
+    /// Continues with the commands of an earlier run.
+    pub(crate) fn go_on_from(&self, earlier: CommandTable) {
+        self.change(|table| *table = earlier);
     }
 
     fn table(&self) -> MutexGuard<'_, CommandTable> {

@@ -11,6 +11,7 @@ use epm_protocol::manager::{self, ClientTable};
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::site::{Answer, Publication, RegisteredClient, Visit};
 use epm_protocol::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::runtime::client_commands::CommandQueue;
@@ -22,7 +23,7 @@ use crate::runtime::manager::Published;
 pub(crate) struct Clients {
     pub(crate) commands: CommandQueue,
     pub(crate) held: HeldRequests,
-    table: DashMap<AgentId, ClientStatus>,
+    table: DashMap<AgentId, Row>,
     version: AtomicU64,
     /// Number of heartbeats that were answered.
     heartbeats: AtomicU64,
@@ -30,8 +31,32 @@ pub(crate) struct Clients {
     changes: watch::Sender<u64>,
 }
 
+/// A client of the table, and what of it the store does not have yet.
+#[derive(Clone, Debug)]
+struct Row {
+    status: ClientStatus,
+    unkept: Unkept,
+}
+
+/// What of a client the store does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unkept {
+    Nothing,
+    LastSeen,
+    Everything,
+}
+
+/// The clients that have changed since they were last taken for the store.
+#[derive(Debug, Default)]
+pub(crate) struct ChangedClients {
+    /// Clients of which something has changed that is not in `seen`.
+    pub(crate) changed: Vec<ClientStatus>,
+    /// Clients that were seen, and have not changed otherwise.
+    pub(crate) seen: Vec<(AgentId, Timestamp)>,
+}
+
 /// A client as its managers know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientStatus {
     /// The client's registration.
     pub client: RegisteredClient,
@@ -62,17 +87,17 @@ impl Clients {
 
     /// Status of a client.
     pub(crate) fn status(&self, agent: AgentId) -> Option<ClientStatus> {
-        self.table.get(&agent).map(|status| status.clone())
+        self.table.get(&agent).map(|row| row.status.clone())
     }
 
     /// Status of every registered client.
     pub(crate) fn statuses(&self) -> Vec<ClientStatus> {
-        self.table.iter().map(|status| status.clone()).collect()
+        self.table.iter().map(|row| row.status.clone()).collect()
     }
 
     /// Visits every registered client.
     pub(crate) fn each(&self, mut look: impl FnMut(&ClientStatus)) {
-        self.table.iter().for_each(|status| look(&status));
+        self.table.iter().for_each(|row| look(&row.status));
     }
 
     /// Increases whenever a client is registered, moved or forgotten.
@@ -87,16 +112,20 @@ impl Clients {
 
     /// Adds or updates a client as the site has it now.
     pub(crate) fn place(&self, client: &RegisteredClient, now: Timestamp) {
-        let mut status = self.table.entry(client.agent).or_insert_with(|| ClientStatus {
-            client: client.clone(),
-            since: now,
-            last_seen: now,
-            manager: None,
-            serial: None,
-            state: None,
+        let mut row = self.table.entry(client.agent).or_insert_with(|| {
+            let client = client.clone();
+            Row::new(ClientStatus {
+                client,
+                since: now,
+                last_seen: now,
+                manager: None,
+                serial: None,
+                state: None,
+            })
         });
-        status.client = client.clone();
-        drop(status);
+        row.status.client = client.clone();
+        row.unkept = Unkept::Everything;
+        drop(row);
         self.table_changed();
         self.wake_held();
     }
@@ -113,11 +142,36 @@ impl Clients {
         self.table_changed();
     }
 
-    /// Replaces the whole table.
+    /// Replaces the whole table by clients that the store has.
     pub(crate) fn restore(&self, statuses: Vec<ClientStatus>) {
         self.table.clear();
         for status in statuses {
-            self.table.insert(status.client.agent, status);
+            self.table.insert(status.client.agent, Row { status, unkept: Unkept::Nothing });
+        }
+    }
+
+    /// The clients that have changed since the last call, for the store.
+    pub(crate) fn take_changed(&self) -> ChangedClients {
+        let mut taken = ChangedClients::default();
+        for mut row in self.table.iter_mut() {
+            match std::mem::replace(&mut row.unkept, Unkept::Nothing) {
+                Unkept::Nothing => {}
+                Unkept::LastSeen => taken.seen.push((row.status.client.agent, row.status.last_seen)),
+                Unkept::Everything => taken.changed.push(row.status.clone()),
+            }
+        }
+        // Close to each other in the store, too.
+        taken.seen.sort_unstable();
+        taken
+    }
+
+    /// Takes back that these clients were taken: the store could not be written.
+    pub(crate) fn still_changed(&self, taken: &ChangedClients) {
+        let changed = taken.changed.iter().map(|status| status.client.agent);
+        for agent in changed.chain(taken.seen.iter().map(|(agent, _)| *agent)) {
+            if let Some(mut row) = self.table.get_mut(&agent) {
+                row.unkept = Unkept::Everything;
+            }
         }
     }
 
@@ -184,13 +238,20 @@ impl Clients {
         serial: Option<PolicySerial>,
     ) -> bool {
         let asked = AgentRequest::Hold { agent, serial };
-        let client = self.table.get(&agent).map(|status| status.client.clone());
+        let client = self.table.get(&agent).map(|row| row.status.client.clone());
         !self.commands.has_undelivered(agent)
             && publication.answer(&asked, client.as_ref()).0 == Answer::WhenChanged
     }
 
     fn table_changed(&self) {
         self.version.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Row {
+    /// A client that the store does not have.
+    const fn new(status: ClientStatus) -> Self {
+        Self { status, unkept: Unkept::Everything }
     }
 }
 
@@ -207,23 +268,35 @@ impl ClientTable for VisitTo<'_> {
         agent: AgentId,
         answer: impl FnOnce(Option<&RegisteredClient>) -> (Answer, Visit),
     ) -> (Answer, Visit) {
-        let Some(mut status) = self.clients.table.get_mut(&agent) else { return answer(None) };
-        let (answer, visit) = answer(Some(&status.client));
+        let Some(mut row) = self.clients.table.get_mut(&agent) else { return answer(None) };
+        let (answer, visit) = answer(Some(&row.status.client));
         if visit == Visit::Anonymous {
             return (answer, visit); // a probe is no contact
         }
+        let Row { status, unkept } = &mut *row;
         status.last_seen = self.now;
+        let mut changed = false;
         if status.manager.as_deref() != Some(self.manager) {
             status.manager = Some(self.manager.to_owned());
+            changed = true;
         }
         match &visit {
-            Visit::Client { serial: Some(serial), .. } => status.serial = Some(*serial),
+            Visit::Client { serial: Some(serial), .. } => {
+                changed |= status.serial != Some(*serial);
+                status.serial = Some(*serial);
+            }
             Visit::Reported { state: Some(state), agent } => {
                 self.clients.commands.record_reports(*agent, state, self.now);
                 status.serial = state.serial;
                 status.state = Some(state.clone());
+                changed = true;
             }
             _ => {}
+        }
+        match (changed, *unkept) {
+            (true, _) => *unkept = Unkept::Everything,
+            (false, Unkept::Nothing) => *unkept = Unkept::LastSeen,
+            (false, Unkept::LastSeen | Unkept::Everything) => {}
         }
         (answer, visit)
     }

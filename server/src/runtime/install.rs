@@ -7,6 +7,7 @@ use epm_protocol::site::{Command, CommandError, Stores};
 use crate::runtime::install_dir::{Installation, InstallationError, RecoveryFile, back_up, sync};
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
+use crate::store::{Change, GivenBy};
 
 impl SiteState {
     /// Gives a manager an installation folder.
@@ -56,6 +57,7 @@ impl SiteState {
             let mut site = self.site();
             let served = site.managers().find(|one| one.name == manager);
             if let Some(found) = served.map(|one| one.console.certificate().fingerprint()) {
+                self.record(&Change::DrawOnFrom(found), GivenBy::Files)?;
                 site.draw_on_from(found);
             }
         } else {
@@ -90,7 +92,7 @@ impl SiteState {
             domain: file.settings.domain,
         };
         let again = Command::Reinstall { keystore: from(), secret: from(), domain: from(), database };
-        self.apply_all(&[kept, again])?;
+        self.apply_all(&[kept, again], GivenBy::Files)?;
         self.journal.operator_action(format!("{manager:?} restored from a recovery file"));
         Ok(())
     }

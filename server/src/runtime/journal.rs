@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{FaultRule, Moment, Route};
@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use crate::runtime::transfer::{SharedTransfer, Transfer};
 
-/// Number of exchanges that are kept.
-const RECORDS: usize = 10_000;
+/// Number of exchanges that are kept, unless another is set; and of calls, and of applied faults.
+pub(crate) const RECORDS: usize = 10_000;
 /// Number of lines of the server's log that are kept.
 const LINES: usize = 1_000;
 /// Number of bytes that are kept of texts from peers and libraries.
@@ -132,11 +132,11 @@ impl Kind {
 }
 
 impl Kind {
-    /// Number of entries of this kind that are kept.
-    const fn limit(self) -> usize {
+    /// Number of entries of this kind that are kept, if so many exchanges are.
+    const fn limit(self, exchanges: usize) -> usize {
         match self {
-            Self::Exchange | Self::FaultApplied | Self::Call => RECORDS,
-            Self::ConnectionClosed | Self::FaultSkipped | Self::OperatorAction => LINES,
+            Self::Exchange | Self::FaultApplied | Self::Call => exchanges,
+            Self::ConnectionClosed | Self::FaultSkipped | Self::OperatorAction => exchanges.div_ceil(10),
         }
     }
 }
@@ -224,6 +224,8 @@ pub struct Journal {
     clock: Arc<LabClock>,
     /// Number of the next entry.
     next: AtomicU64,
+    /// Number of exchanges that are kept.
+    limit: AtomicUsize,
     /// Notified of every entry while there are listeners.
     grown: watch::Sender<()>,
     entries: [Mutex<Ring<Entry>>; Kind::ALL.len()],
@@ -248,7 +250,7 @@ impl<T> Default for Ring<T> {
 
 impl<T> Ring<T> {
     fn push(&mut self, number: u64, entry: T, limit: usize) {
-        if self.entries.len() == limit {
+        while self.entries.len() >= limit.max(1) {
             self.last_dropped = self.entries.pop_front().map_or(0, |(number, _)| number);
             self.dropped += 1;
         }
@@ -276,11 +278,21 @@ impl Journal {
         Self {
             clock,
             next: AtomicU64::new(1),
+            limit: AtomicUsize::new(RECORDS),
             grown: watch::Sender::new(()),
             entries: Default::default(),
             handshakes: Mutex::default(),
             log: Mutex::default(),
         }
+    }
+
+    /// Sets how many exchanges are kept, and as many calls and applied faults; of other kinds a tenth.
+    pub(crate) fn keep(&self, exchanges: usize) {
+        self.limit.store(exchanges, Ordering::Relaxed);
+    }
+
+    fn limit(&self, kind: Kind) -> usize {
+        kind.limit(self.limit.load(Ordering::Relaxed))
     }
 
     /// All kept entries from this number on, in order; numbers begin with 1.
@@ -300,6 +312,43 @@ impl Journal {
     /// Number of the next entry.
     pub fn next_number(&self) -> u64 {
         self.next.load(Ordering::SeqCst)
+    }
+
+    /// Number of entries of each kind so far, in the order of [`Kind::ALL`].
+    pub(crate) fn counts(&self) -> [u64; Kind::ALL.len()] {
+        Kind::ALL.map(|kind| locked(self.ring(kind), |ring| ring.dropped + ring.entries.len() as u64))
+    }
+
+    /// Continues an earlier journal with the entries of it that were kept, in order: the next one has the number `next`. With
+    /// `is_whole`, nothing is lost but what had been dropped before.
+    pub(crate) fn go_on_from(
+        &self,
+        next: u64,
+        counts: [u64; Kind::ALL.len()],
+        kept: Vec<(u64, Entry)>,
+        is_whole: bool,
+    ) {
+        self.next.store(next.max(1), Ordering::SeqCst);
+        for (number, entry) in kept {
+            let kind = entry.kind();
+            locked(self.ring(kind), |ring| ring.push(number, entry, self.limit(kind)));
+        }
+        for (kind, count) in Kind::ALL.into_iter().zip(counts) {
+            locked(self.ring(kind), |ring| {
+                ring.dropped = count.saturating_sub(ring.entries.len() as u64);
+                let first = ring.entries.front().map_or(next, |(number, _)| *number);
+                let end = if is_whole { first } else { next };
+                ring.last_dropped = end.saturating_sub(1);
+                if !is_whole {
+                    ring.dropped += 1;
+                }
+            });
+        }
+    }
+
+    /// The number of the oldest kept entry of each kind, in the order of [`Kind::ALL`].
+    pub(crate) fn oldest(&self) -> [Option<u64>; Kind::ALL.len()] {
+        Kind::ALL.map(|kind| locked(self.ring(kind), |ring| ring.entries.front().map(|(number, _)| *number)))
     }
 
     /// Notifies of new entries.
@@ -447,7 +496,7 @@ impl Journal {
         let kind = entry.kind();
         locked(self.ring(kind), |ring| {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
-            ring.push(number, entry, kind.limit());
+            ring.push(number, entry, self.limit(kind));
         });
         if self.grown.receiver_count() > 0 {
             self.grown.send_replace(());

@@ -11,6 +11,9 @@
 //! | `pauses` | pauses between changes, from which a slow tool is told from one that waits |
 //! | `journal`, `transfer`, `redact` | what the managers recorded, with requests and responses, without secrets |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
+//! | `keeper`, `replayed` | the store of a site: changes recorded before their effects show, and made again from the log |
+//! | `updates` | named updates of certificates |
+//! | `folder_lock` | the lock of a folder that one lab may have at a time |
 //! | `descriptors` | file descriptors of the process: what they are for |
 //! | `failed_attempts` | failed attempts to log in, which slow down further ones |
 //! | `connections`, `tls` | open connections, and TLS configurations |
@@ -25,14 +28,18 @@ pub(crate) mod context;
 pub(crate) mod descriptors;
 pub(crate) mod failed_attempts;
 pub(crate) mod faults;
+pub(crate) mod folder_lock;
 pub(crate) mod held_requests;
 mod install;
 pub(crate) mod install_dir;
 pub(crate) mod journal;
+pub(crate) mod keeper;
 pub(crate) mod manager;
 pub(crate) mod pauses;
 pub(crate) mod redact;
+pub(crate) mod replayed;
 pub(crate) mod service;
 pub(crate) mod state;
 pub(crate) mod tls;
 pub(crate) mod transfer;
+pub(crate) mod updates;

@@ -68,6 +68,8 @@ struct Kept {
     reads: HashMap<u64, (u64, Timestamp)>,
     pauses: VecDeque<Pause>,
     longest: Vec<Pause>,
+    /// Number of changes of an earlier run, whose pauses are not known.
+    unknown_until: Option<u64>,
 }
 
 impl Pauses {
@@ -100,9 +102,18 @@ impl Pauses {
             let at = kept.longest.partition_point(|one| one.lasted >= pause.lasted);
             kept.longest.insert(at, pause);
             kept.longest.truncate(LONGEST);
+        } else {
+            // The pause until this change began in an earlier run.
+            kept.unknown_until = Some(changes);
         }
         (kept.was_asked, kept.was_polled) = (false, false);
         kept.reads.clear();
+    }
+
+    /// Continues after an earlier run with so many changes: the pauses until now are not known.
+    pub(crate) fn go_on_from(&self, changes: u64) {
+        let mut kept = self.kept.lock();
+        (kept.unknown_until, kept.last) = (Some(changes), None);
     }
 
     /// Records that the lab was told to let heartbeats or time pass.
@@ -134,7 +145,8 @@ impl Pauses {
         let kept = self.kept.lock();
         // The first one found ends with that change.
         let first = kept.pauses.partition_point(|one| one.changes < change);
-        let is_whole = first > 0 || kept.pauses.len() < MOST;
+        let is_known = kept.unknown_until.is_none_or(|until| change > until);
+        let is_whole = is_known && (first > 0 || kept.pauses.len() < MOST);
         is_whole.then(|| kept.pauses.iter().skip(first + 1).copied().collect())
     }
 }
@@ -167,6 +179,17 @@ mod tests {
         }
         assert_eq!((pauses.after(3), pauses.after(1998).map(|left| left.len())), (None, Some(1)));
         assert_eq!(pauses.longest().len(), LONGEST);
+    }
+
+    #[test]
+    fn pauses_until_a_restart_are_unknown() {
+        let pauses = Pauses::new(at(Duration::ZERO));
+        pauses.go_on_from(3);
+        for (second, changes) in [(1, 4), (2, 5)] {
+            pauses.site_changed(at(second * SECOND), changes, 0);
+        }
+        assert_eq!([2, 3, 4].map(|change| pauses.after(change)), [None, None, None]);
+        assert_eq!(pauses.after(5).map(|left| left.len()), Some(0));
     }
 
     #[test]

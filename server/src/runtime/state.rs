@@ -25,10 +25,12 @@ use crate::runtime::clients::{ClientStatus, Clients};
 use crate::runtime::faults::FaultState;
 use crate::runtime::install_dir::{StoreTrouble, sync};
 use crate::runtime::journal::Journal;
+use crate::runtime::keeper::Keeper;
 use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::pauses::Pauses;
 use crate::runtime::service::Service;
 use crate::runtime::tls::Served;
+use crate::store::{Batch, Change, Given, GivenBy, is_logged};
 
 /// Maximum number of registered clients: twice as many as a lab runs itself.
 const MOST_CLIENTS: usize = 200_000;
@@ -43,6 +45,7 @@ pub(crate) struct SiteState {
     pub(crate) managers: Vec<Arc<ManagerRuntime>>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) faults: Arc<FaultState>,
+    pub(crate) keeper: Keeper,
     site: Mutex<Site>,
 }
 
@@ -62,7 +65,7 @@ impl SiteHandle {
 
     /// Applies a command. Its effects are visible when this returns.
     pub(crate) fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
-        self.0.apply(command)
+        self.0.apply(command, GivenBy::RestApi)
     }
 
     /// Reads the site, decides on commands and applies them under one lock. An empty decision changes nothing.
@@ -70,7 +73,7 @@ impl SiteHandle {
         &self,
         decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), E>,
     ) -> Result<R, E> {
-        self.0.decide(decide)
+        self.0.decide(decide, GivenBy::RestApi)
     }
 
     /// Records a request for the state of clients, by which a tool that waits is told from one that is slow.
@@ -121,7 +124,12 @@ impl SiteState {
     /// # Errors
     ///
     /// When rustls cannot use a manager's key.
-    pub(crate) fn new(site: Site, clock: Arc<LabClock>, seed: u64) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(
+        site: Site,
+        clock: Arc<LabClock>,
+        seed: u64,
+        keeper: Keeper,
+    ) -> Result<Self, rustls::Error> {
         let mut managers = Vec::new();
         for (number, manager) in site.managers().enumerate() {
             let Some(publication) = site.publication(&manager.name) else { continue };
@@ -138,6 +146,7 @@ impl SiteState {
             clock,
             managers,
             clients: Arc::new(Clients::new(commands)),
+            keeper,
             site: Mutex::new(site),
         })
     }
@@ -164,21 +173,37 @@ impl SiteState {
     }
 
     /// Applies a command, and publishes its effects.
-    pub(crate) fn apply(&self, command: &Command) -> Result<Vec<Effect>, CommandError> {
-        self.apply_all(std::slice::from_ref(command))
+    pub(crate) fn apply(
+        &self,
+        command: &Command,
+        given: impl Into<Given>,
+    ) -> Result<Vec<Effect>, CommandError> {
+        self.apply_all(std::slice::from_ref(command), given)
+    }
+
+    /// Applies a command, and returns the time of the change.
+    pub(crate) fn apply_at(&self, command: &Command, given: &Given) -> Result<Timestamp, CommandError> {
+        let now = self.now();
+        self.change(&mut self.site(), std::slice::from_ref(command), given, now)?;
+        Ok(now)
     }
 
     /// Applies commands, and publishes the effects of all of them at once; on an error nothing changes.
-    pub(crate) fn apply_all(&self, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
+    pub(crate) fn apply_all(
+        &self,
+        commands: &[Command],
+        given: impl Into<Given>,
+    ) -> Result<Vec<Effect>, CommandError> {
         let now = self.now();
         let mut site = self.site();
-        self.change(&mut site, commands, now)
+        self.change(&mut site, commands, &given.into(), now)
     }
 
     /// Reads the site, decides on commands, and applies them under one lock. An empty decision changes nothing.
     pub(crate) fn decide<R, E: From<CommandError>>(
         &self,
         decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), E>,
+        by: GivenBy,
     ) -> Result<R, E> {
         let now = self.now();
         let mut site = self.site();
@@ -186,24 +211,32 @@ impl SiteState {
         if commands.is_empty() {
             return Ok(decided);
         }
-        self.change(&mut site, &commands, now)?;
+        self.change(&mut site, &commands, &by.into(), now)?;
         Ok(decided)
     }
 
-    /// Applies commands, writes the managers' folders, and publishes; on an error nothing changes.
+    /// Applies commands, writes the managers' folders, records the commands, and publishes; on an error nothing changes.
     fn change(
         &self,
         site: &mut Site,
         commands: &[Command],
+        given: &Given,
         now: Timestamp,
     ) -> Result<Vec<Effect>, CommandError> {
         self.set_clocks(site, now);
         // What clients do is never refused for a file, and needs no copy of the site.
-        let is_operators = commands.iter().any(is_of_an_operator);
-        let effects = if is_operators && self.managers.iter().any(|one| one.installation.get().is_some()) {
+        let is_written = commands.iter().any(is_of_an_operator)
+            && self.managers.iter().any(|one| one.installation.get().is_some());
+        let recording =
+            commands.iter().any(is_logged).then(|| self.keeper.record()).filter(|one| one.is_kept());
+        let effects = if is_written || recording.is_some() {
             let mut next = site.clone();
             let effects = apply(&mut next, commands, now)?;
-            if let Err(error) = sync::write_effects(&self.managers, &next, &effects, now) {
+            let mut written = sync::write_effects(&self.managers, &next, &effects, now);
+            if let (Ok(()), Some(recording)) = (&written, &recording) {
+                written = recording.append_commands(commands, &effects, (&next, &self.clients), given, now);
+            }
+            if let Err(error) = written {
                 // Puts back what was written before the error.
                 let _ = sync::write_effects(&self.managers, site, &effects, now);
                 return Err(error);
@@ -216,6 +249,7 @@ impl SiteState {
             effects
         };
         self.changed_by(commands, || self.show_without_files(site, &effects, now));
+        drop(recording);
         Ok(effects)
     }
 
@@ -350,15 +384,38 @@ impl SiteState {
     ) -> Result<(), CommandError> {
         let now = self.now();
         let mut site = self.site();
-        let effects = site.apply(command, now)?;
+        let recording = self.keeper.record();
+        let mut next = site.clone();
+        let effects = next.apply(command, now)?;
+        let commands = std::slice::from_ref(command);
+        recording.append_commands(commands, &effects, (&next, &self.clients), &GivenBy::Files.into(), now)?;
+        *site = next;
         self.changed(|| self.show_without_files(&site, &effects, now));
+        drop(recording);
         sync::write_taken_over(&site, manager, service, now);
         Ok(())
     }
 
-    /// Replaces the site and its clients by those of a snapshot; every connection ends.
-    pub(crate) fn restore_snapshot(&self, mut site: Site, clients: Vec<ClientStatus>) {
+    /// Replaces the site and its clients by those of a snapshot; every connection ends. The change is recorded, together with
+    /// the clients and the batch; then `recorded` is called, and then it shows.
+    ///
+    /// # Errors
+    ///
+    /// When the change cannot be recorded; nothing has changed then.
+    pub(crate) fn restore_snapshot(
+        &self,
+        (mut site, clients): (Site, Vec<ClientStatus>),
+        change: &Change,
+        mut batch: Batch,
+        recorded: impl FnOnce(),
+    ) -> Result<(), CommandError> {
         let mut current = self.site();
+        let recording = self.keeper.record();
+        if recording.is_kept() {
+            (batch.forgets_clients, batch.clients) = (true, clients.clone());
+            recording.append(change, GivenBy::ControlApi, self.now(), &batch)?;
+        }
+        recorded();
         site.draw_after(&current);
         self.clients.commands.set_cancels_running(site.assumptions().cancel_reaches_running_commands);
         *current = site;
@@ -370,11 +427,25 @@ impl SiteState {
             self.restart_rest(&current, manager, true);
         }
         self.clients.wake_held();
+        drop(recording);
+        Ok(())
     }
 
     /// Replaces the assumptions. The clients' ports and the fleet follow completely at a restored snapshot only.
-    pub(crate) fn assume(&self, assumptions: Arc<Assumptions>) {
-        self.site().assume(assumptions);
+    ///
+    /// # Errors
+    ///
+    /// When the change cannot be recorded; nothing has changed then.
+    pub(crate) fn assume(&self, assumptions: Arc<Assumptions>) -> Result<(), CommandError> {
+        let mut site = self.site();
+        self.record(&Change::Assume(Arc::clone(&assumptions)), GivenBy::ControlApi)?;
+        site.assume(assumptions);
+        Ok(())
+    }
+
+    /// Records a change that shows nothing to clients. The site must be locked.
+    pub(crate) fn record(&self, change: &Change, by: GivenBy) -> Result<(), CommandError> {
+        self.keeper.record().append(change, by, self.now(), &Batch::default())
     }
 
     /// Makes these effects visible on the clients' ports: certificate and publication in one step.
@@ -481,7 +552,8 @@ mod tests {
             assumptions: Arc::default(),
         };
         let clock = Arc::new(LabClock::starting_at(Timestamp::from_seconds(1_767_600_000), 0));
-        let state = SiteState::new(Site::found(founding, clock.now()).unwrap(), clock, 1).unwrap();
+        let state =
+            SiteState::new(Site::found(founding, clock.now()).unwrap(), clock, 1, Keeper::new(None)).unwrap();
         let renewals: Vec<Command> = (1..=MANAGERS)
             .map(|number| Command::UpdateCertificate {
                 manager: format!("sepm-{number}"),
@@ -493,7 +565,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for _ in 0..4 {
-                    state.apply_all(&renewals).unwrap();
+                    state.apply_all(&renewals, GivenBy::Up).unwrap();
                 }
                 renewed.store(true, Ordering::SeqCst);
             });

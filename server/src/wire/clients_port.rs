@@ -137,6 +137,9 @@ pub(super) async fn converse<S: Line>(mut stream: S, context: RequestContext<'_>
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(paced), service_fn(|request| respond(request, context)));
     let Err(error) = connection.await else { return };
+    if error.is_shutdown() {
+        return; // The peer has gone after its last answer; only the goodbye did not reach it.
+    }
     let raw_response = context.raw_response.lock().take();
     match raw_response {
         Some(raw_response) => Box::pin(faults::write_raw(raw_response, stream, context)).await,

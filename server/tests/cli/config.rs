@@ -106,7 +106,10 @@ fn what_is_wrong_in_the_file_is_named_with_its_line_and_column_and_nothing_is_st
         refused(&output(program_in(folder.path()).args(["up", "--http-port", "0"])), expected);
     }
     refused(&run(&["up", "--config", "missing.toml"]), &["cannot read missing.toml"]);
-    refused(&output(program().arg("up").env("EPM_LAB_AGENTS", "many")), &["'--agents <COUNT>'"]);
+    refused(
+        &output(program().arg("up").env("EPM_LAB_AGENTS", "many")),
+        &["'EPM_LAB_AGENTS, the variable of --agents <COUNT>'", "many"],
+    );
 }
 
 #[test]

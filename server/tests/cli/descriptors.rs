@@ -43,7 +43,7 @@ fn a_lab_whose_port_is_full_answers_and_says_so_once() {
     let peers = silent(&ready, 200);
     running.says("port is full");
     for _ in 0..3 {
-        well(&lab(&ready, &["check"]));
+        well(&lab(&ready, &["clock", "show"]));
     }
     drop(peers);
     running.signal("INT");
@@ -87,7 +87,7 @@ fn a_lab_without_descriptors_says_so_once_and_answers_when_there_are_some() {
     let calls: Vec<TcpStream> = peers.into_iter().take(10).collect();
     set(256);
     drop(calls);
-    well(&lab(&ready, &["check"]));
+    well(&lab(&ready, &["clock", "show"]));
     running.signal("INT");
     let (code, said) = running.ends();
     assert_eq!((code, said.matches("cannot accept").count()), (Some(0), 1), "{said}");

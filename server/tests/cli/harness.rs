@@ -5,9 +5,8 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 pub(crate) use epm_fixtures::{Running, needs, output, root, until};
+use epm_fixtures::{check_json, schema_of};
 use serde_json::Value;
-
-use crate::schema_check::check_output;
 
 /// `epm-lab`, in the folder of the workspace.
 pub(crate) fn program() -> Command {
@@ -19,9 +18,7 @@ pub(crate) fn program() -> Command {
 /// Runs `epm-lab` to its end. JSON that it prints must be as `epm-lab schema` says.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    let output = output(program().args(arguments));
-    check_output(arguments, &output);
-    output
+    output(program().args(arguments))
 }
 
 /// `epm-agent`, the program of another crate. It is built first, with the features that it has in a test of the whole workspace,
@@ -142,12 +139,24 @@ impl RunningLab {
     pub(crate) fn as_it_is(up: &mut Command) -> Self {
         let mut running = Running::start(up);
         let ready = serde_json::from_str(&running.says("\"ready\":true")).unwrap();
+        let (_, schema) = schema_of(program().get_program().as_ref(), &["up"]).unwrap();
+        check_json(&schema, &ready).unwrap_or_else(|problem| panic!("{problem}: {ready:#}"));
         Self { running, ready }
     }
 
     /// Where its control API is.
     pub(crate) fn url(&self) -> &str {
         self.ready["control_api"].as_str().unwrap()
+    }
+
+    /// The shared secret of its site, as the communications file has it.
+    #[track_caller]
+    pub(crate) fn secret(&self) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let [sylink, file] = ["sylink", "sylink/sylink.xml"].map(|name| folder.path().join(name));
+        well(&self.run(&["sylink", "package", "-o", sylink.to_str().unwrap()]));
+        let shown = json(&run(&["sylink", "show", file.to_str().unwrap(), "--show-secret", "--json"]));
+        shown["kcs"].as_str().unwrap().to_owned()
     }
 
     /// Where its first manager listens.
@@ -165,9 +174,7 @@ impl RunningLab {
     /// Runs a verb of the command line against it.
     #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        let output = output(self.program().args(arguments));
-        check_output(arguments, &output);
-        output
+        output(self.program().args(arguments))
     }
 
     /// What a verb says to programs; the exit code must be this.

@@ -93,10 +93,10 @@ fn an_archive_has_exchanges_and_calls_with_their_headers_sizes_times_and_bodies_
     let lines = well(&lab.run(&["journal", "export", "--limit", "2"]));
     assert_eq!(lines.lines().count(), 2, "{lines}");
 
-    let kcs = lab.ready["kcs"].as_str().unwrap();
+    let kcs = lab.secret();
     let everything =
         well(&lab.run(&["journal", "export"])) + &well(&lab.run(&["journal", "export", "--har"]));
-    for secret in [token.as_str(), "hush", r#"\"password\":\"epm-lab"#, kcs, &kcs.to_lowercase()] {
+    for secret in [token.as_str(), "hush", r#"\"password\":\"epm-lab"#, &kcs, &kcs.to_lowercase()] {
         assert!(!everything.contains(secret), "{secret} in the export");
     }
 }

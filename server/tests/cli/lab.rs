@@ -158,3 +158,48 @@ fn no_column_calls_an_orphan_secure_and_one_client_is_in_the_singular() {
     let shown = lab.words(&["client", "show", "desk-1"], 0);
     assert!(shown.contains("secure communications  on\n") && shown.contains("1 time\n"), "{shown}");
 }
+
+#[test]
+fn of_a_lab_without_clients_there_is_no_verdict_and_none_that_all_is_well() {
+    let lab = RunningLab::up(&["--agents", "0"]);
+    let words = lab.words(&["check"], 4);
+    assert!(
+        words.contains("No verdict: the lab has no client of its own, so nothing was judged."),
+        "{words}"
+    );
+    assert!(!words.contains("ll is well"), "{words}");
+    let verdict = lab.json(&["check"], 4);
+    assert_eq!((&verdict["well"], &verdict["clients"]), (&Value::Null, &serde_json::json!(0)), "{verdict}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("junit.xml");
+    lab.words(&["check", "--junit", file.to_str().unwrap()], 4);
+    assert!(
+        std::fs::read_to_string(&file).unwrap().contains("the lab has no client of its own: none was judged")
+    );
+    let expected = lab.words(&["check", "--expect", "every-client-is-secure"], 4);
+    assert!(expected.contains("it has no client of its own to judge"), "{expected}");
+    lab.words(&["client", "add", "desk", "1"], 0);
+    assert!(lab.words(&["check"], 0).contains("All is well."));
+}
+
+#[test]
+fn a_client_that_is_suspended_is_silent_and_the_verdict_says_why_and_what_to_do() {
+    let lab = RunningLab::frozen(&["--agents", "2"]);
+    lab.words(&["client", "freeze", "desk-1"], 0);
+    lab.words(&["clock", "advance", "10m"], 0);
+    let reason = &lab.json(&["check"], 1)["reasons"][0];
+    let found = ["finding", "code", "clients"].map(|key| &reason[key]);
+    assert_eq!(found, [&Value::from("silent"), &Value::from("suspended"), &Value::from(1)], "{reason}");
+    let words = lab.words(&["check"], 1);
+    for expected in [
+        "1 client, silent: desk-1",
+        "These clients were suspended (`epm-lab client freeze`)",
+        "To do: Resume each of them: epm-lab client thaw desk-1",
+        "The same lab again: epm-lab up",
+    ] {
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+    lab.words(&["client", "thaw", "desk-1"], 0);
+    lab.words(&["client", "poke", "desk-1"], 0);
+    lab.until("all is well again", |verdict| verdict["well"] == true);
+}

@@ -19,15 +19,17 @@ fn two_labs_share_nothing_and_with_the_seed_that_one_prints_it_is_the_same_lab_a
         RunningLab::as_it_is(program().args(["up", "--http-port", "0", "--agents", "0"]).args(more))
     };
     let (one, other) = (up(&[]), up(&[]));
-    for name in ["seed", "kcs", "domain"] {
+    for name in ["seed", "domain"] {
         assert_ne!(one.ready[name], other.ready[name], "{name}");
     }
+    assert_ne!(one.secret(), other.secret());
     let seed = one.ready["seed"].as_u64().unwrap();
     assert!(seed < 1 << 53, "{seed}: any reader of JSON has it as it is");
     let again = up(&["--seed", &seed.to_string()]);
-    for name in ["seed", "kcs", "domain"] {
+    for name in ["seed", "domain"] {
         assert_eq!(one.ready[name], again.ready[name], "{name}");
     }
+    assert_eq!(one.secret(), again.secret());
 }
 
 #[needs(curl)]
@@ -377,9 +379,9 @@ fn a_lab_that_others_can_reach_has_a_token_and_makes_one_that_only_its_owner_rea
     let up = RunningLab::up(&[arguments.as_slice(), &["--token-file", file.to_str().unwrap()]].concat());
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let output = up.run(&["check"]);
+    let output = up.run(&["clock", "show"]);
     assert!(stderr(&output).contains("Bearer"));
-    let output = up.run(&["check", "--token-file", file.to_str().unwrap()]);
+    let output = up.run(&["clock", "show", "--token-file", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
 }
 

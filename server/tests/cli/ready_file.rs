@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Output;
 
-use crate::harness::{RunningLab, needs, output, program, refused, said, until, well};
+use crate::harness::{Running, RunningLab, needs, output, program, refused, said, until, well};
 
 /// Runs a verb on the lab of this ready file.
 #[track_caller]
@@ -33,7 +33,9 @@ fn a_ready_file_leads_to_its_lab_and_to_no_other() {
     until("the file is there", || file.exists().then_some(()));
     assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600, "it holds the shared secret");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
-    well(&at(&file, &["check"]));
+    well(&at(&file, &["clock", "show"]));
+    let written: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(written["kcs"], lab.secret());
     let (port, pid) = (lab.url().rsplit(':').next().unwrap().to_owned(), lab.ready["pid"].to_string());
     lab.kill();
     let old = fs::read_to_string(&file).unwrap();
@@ -45,11 +47,27 @@ fn a_ready_file_leads_to_its_lab_and_to_no_other() {
     fs::write(&kept, &old).unwrap();
     failed(&at(&kept, &["check"]), &["kept.json is stale", &pid, "is another one"]);
     failed(&at(&kept, &["clock", "freeze"]), &["is another one"]);
-    well(&at(&file, &["check"]));
+    well(&at(&file, &["clock", "show"]));
     fs::write(&kept, "{}").unwrap();
     refused(&at(&kept, &["check"]), &["is no ready file", "control_api"]);
     assert_eq!(other.interrupt(), Some(0));
     assert!(!file.exists(), "a lab that has ended is not ready");
+}
+
+#[test]
+fn what_a_lab_prints_has_no_secret_and_says_which_command_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ready.json");
+    let arguments = ["up", "--http-port", "0", "--agents", "1", "--log", "debug", "--ready-file"];
+    let mut up = Running::start(program().args(arguments).arg(&file));
+    up.says("\"ready\":true");
+    let written = until("the file is there", || fs::read(&file).ok());
+    let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    let secret = written["kcs"].as_str().unwrap();
+    up.signal("INT");
+    let (_, printed) = up.ends();
+    assert!(secret.len() == 32 && !printed.to_lowercase().contains(&secret.to_lowercase()), "{printed}");
+    assert!(printed.contains("epm-lab sylink show sylink/sylink.xml --show-secret"), "{printed}");
 }
 
 #[test]

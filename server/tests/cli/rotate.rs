@@ -315,7 +315,7 @@ fn an_obstacle_stops_it_before_anything_of_the_site_has_changed() {
     refuses_before_any_change(&lab, &["desk-2"], "cannot be judged", "--max-wait");
     operate("thaw");
     // A machine elsewhere that registered, and never came again.
-    let kcs = lab.ready["kcs"].as_str().unwrap().parse().unwrap();
+    let kcs = lab.secret().parse().unwrap();
     let ghost = AgentRequest::Register(Registration {
         domain: lab.ready["domain"].as_str().unwrap().parse().unwrap(),
         hardware_key: HardwareKey(Guid::from_bytes([7; 16])),

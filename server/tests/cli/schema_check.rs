@@ -1,186 +1,105 @@
-//! Checks JSON against the schemas that `epm-lab schema` prints. It knows the keywords that they have, and refuses others, so
-//! that nothing counts as checked that is not.
+//! Every command that prints facts has `--json`, and a schema of what it prints. Each run of a test is checked against it:
+//! `epm_fixtures::output`.
 
-use std::collections::HashMap;
-use std::process::Output;
-use std::sync::OnceLock;
+use std::path::Path;
 
-use epm_fixtures::{output, root};
-use parking_lot::Mutex;
-use serde_json::Value;
+use clap::Command;
+use epm_fixtures::commands_with_schema;
 
-/// Keywords that say nothing about a value.
-const NOTES: &[&str] = &[
-    "$schema",
-    "$id",
-    "$defs",
-    "$ref",
-    "title",
-    "description",
-    "default",
-    "format",
-    "examples",
-    "example",
-    "deprecated",
+use crate::harness::{json, program, run};
+
+/// Commands that print no facts: the others have `--json`.
+const NO_FACTS: &[&str] = &[
+    "completions",
+    // JSON Schemas.
+    "config schema",
+    "scenario schema",
+    "schema",
+    // A page of the documentation.
+    "failure page",
+    // One line of JSON, asked for or not.
+    "up",
 ];
 
-/// Checks what a run printed, if it was asked for JSON and its command has a schema.
-#[track_caller]
-pub(crate) fn check_output(arguments: &[&str], output: &Output) {
-    if !arguments.contains(&"--json") || output.stdout.is_empty() {
-        return;
-    }
-    let Some((command, schema)) = schema_of(arguments) else { return };
-    let value: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
-    if let Err(problem) = check(&schema, &schema, &value, "") {
-        panic!("{arguments:?}: not as `epm-lab schema {command}` says: {problem}\n{value:#}");
-    }
-}
-
-/// The schema of the command in these arguments.
-fn schema_of(arguments: &[&str]) -> Option<(String, Value)> {
-    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
-    static SCHEMAS: OnceLock<Mutex<HashMap<String, Value>>> = OnceLock::new();
-    let ask = |words: &[&str]| {
-        let mut ask = std::process::Command::new(env!("CARGO_BIN_EXE_epm-lab"));
-        let found = output(ask.arg("schema").args(words).current_dir(root()));
-        assert!(found.status.success(), "{words:?}: {}", String::from_utf8_lossy(&found.stderr));
-        String::from_utf8(found.stdout).unwrap()
-    };
-    let names = NAMES.get_or_init(|| ask(&[]).lines().map(str::to_owned).collect());
-    let words: Vec<&str> = arguments.iter().copied().take_while(|word| !word.starts_with('-')).collect();
-    let command =
-        (1..=words.len()).rev().map(|count| words[..count].join(" ")).find(|one| names.contains(one))?;
-    let schemas = SCHEMAS.get_or_init(Mutex::default);
-    let known = schemas.lock().get(&command).cloned();
-    let schema = known.unwrap_or_else(|| {
-        let schema: Value = serde_json::from_str(&ask(&command.split(' ').collect::<Vec<_>>())).unwrap();
-        schemas.lock().insert(command.clone(), schema.clone());
-        schema
-    });
-    Some((command, schema))
-}
-
-/// Checks a value; the error says where it differs, and how.
-fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
-    let fields = match schema {
-        Value::Bool(true) => return Ok(()),
-        Value::Object(fields) => fields,
-        _ => return Err(format!("{at}: nothing is allowed here")),
-    };
-    if let Some(target) = fields.get("$ref").and_then(Value::as_str) {
-        let target = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-        check(root, target.ok_or_else(|| format!("{at}: {} leads nowhere", fields["$ref"]))?, value, at)?;
-    }
-    let list = |keyword: &str| fields[keyword].as_array().cloned().unwrap_or_default();
-    let passing =
-        |keyword: &str| list(keyword).iter().filter(|one| check(root, one, value, at).is_ok()).count();
-    for (keyword, says) in fields {
-        let holds = match keyword.as_str() {
-            "type" => match says {
-                Value::Array(kinds) => kinds.iter().any(|kind| is(kind, value)),
-                kind => is(kind, value),
-            },
-            "enum" => list("enum").contains(value),
-            "const" => says == value,
-            "oneOf" => passing("oneOf") == 1,
-            "anyOf" => passing("anyOf") > 0,
-            "allOf" => passing("allOf") == list("allOf").len(),
-            "minimum" => value.as_f64().is_none_or(|it| it >= says.as_f64().unwrap()),
-            "maximum" => value.as_f64().is_none_or(|it| it <= says.as_f64().unwrap()),
-            "minItems" => value.as_array().is_none_or(|it| it.len() as u64 >= says.as_u64().unwrap()),
-            "maxItems" => value.as_array().is_none_or(|it| it.len() as u64 <= says.as_u64().unwrap()),
-            "minLength" => {
-                value.as_str().is_none_or(|it| it.chars().count() as u64 >= says.as_u64().unwrap())
-            }
-            // The patterns are those of types whose values the program writes itself.
-            "pattern" | "uniqueItems" => true,
-            "required" => value
-                .as_object()
-                .is_none_or(|it| list("required").iter().all(|key| it.contains_key(key.as_str().unwrap()))),
-            "items" => {
-                let skipped = fields.get("prefixItems").and_then(Value::as_array).map_or(0, Vec::len);
-                for (number, item) in value.as_array().into_iter().flatten().enumerate().skip(skipped) {
-                    check(root, says, item, &format!("{at}/{number}"))?;
-                }
-                true
-            }
-            "prefixItems" => {
-                for (number, (item, says)) in
-                    value.as_array().into_iter().flatten().zip(list("prefixItems")).enumerate()
-                {
-                    check(root, &says, item, &format!("{at}/{number}"))?;
-                }
-                true
-            }
-            "properties" => {
-                for (key, says) in says.as_object().unwrap() {
-                    if let Some(found) = value.get(key) {
-                        check(root, says, found, &format!("{at}/{key}"))?;
-                    }
-                }
-                true
-            }
-            "additionalProperties" | "unevaluatedProperties" => {
-                let known = fields.get("properties").and_then(Value::as_object);
-                for (key, found) in value.as_object().into_iter().flatten() {
-                    if !known.is_some_and(|known| known.contains_key(key)) {
-                        check(root, says, found, &format!("{at}/{key}"))?;
-                    }
-                }
-                true
-            }
-            note if NOTES.contains(&note) => true,
-            other => panic!("{at}: the keyword {other:?} is not checked: teach it to {}", file!()),
-        };
-        if !holds {
-            return Err(format!("{at}: {keyword}: expected {says}, found {value}"));
+/// Names of the commands below this one that have none below them, with whether each has `--json`.
+fn leaves(command: &Command, above: &str, found: &mut Vec<(String, bool)>) {
+    for one in command.get_subcommands().filter(|one| one.get_name() != "help") {
+        let name = format!("{above} {}", one.get_name()).trim().to_owned();
+        if one.get_subcommands().any(|below| below.get_name() != "help") {
+            leaves(one, &name, found);
+        } else {
+            let has_json = one.get_arguments().any(|option| option.get_long() == Some("json"));
+            found.push((name, has_json));
         }
     }
-    Ok(())
 }
 
-fn is(kind: &Value, value: &Value) -> bool {
-    match kind.as_str().unwrap() {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        other => panic!("no such type: {other}"),
+#[test]
+fn every_command_that_prints_facts_has_json_and_a_schema() {
+    let mut all = epm_server::cli::command();
+    all.build();
+    let mut found = Vec::new();
+    leaves(&all, "", &mut found);
+    assert!(found.len() > 70, "{found:?}");
+    let known = commands_with_schema(Path::new(program().get_program()));
+    for (name, has_json) in &found {
+        assert_eq!(
+            *has_json,
+            !NO_FACTS.contains(&name.as_str()),
+            "{name}: give it --json, or list it in NO_FACTS"
+        );
+        assert!(!has_json || known.contains(name), "{name} has --json, and no schema");
+    }
+    for name in known.iter().filter(|name| *name != "scenario") {
+        assert!(found.iter().any(|(one, _)| one == name), "{name} has a schema, and is no command");
     }
 }
 
 #[test]
 fn what_local_commands_print_as_json_is_as_their_schemas_say() {
-    let sylink = ["fixtures/sylink/exported.xml", "fixtures/sylink/hand-edited.xml"];
-    for (arguments, code) in [
-        (&["sylink", "diff", sylink[0], sylink[1], "--json"][..], 1),
-        (&["sylink", "check", sylink[0], sylink[1], "--json"], 0),
-        (&["scenario", "check", "fixtures/scenarios/single-manager.toml", "--json"], 0),
-        (&["config", "show", "--json"], 0),
-        (&["assumptions", "--json"], 0),
-        (&["fault", "kinds", "--json"], 0),
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let [one, other] = ["fixtures/sylink/exported.xml", "fixtures/sylink/hand-edited.xml"];
+    let scenario = "fixtures/scenarios/single-manager-no-wait.toml";
+    let made = [&path("a.crt"), &path("a.key"), &path("a.der"), &path("new.xml")];
+    for (arguments, code, place) in [
+        (&["sylink", "diff", one, other][..], 1, "/0/what"),
+        (&["sylink", "check", one, other], 0, "/0/file"),
+        (&["sylink", "show", one], 0, "/kcs_sha256"),
+        (&["sylink", "edit", one, "--secure", "off", "--out", made[3]], 0, "/changed/0/what"),
+        (&["scenario", "check", scenario], 0, "/steps"),
+        (&["config", "show"], 0, "/0/name"),
+        (&["assumptions"], 0, "/0/name"),
+        (&["fault", "kinds"], 0, "/0/name"),
+        (&["failure", "list"], 0, "/0/layer"),
+        (&["failure", "diagnose", "--line", "4 Bad format."], 0, "/candidates/0/id"),
+        (&["cert", "issue", "--name", "a", "--out", made[0], "--key-out", made[1]], 0, "/key_file"),
+        (
+            &["cert", "convert", made[0], "--key", made[1], "--to", "der", "--out", made[2]],
+            0,
+            "/certificates/0/sha256",
+        ),
+        (&["cert", "show", made[0]], 0, "/refusal"),
+        (&["cert", "check", made[0], "--key", made[1]], 0, "/well"),
+        (&["cert", "diff", made[0], made[0]], 0, ""),
+        (&["run", scenario, "--moved"], 3, "/run/command"),
+        (&["rehearse", scenario], 3, "/verdict/reasons/0/code"),
+        (&["rehearse", scenario, "--seeds", "2"], 3, "/seeds/1/orphaned"),
+        (&["rehearse", scenario, "--sweep", "wait=1h..2h", "--points", "2"], 3, "/points/0/wait"),
     ] {
-        assert!(schema_of(arguments).is_some(), "{arguments:?}");
-        let found = crate::harness::run(arguments);
-        assert_eq!(found.status.code(), Some(code), "{arguments:?}");
-        assert!(!found.stdout.is_empty(), "{arguments:?}");
+        let found = run(&[arguments, &["--json"]].concat());
+        assert_eq!(found.status.code(), Some(code), "{arguments:?}: {found:?}");
+        assert!(json(&found).pointer(place).is_some(), "{arguments:?}: {place}: {found:?}");
     }
 }
 
 #[test]
-fn a_value_that_is_not_as_its_schema_says_is_found_with_its_place() {
-    let (command, schema) = schema_of(&["clock", "show", "--json"]).unwrap();
-    assert_eq!(command, "clock show");
-    let wrong = check(&schema, &schema, &serde_json::json!({ "speed": "fast" }), "").unwrap_err();
-    assert!(wrong.contains("speed") || wrong.contains("required"), "{wrong}");
-    let (_, schema) = schema_of(&["sylink", "diff"]).unwrap();
-    let fine = serde_json::json!([{ "what": "a", "before": "b", "after": "c" }]);
-    assert_eq!(check(&schema, &schema, &fine, ""), Ok(()));
-    let wrong = serde_json::json!([{ "what": 1, "before": "b", "after": "c" }]);
-    assert!(check(&schema, &schema, &wrong, "").unwrap_err().starts_with("/0/what: type"));
+fn each_failure_that_is_shown_or_reproduced_is_as_the_schema_says() {
+    for line in json(&run(&["failure", "list", "--json"])).as_array().unwrap() {
+        let id = line["id"].as_str().unwrap();
+        assert_eq!(json(&run(&["failure", "show", id, "--json"]))["id"], id);
+        if line["lab"] != "not reproducible" {
+            assert_eq!(json(&run(&["failure", "reproduce", id, "--json"]))["is_as_described"], true, "{id}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ fn redirected(program: &Command, arguments: &[&str], redirection: &str) -> Outpu
 #[needs(bash)]
 #[test]
 fn results_that_cannot_be_written_end_with_1_and_a_closed_pipe_is_quiet() {
-    let lab = RunningLab::up(&["--agents", "0"]);
+    let lab = RunningLab::up(&["--agents", "1"]);
     let scenario = "fixtures/scenarios/single-manager.toml";
     let (program, agent) = (program(), agent());
     for (program, arguments) in [

@@ -333,7 +333,7 @@ fn differences(rehearsed: &Verdict, over_sockets: &Verdict, phases: Phases) -> S
         let count = |verdict: &Verdict| {
             let (well, out, open, behind, silent) = lists(verdict);
             format!(
-                "well {well}, out of touch {}, not secure {}, behind {}, silent {}",
+                "well {well:?}, out of touch {}, not secure {}, behind {}, silent {}",
                 out.len(),
                 open.len(),
                 behind.len(),

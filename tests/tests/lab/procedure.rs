@@ -314,7 +314,7 @@ async fn p7_a_recovery_with_another_certificate_or_another_secret_loses_the_clie
 fn p8_switched_on_again_when_all_have_it_every_client_ends_secure_with_the_new_certificate() {
     let played = played("single-manager");
     let verdict = &played.verdict;
-    assert!(verdict.well, "{verdict:?}");
+    assert_eq!(verdict.well, Some(true), "{verdict:?}");
     assert_eq!((verdict.clients, verdict.certificate_history.len()), (11, 2));
     let ready = verdict.steps[3].holdings.iter().all(|part| played.holds(part, 1) == part.clients);
     assert!(ready, "before it was switched on: {:?}", verdict.steps[3]);
@@ -491,7 +491,7 @@ fn careless_not_waited_surely_loses_who_was_switched_off_when_they_come_home() {
     // The others may be orphaned, if they had no heartbeat in between; then the update orphaned them.
     let others = verdict.orphaned.iter().filter(|one| one.part != "desktop-142");
     assert!(others.into_iter().all(|one| one.step >= Some(3)), "{:?}", verdict.orphaned);
-    assert!(!verdict.well);
+    assert_eq!(verdict.well, Some(false));
 }
 
 #[test]

@@ -23,7 +23,7 @@ const THEIRS: &str = "recovery of another site";
 fn p7_with_the_right_recovery_file_every_client_stays_with_or_without_the_database() {
     let played = played("recovery");
     let verdict = &played.verdict;
-    assert!(verdict.well, "{verdict:?}");
+    assert_eq!(verdict.well, Some(true), "{verdict:?}");
     assert_eq!(verdict.certificate_history.len(), 2, "no manager has shown another certificate");
     for step in &verdict.steps {
         for part in &step.holdings {

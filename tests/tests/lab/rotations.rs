@@ -607,7 +607,7 @@ async fn healing_does_not_undo_an_orphaning() {
     lab.apply(&import(&before));
     lab.beats(3).await;
     lab.rotate(&Plan::default()).await;
-    assert!(lab.opened.lab.verdict().await.well);
+    assert_eq!(lab.opened.lab.verdict().await.well, Some(true));
     let finding = lab.judge(Rotation::default()).await;
     assert_eq!(failing(&finding), ["switch-left-on"], "{finding:#?}");
 }
@@ -652,10 +652,10 @@ async fn what_was_not_watched_is_unknown_and_never_passes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_verdict_is_not_well_while_a_service_is_down_a_file_waits_or_a_client_is_silent() {
     let lab = Lab::single(Hand::Files).await;
-    assert!(lab.opened.lab.verdict().await.well);
+    assert_eq!(lab.opened.lab.verdict().await.well, Some(true));
     lab.replace_files(MANAGER, &FILES[2..], &lab.another()).await;
     let verdict = lab.opened.lab.verdict().await;
-    assert!(!verdict.well);
+    assert_eq!(verdict.well, Some(false));
     let unread =
         BTreeMap::from([(MANAGER.to_owned(), FILES[2..].iter().map(|&one| one.to_owned()).collect())]);
     assert_eq!(verdict.files_unread, Some(unread));
@@ -664,7 +664,7 @@ async fn the_verdict_is_not_well_while_a_service_is_down_a_file_waits_or_a_clien
     fs::write(lab.root(MANAGER).join("apache/conf/ssl/server.key"), "no key").unwrap();
     lab.restart(MANAGER, Some(Service::Semwebsrv));
     let verdict = lab.opened.lab.verdict().await;
-    assert!(!verdict.well);
+    assert_eq!(verdict.well, Some(false));
     let down = BTreeMap::from([(MANAGER.to_owned(), vec!["semwebsrv".to_owned()])]);
     assert_eq!((verdict.services_down, verdict.files_unread), (Some(down), Some(BTreeMap::new())));
 
@@ -672,10 +672,10 @@ async fn the_verdict_is_not_well_while_a_service_is_down_a_file_waits_or_a_clien
     lab.act("desk-1", ClientOperation::Freeze).await;
     lab.act("desk-2", ClientOperation::Offline).await;
     lab.opened.lab.advance(Duration::from_secs(600)).await.unwrap();
-    assert!(lab.opened.lab.verdict().await.well, "two intervals");
+    assert_eq!(lab.opened.lab.verdict().await.well, Some(true), "two intervals");
     lab.opened.lab.advance(Duration::from_secs(400)).await.unwrap();
     let verdict = lab.opened.lab.verdict().await;
-    assert!(!verdict.well);
+    assert_eq!(verdict.well, Some(false));
     assert_eq!(verdict.silent, ["desk-1"]);
     let served = lab.opened.lab.find(vec![Expectation::EveryClientIsServed]).await.remove(0);
     assert_eq!(served.counter_examples, ["desk-1: it had no heartbeat for three intervals"]);

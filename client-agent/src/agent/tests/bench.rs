@@ -33,6 +33,8 @@ pub(super) struct Bench {
     /// The managers that refuse connections.
     pub(super) down: BTreeSet<&'static str>,
     pub(super) tamper: Option<Tamper>,
+    /// What dormant clients have in common.
+    pub(super) states: SharedStates,
 }
 
 /// A client with everything that its driver holds for it.
@@ -44,6 +46,7 @@ pub(super) struct AgentSlot {
     pub(super) log: Vec<LogLine>,
     pub(super) sent: Vec<Exchange>,
     assumptions: Arc<Assumptions>,
+    dormant: Option<DormantAgent>,
 }
 
 impl Bench {
@@ -61,7 +64,14 @@ impl Bench {
             assumptions: Arc::new(assumptions),
         };
         let site = Site::found(founding, START).unwrap();
-        Self { site, now: START, slots: Vec::new(), down: BTreeSet::new(), tamper: None }
+        Self {
+            site,
+            now: START,
+            slots: Vec::new(),
+            down: BTreeSet::new(),
+            tamper: None,
+            states: SharedStates::default(),
+        }
     }
 
     /// Makes a site with one manager, A.
@@ -111,6 +121,7 @@ impl Bench {
             log: Vec::new(),
             sent: Vec::new(),
             assumptions,
+            dormant: None,
         });
         self.tell(n, Input::Start { booted: self.now });
         self.wait(Duration::ZERO);
@@ -175,8 +186,20 @@ impl Bench {
                 }
             }
             self.slots[n].check();
+            self.sleep_and_wake(n);
         }
         panic!("the client and the manager go on and on");
+    }
+
+    /// Puts a client that rests to sleep and wakes it again: it is the same client, in all tests.
+    fn sleep_and_wake(&mut self, n: usize) {
+        let mut agent = self.slots[n].agent.clone();
+        agent.timings.clear();
+        let (profile, before) = (agent.profile().clone(), format!("{agent:?}"));
+        let Ok(dormant) = self.states.sleep(agent, self.slots[n].dormant.as_ref()) else { return };
+        self.slots[n].agent = dormant.wake(profile);
+        assert_eq!(format!("{:?}", self.slots[n].agent), before, "a client that was woken");
+        self.slots[n].dormant = Some(dormant);
     }
 
     /// Carries an exchange to its manager and back; none while the manager holds the request.

@@ -33,6 +33,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use candidate::{Candidate, Difference};
@@ -58,7 +59,7 @@ static SIGNATURES: LazyLock<Vec<Signature>> = LazyLock::new(|| Signature::all(su
 static WEIGHTS: LazyLock<Weights> = LazyLock::new(|| Weights::of(&SIGNATURES));
 
 /// The result of a diagnosis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
     /// Every line that may report a problem is known, and none does.
@@ -74,7 +75,7 @@ pub enum Condition {
 }
 
 /// The failures that may be the cause of a log.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Diagnosis {
     /// The result of the diagnosis.
     pub condition: Condition,
@@ -85,6 +86,7 @@ pub struct Diagnosis {
     /// The number of lines or records that were read.
     pub lines: usize,
     /// The clues in the log.
+    #[schemars(with = "Vec<String>")]
     pub clues: Vec<Clue>,
     /// Whether the log shows any problem.
     pub shows_trouble: bool,

@@ -4,6 +4,7 @@
 
 use encoding_rs::{Encoding, UTF_8};
 use epm_protocol::time::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::decode::{Decoded, decode, named};
@@ -12,7 +13,7 @@ use super::line::{Line, event};
 use super::system_log::{begins_record, exported, records};
 
 /// The form of a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
     /// As the lab's programs print it: time, event, text.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::clue;
@@ -14,7 +15,7 @@ use crate::agent::Event;
 const OTHER_EVENTS: &[u32] = &[0x1207_0201, 0x1207_021A, 0x1207_0900];
 
 /// A line of another program that is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct KnownLine {
     /// The number of the line, from 1.
     pub line: usize,
@@ -27,7 +28,7 @@ pub struct KnownLine {
 }
 
 /// A line that is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct UnknownLine {
     /// The number of the line, from 1.
     pub line: usize,

@@ -49,15 +49,18 @@ impl Sentence {
             let text = format!("{} of {all} {} orphaned{besides}.", words::grouped(lost), were(lost));
             return Self { badge: "Orphaned", class: "lost", text };
         }
-        if !verdict.well {
+        if verdict.well == Some(false) {
             return Self {
                 badge: "With problems",
                 class: "unwell",
                 text: format!("No client was orphaned{besides}."),
             };
         }
+        if verdict.clients == 0 {
+            let text = "The fleet has no clients: none was judged.".to_owned();
+            return Self { badge: "No verdict", class: "partial", text };
+        }
         let text = match verdict.clients {
-            0 => "The fleet has no clients.".to_owned(),
             1 => "The only client is served, is secure, and holds every certificate in force.".to_owned(),
             _ => format!(
                 "No client was orphaned: all {all} are served, are secure, and hold every certificate in force."
@@ -93,10 +96,10 @@ mod tests {
             "Well: No client was orphaned: all 100,000 clients are served, are secure, and hold every certificate in force."
         );
         outcome.verdict.not_secure.push("PC-1".to_owned());
-        outcome.verdict.well = false;
+        outcome.verdict.well = Some(false);
         assert_eq!(said(&outcome), "With problems: No client was orphaned; 1 is not secure.");
         outcome = Outcome::default();
-        outcome.verdict.well = true;
-        assert_eq!(said(&outcome), "Well: The fleet has no clients.");
+        outcome.verdict.well = None;
+        assert_eq!(said(&outcome), "No verdict: The fleet has no clients: none was judged.");
     }
 }

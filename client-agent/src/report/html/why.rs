@@ -1,4 +1,4 @@
-//! Why clients are orphaned or out of touch, at the top of the page: so many by layer and step, the cause, its number, what to do.
+//! Why clients are not well, at the top of the page: so many by layer and step, the cause, its number, what to do.
 
 use maud::{Markup, html};
 
@@ -35,7 +35,7 @@ fn reason(outcome: &Outcome, one: &Reason) -> Markup {
         li id={ "reason-" (one.number) } class=[(one.number > PRINTED).then_some("screen-only")] {
             p.place {
                 strong { (words::clients(one.clients)) }
-                @if let Some(layer) = &one.layer_title { ", layer " (layer) } @else { ", not for want of trust" }
+                @if let Some(layer) = &one.layer_title { ", layer " (layer) } @else { ", " (one.finding) }
                 @if let Some(step) = one.step.filter(is_step) {
                     ", "
                     a href={ "#step-" (step) } title=[&one.step_title] { "step " span.number { (step) } }

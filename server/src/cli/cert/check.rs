@@ -7,6 +7,7 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock as _, Timestamp};
 use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, ServerCertificate, judge};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::bring::Source;
@@ -41,20 +42,26 @@ pub(crate) struct Check {
     json: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Checked {
+/// The contents of a file, and whether a wizard would accept it and clients trust it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CheckedCertificate {
     #[serde(flatten)]
     file: FileView,
     /// Whether the checked time is within the validity period.
     in_time: bool,
     /// Each server of the client's list, and why the client would not trust the certificate there.
     clients: Vec<Believed>,
+    /// Whether the wizard would accept it, the time is within its validity, and a client would trust it at one of the servers at
+    /// least.
     well: bool,
 }
 
-#[derive(Debug, Serialize)]
+/// How a client judges the certificate at a server of its list.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Believed {
+    /// Address of the server.
     server: String,
+    /// Why the client would not trust the certificate there; null if it would.
     rejection: Option<String>,
 }
 
@@ -71,7 +78,7 @@ impl Check {
         let taken = matches!(brought.identity, Some(Ok(_)));
         let believed = self.sylink.is_none() || clients.iter().any(|one| one.rejection.is_none());
         let well = taken && in_time && believed;
-        let checked = Checked { file: FileView::of(&brought), in_time, clients, well };
+        let checked = CheckedCertificate { file: FileView::of(&brought), in_time, clients, well };
         if self.json {
             say_json(&checked)?;
         } else {

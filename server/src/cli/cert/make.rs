@@ -1,7 +1,7 @@
 //! `epm-lab cert issue` and `convert`. Files with a key are readable by their owner alone; existing files are kept
 //! unless `--force` is given.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -11,9 +11,12 @@ use epm_protocol::trust::{
     CertificateRequest, Password, Salts, ServerIdentity, SigningKey, StoreForm, StoreOptions, Validity,
     issue, issue_by_authority,
 };
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::bring::{Source, given};
-use crate::cli::io::{Ending, Failure, notice};
+use super::show::CertificateView;
+use crate::cli::io::{Ending, Failure, notice, say_json};
 use crate::cli::out::{OutFile, write_together};
 
 /// Makes a key and its certificate.
@@ -51,6 +54,9 @@ pub(crate) struct Issue {
     /// Overwrite existing files
     #[arg(long)]
     force: bool,
+    /// Print JSON: the files that were written, and the certificate
+    #[arg(long)]
+    json: bool,
 }
 
 /// Converts a certificate and its key to another format.
@@ -87,6 +93,9 @@ pub(crate) struct Convert {
     /// Overwrite existing files
     #[arg(long)]
     force: bool,
+    /// Print JSON: the files that were written, and the certificate
+    #[arg(long)]
+    json: bool,
 }
 
 /// Formats that `cert convert` writes.
@@ -106,6 +115,17 @@ enum Form {
     Pkcs12Pbmac1,
     /// PKCS#12 with RC2, 3DES and SHA-1
     Pkcs12Old,
+}
+
+/// The files that were written, and the certificate in them.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Written {
+    /// Name of the file with the certificate, or of the keystore.
+    file: String,
+    /// Name of the file with the key; null if the key is in a keystore, or was not written.
+    key_file: Option<String>,
+    /// Certificate of the server, and those of its issuers in the file.
+    certificates: Vec<CertificateView>,
 }
 
 impl Issue {
@@ -139,7 +159,7 @@ impl Issue {
         let identity = ServerIdentity::new(key, certificate).map_err(|error| bad(&error))?.with_chain(chain);
         let key = identity.key_pem(None, &mut Salts::from_seed(random()?)).map_err(|error| bad(&error))?;
         write_together(&[(&key_out, key.as_bytes()), (&out, identity.certificates_pem().as_bytes())])?;
-        report(&[&self.key_out, &self.out]);
+        report(&identity, &self.out, Some(&self.key_out), self.json)?;
         Ok(Ending::Well)
     }
 }
@@ -200,7 +220,7 @@ impl Convert {
             .to_keystore(&options, &mut salts)
             .map_err(|error| Failure::BadInput(error.to_string()))?;
         out.write(&bytes)?;
-        report(&[&self.out]);
+        report(&identity, &self.out, None, self.json)?;
         Ok(Ending::Well)
     }
 
@@ -224,8 +244,7 @@ impl Convert {
         };
         let Some(key_out) = key_out else {
             out.write(&certificate)?;
-            report(&[&self.out]);
-            return Ok(());
+            return report(identity, &self.out, None, self.json);
         };
         let key = match self.to {
             Form::Der => identity.key_der(password, salts).map_err(failed)?.to_vec(),
@@ -233,19 +252,33 @@ impl Convert {
             _ => identity.key_pem(password, salts).map_err(failed)?.as_bytes().to_vec(),
         };
         write_together(&[(key_out, &key), (out, &certificate)])?;
-        report(&[self.key_out.as_ref().unwrap_or(&self.out), &self.out]);
-        Ok(())
+        report(identity, &self.out, self.key_out.as_deref(), self.json)
     }
 }
 
-fn same_file(file: &std::path::Path) -> Failure {
+fn same_file(file: &Path) -> Failure {
     Failure::BadInput(format!("the certificate and its key cannot be in the same file {}", file.display()))
 }
 
-fn report(files: &[&PathBuf]) {
-    for file in files {
+/// Says which files were written, and in JSON what is in them.
+fn report(
+    identity: &ServerIdentity,
+    file: &Path,
+    key_file: Option<&Path>,
+    json: bool,
+) -> Result<(), Failure> {
+    if json {
+        let own = std::iter::once(identity.certificate());
+        return say_json(&Written {
+            file: file.display().to_string(),
+            key_file: key_file.map(|file| file.display().to_string()),
+            certificates: own.chain(identity.chain()).map(CertificateView::of).collect(),
+        });
+    }
+    for file in key_file.into_iter().chain([file]) {
         notice(&format!("Wrote {}.\n", file.display()));
     }
+    Ok(())
 }
 
 /// Random bytes for salts and serial numbers.

@@ -9,6 +9,9 @@ use clap::Subcommand;
 
 use super::lab::LiveCert;
 use crate::cli::io::{Ending, Failure, waiting};
+pub(super) use check::CheckedCertificate;
+pub(super) use make::Written;
+pub(super) use show::{Difference, FileView};
 
 /// Commands on certificates, keys and keystores.
 #[derive(Debug, Subcommand)]

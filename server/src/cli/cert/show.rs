@@ -10,6 +10,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{
     EntryInfo, FilePosition, Fingerprint, KeyAlgorithm, ServerCertificate, WizardRules,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::bring::{Brought, Source};
@@ -48,25 +49,42 @@ pub(crate) struct Diff {
 }
 
 /// The properties of a certificate.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct CertificateView {
+    /// Serial number in hexadecimal digits.
     serial: String,
+    /// Common name of the subject.
     common_name: String,
+    /// Common name of the issuer.
     issuer: String,
+    /// Subject alternative names.
     names: Vec<String>,
+    /// Time from which the certificate is valid.
+    #[schemars(with = "String")]
     not_before: Timestamp,
+    /// Time until which the certificate is valid.
+    #[schemars(with = "String")]
     not_after: Timestamp,
+    /// Algorithm and length of the key.
     key: String,
+    /// Algorithm of the signature.
     signature: String,
+    /// Whether the certificate is signed by its own key.
     self_signed: bool,
+    /// SHA-256 of the certificate.
+    #[schemars(with = "String")]
     sha256: Fingerprint,
+    /// SHA-256 of the public key.
+    #[schemars(with = "String")]
     public_key_sha256: Fingerprint,
 }
 
-/// The contents of a file.
-#[derive(Debug, Serialize)]
-pub(super) struct FileView {
+/// The contents of a certificate or keystore file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct FileView {
+    /// Name of the file, as given.
     file: String,
+    /// Format of the file.
     format: String,
     /// Alias and contents of each entry.
     entries: Vec<(String, String)>,
@@ -75,6 +93,7 @@ pub(super) struct FileView {
     leaves: Vec<String>,
     /// Alias of the entry that the certificates below are from; none outside of a keystore, or if it has several keys.
     alias: Option<String>,
+    /// Certificates of that entry or of the file, that of the server first.
     certificates: Vec<CertificateView>,
     /// Whether the key belongs to the certificate; none without a key, or if it cannot be read.
     key_fits: Option<bool>,
@@ -82,11 +101,12 @@ pub(super) struct FileView {
     key: &'static str,
     /// Why the wizard would refuse it; none if it would accept it.
     refusal: Option<String>,
+    /// What the wizard would accept, and the console not.
     warnings: Vec<String>,
 }
 
 impl CertificateView {
-    fn of(certificate: &ServerCertificate) -> Self {
+    pub(super) fn of(certificate: &ServerCertificate) -> Self {
         let validity = certificate.validity();
         Self {
             serial: certificate.serial(),
@@ -211,10 +231,13 @@ impl Show {
 }
 
 /// A property in which two certificates differ.
-#[derive(Debug, Serialize)]
-struct Difference {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Difference {
+    /// Name of the property.
     what: &'static str,
+    /// Value in the first certificate.
     one: String,
+    /// Value in the second certificate.
     other: String,
 }
 

@@ -13,8 +13,7 @@ use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::cli::table::Table;
 use crate::cli::up::Up;
 use file::{Form, form, keys};
-pub(crate) use in_force::InForce;
-use in_force::Source;
+pub(crate) use in_force::{InForce, Source};
 pub(super) use in_force::{Unreadable, given};
 
 /// Commands on the configuration of `epm-lab up`.

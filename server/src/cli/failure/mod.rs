@@ -13,6 +13,7 @@ use epm_client_agent::catalogue::{
 use epm_client_agent::cause::reproduced;
 use epm_client_agent::scenario::Reason;
 use epm_protocol::assumption::Mark;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::again;
@@ -21,6 +22,7 @@ use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::cli::out::OutFolder;
 use crate::lab;
 use crate::rest_case::rest_case;
+use crate::schema::BridgedSchema;
 
 /// Commands on the failure catalogue.
 #[derive(Debug, Subcommand)]
@@ -96,28 +98,60 @@ pub(super) struct Reproduce {
     force: bool,
 }
 
-/// Output of a reproduction.
-#[derive(Debug, Serialize)]
-struct Report<'a, T> {
+/// A failure that was reproduced.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Reproduced<'a> {
+    /// Number of the failure, such as F07.
     id: &'a str,
+    /// Title of the failure.
     title: &'a str,
+    /// What it was reproduced with: `virtual-time` or `sockets`.
     driver: &'static str,
+    /// Whether symptom and recovery are as the catalogue describes them.
     is_as_described: bool,
     /// Why, and what to do.
+    #[schemars(with = "BridgedSchema<Reason>")]
     reason: Reason,
     /// The command that repeats it.
     repeat: String,
     #[serde(flatten)]
-    seen: T,
+    seen: Seen,
 }
 
-/// An entry in the JSON list of failures.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
+/// What was seen of a failure, by the way in which the lab reproduces it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Seen {
+    /// Clients and managers, in the failure and in the repair.
+    Played(#[schemars(with = "BridgedSchema<Reproduction>")] Box<Reproduction>),
+    /// What a manager refuses.
+    Refused {
+        /// The manager's answer to each command.
+        #[schemars(with = "BridgedSchema<Vec<RefusalCheck>>")]
+        commands: Vec<RefusalCheck>,
+    },
+    /// What the REST API answers.
+    RestCase {
+        /// The result of each call.
+        #[schemars(with = "BridgedSchema<Vec<CallResult>>")]
+        visits: Vec<CallResult>,
+    },
+}
+
+/// A failure of the catalogue.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Listed<'a> {
+    /// Number of the failure, such as F07.
     id: &'a str,
+    /// Title of the failure.
     title: &'a str,
+    /// Location of the failure: a layer of trust, or something else between manager and client.
+    #[schemars(with = "BridgedSchema<catalogue::Area>")]
     layer: catalogue::Area,
+    /// How well it is founded that the cause has this effect.
+    #[schemars(with = "BridgedSchema<Mark>")]
     mark: Mark,
+    /// How the lab reproduces the failure.
     lab: &'static str,
 }
 
@@ -126,7 +160,7 @@ impl Catalogue {
         match self {
             Self::List { json: false } => say(&print::list(catalogue::entries())),
             Self::List { json: true } => {
-                let lines = catalogue::entries().iter().map(|entry| Line {
+                let lines = catalogue::entries().iter().map(|entry| Listed {
                     id: &entry.id,
                     title: &entry.title,
                     layer: entry.layer,
@@ -198,7 +232,7 @@ impl Reproduce {
         let hit: Vec<String> = hit.map(|one| one.client.clone()).collect();
         let reason = reproduced(entry, layer, &hit);
         if self.json {
-            self.report::<&Reproduction>(entry, is_as_described, reason, &seen)?;
+            self.report(entry, is_as_described, reason, Seen::Played(Box::new(seen)))?;
         } else {
             let ending = print::ending(&reason, &again::this_command());
             say(&(print::reproduction(entry, plan, &seen, self.driver()) + &ending));
@@ -207,11 +241,6 @@ impl Reproduce {
     }
 
     async fn refuse(&self, entry: &Entry, refused: &Refused) -> Result<bool, Failure> {
-        /// The manager's answer to each command.
-        #[derive(Serialize)]
-        struct Said {
-            commands: Vec<RefusalCheck>,
-        }
         let failed = |error: String| Failure::Failed(error);
         let commands = match self.sockets {
             true => lab::refused(refused).await.map_err(|error| failed(error.to_string())),
@@ -219,7 +248,7 @@ impl Reproduce {
         }?;
         let is_as_described = commands.iter().all(|one| one.is_as_described);
         if self.json {
-            self.report(entry, is_as_described, reproduced(entry, None, &[]), Said { commands })?;
+            self.report(entry, is_as_described, reproduced(entry, None, &[]), Seen::Refused { commands })?;
         } else {
             let ending = print::ending(&reproduced(entry, None, &[]), &again::this_command());
             say(&(print::refusals(entry, &commands, self.driver()) + &ending));
@@ -228,11 +257,6 @@ impl Reproduce {
     }
 
     async fn run_rest_case(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
-        /// The result of each call.
-        #[derive(Serialize)]
-        struct Said {
-            visits: Vec<CallResult>,
-        }
         let failed = |error: String| Failure::Failed(error);
         let visits = match self.sockets {
             true => rest_case(plan).await.map_err(|error| failed(error.to_string())),
@@ -240,7 +264,7 @@ impl Reproduce {
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);
         if self.json {
-            self.report(entry, is_as_described, reproduced(entry, None, &[]), Said { visits })?;
+            self.report(entry, is_as_described, reproduced(entry, None, &[]), Seen::RestCase { visits })?;
         } else {
             let ending = print::ending(&reproduced(entry, None, &[]), &again::this_command());
             say(&(print::rest_case(entry, &visits, self.driver()) + &ending));
@@ -248,15 +272,23 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    fn report<T: Serialize>(
+    fn report(
         &self,
         entry: &Entry,
         is_as_described: bool,
         reason: Reason,
-        seen: T,
+        seen: Seen,
     ) -> Result<(), Failure> {
         let (id, title, driver) = (entry.id.as_str(), entry.title.as_str(), self.driver());
-        say_json(&Report { id, title, driver, is_as_described, reason, repeat: again::this_command(), seen })
+        say_json(&Reproduced {
+            id,
+            title,
+            driver,
+            is_as_described,
+            reason,
+            repeat: again::this_command(),
+            seen,
+        })
     }
 
     fn driver(&self) -> &'static str {

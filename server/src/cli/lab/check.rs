@@ -25,8 +25,8 @@ Examples:
   epm-lab check --expected --junit report.xml
   epm-lab check --if commands.json
 
-Exit codes: 0 all clients are well; 1 some are not; 3 clients are orphaned.
-With --since, --expect or --expected: 0 all that is expected is met; 1 it is
+Exit codes: 0 all clients are well; 1 some are not; 3 clients are orphaned; 4 the
+lab has no client of its own, so there is no verdict. With --since, --expect or --expected: 0 all that is expected is met; 1 it is
 not, also where clients are orphaned; 4 there is no verdict, because something
 was not watched, or the journal has dropped entries that it needs. --junit
 writes an error for it.")]
@@ -90,7 +90,8 @@ impl Check {
         }
         let verdict = control.get("/v1/verdict").await?;
         self.at.show(&verdict, shown)?;
-        Ok(ending(&verdict))
+        let orphaned = verdict["orphaned"].as_array().is_some_and(|all| !all.is_empty());
+        Ending::of_verdict(orphaned, verdict["well"].as_bool())
     }
 
     /// The file for the results, if one is given.
@@ -210,16 +211,6 @@ fn findings(found: &Value) -> String {
     text
 }
 
-fn ending(verdict: &Value) -> Ending {
-    if verdict["orphaned"].as_array().is_some_and(|lost| !lost.is_empty()) {
-        Ending::ClientsOrphaned
-    } else if verdict["well"] == true {
-        Ending::Well
-    } else {
-        Ending::NotWell
-    }
-}
-
 fn shown(verdict: &Value) -> String {
     let mut text = format!("{}: {}\n", words(verdict, "/now"), counted(&verdict["clients"], "client"));
     let mut seen = Vec::new();
@@ -282,9 +273,21 @@ fn shown(verdict: &Value) -> String {
             }
         }
     }
-    if let (false, Some(again)) = (verdict["well"] == true, verdict["repeat"].as_str()) {
+    if let (Some(false), Some(again)) = (verdict["well"].as_bool(), verdict["repeat"].as_str()) {
         text.push_str(&format!("The same lab again: {again}\n"));
     }
-    text.push_str(if verdict["well"] == true { "All is well.\n" } else { "Not all is well.\n" });
+    match verdict["well"].as_bool() {
+        Some(true) => text.push_str("All is well.\n"),
+        Some(false) => text.push_str("Not all is well.\n"),
+        None => {
+            text.push_str("No verdict: the lab has no client of its own, so nothing was judged.\n");
+            if let Some(others @ 1..) = verdict["elsewhere"].as_u64() {
+                let run = either(others, "registered client runs", "registered clients run");
+                text.push_str(&format!(
+                    "{run} outside of the lab's process, and the lab cannot judge those.\n"
+                ));
+            }
+        }
+    }
     text
 }

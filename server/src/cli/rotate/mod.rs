@@ -9,6 +9,7 @@ mod fleet;
 mod multi;
 mod preconditions;
 mod rest;
+mod rotated;
 mod rotation;
 mod single;
 mod state;
@@ -16,6 +17,7 @@ mod state;
 use clap::Subcommand;
 
 use crate::cli::io::{Ending, Failure};
+pub(super) use rotated::Rotated;
 use rotation::{Halt, Options, Rotation};
 use state::Way;
 

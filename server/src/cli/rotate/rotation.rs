@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::rest::Rest;
+use super::rotated::{Rotated, Stopped, StoppedBy, stopped_for};
 use super::state::{PRECONDITIONS, State, Way};
 use crate::cli::again;
 use crate::cli::io::{Ending, Failure, is_quiet, notice, read, read_password, say, say_json};
@@ -109,13 +110,9 @@ impl Obstacle {
         Self { why, help, is_of_clients: true, clients }
     }
 
-    fn to_json(&self) -> Value {
-        json!({ "why": self.why, "help": self.help, "clients": as_json(&self.clients) })
+    fn told(&self) -> StoppedBy {
+        StoppedBy { why: self.why.clone(), help: self.help, clients: stopped_for(&self.clients) }
     }
-}
-
-fn as_json<'a>(clients: impl IntoIterator<Item = &'a (String, String)>) -> Vec<Value> {
-    clients.into_iter().map(|(client, why)| json!({ "client": client, "why": why })).collect()
 }
 
 impl From<Failure> for Halt {
@@ -305,39 +302,37 @@ impl Rotation {
     }
 
     /// Prints the result, with the lab's verdict and its judgement of the rotation.
-    pub(super) async fn report(&self, stopped: Option<Vec<Obstacle>>) -> Result<Ending, Failure> {
+    pub(super) async fn report(self, stopped: Option<Vec<Obstacle>>) -> Result<Ending, Failure> {
         let verdict = self.control.get("/v1/verdict").await?;
         let lost = verdict["orphaned"].as_array().map_or(0, Vec::len);
         let judgement = if stopped.is_some() { Value::Null } else { self.judgement(lost > 0).await? };
-        let ending = if stopped.is_some() || lost > 0 {
-            Ending::ClientsOrphaned
-        } else if verdict["well"] == true && judgement["result"] == "pass" {
-            Ending::Well
-        } else {
-            Ending::NotWell
+        let is_passed = judgement["result"] == "pass";
+        let ending = match verdict["well"].as_bool() {
+            _ if stopped.is_some() || lost > 0 => Ending::ClientsOrphaned,
+            Some(true) | None if is_passed => Ending::Well,
+            _ => Ending::NotWell,
         };
         let has_begun = self.state.done.iter().any(|step| step == PRECONDITIONS);
         if self.options.at.json {
             let stopped = stopped.map(|obstacles| {
                 let why: Vec<&str> = obstacles.iter().map(|one| one.why.as_str()).collect();
-                json!({
-                    "why": why.join("; "),
-                    "before_any_change": !has_begun,
-                    "obstacles": obstacles.iter().map(Obstacle::to_json).collect::<Vec<_>>(),
-                    "clients": as_json(obstacles.iter().flat_map(|one| &one.clients)),
-                })
+                Stopped {
+                    why: why.join("; "),
+                    before_any_change: !has_begun,
+                    obstacles: obstacles.iter().map(Obstacle::told).collect(),
+                    clients: obstacles.iter().flat_map(|one| stopped_for(&one.clients)).collect(),
+                }
             });
-            let found = json!({
-                "rotation": self.state.name,
-                "done": self.state.done,
-                "certificates": self.state.updated,
-                "left_behind": self.state.left,
-                "stopped": stopped,
-                "verdict": verdict,
-                "judgement": judgement,
-                "repeat": again::this_command(),
-            });
-            say_json(&found)?;
+            say_json(&Rotated {
+                rotation: self.state.name,
+                done: self.state.done,
+                certificates: self.state.updated,
+                left_behind: self.state.left,
+                stopped,
+                verdict,
+                judgement,
+                repeat: again::this_command(),
+            })?;
             return Ok(ending);
         }
         if let Some(obstacles) = stopped {
@@ -375,6 +370,9 @@ impl Rotation {
             say(&format!("Repeat: {lab}{}\n", again::this_command()));
         }
         say(match ending {
+            Ending::Well if verdict["well"].is_null() => {
+                "The rotation is done. The lab has no client of its own, so no client was judged.\n"
+            }
             Ending::Well => "All is well.\n",
             _ => "Not all is well; see `epm-lab check` and `epm-lab check --since`.\n",
         });

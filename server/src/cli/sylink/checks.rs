@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use epm_client_agent::doctor::Examination;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::against::Against;
+use crate::schema::BridgedSchema;
 
 /// A valid communications file, and how a manager responds to it.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -28,8 +30,8 @@ pub(crate) struct Response {
     /// Why the manager does not serve, if no value of the file is at fault.
     not_serving: Option<String>,
     /// The steps of one heartbeat with the file.
-    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
-    examination: serde_json::Value,
+    #[schemars(with = "BridgedSchema<Examination>")]
+    examination: Examination,
 }
 
 /// A wrong value of a file.
@@ -48,7 +50,7 @@ impl From<Against> for Response {
             wrong: wrong.collect(),
             unknown: seen.unknown.iter().map(ToString::to_string).collect(),
             not_serving: seen.manager,
-            examination: serde_json::to_value(&seen.found).unwrap_or_default(),
+            examination: seen.found,
         }
     }
 }

@@ -6,15 +6,20 @@ use clap::Args;
 use epm_client_agent::program::read_file;
 use epm_protocol::sylink::{CommunicationMode, NamedCertificate, Sylink};
 use epm_protocol::trust::read_certificates;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::facts::{Difference, Facts, differences};
 use super::read::{read, switch};
 use super::server::{Placed, list, placed};
-use crate::cli::io::Failure;
+use crate::cli::io::{Failure, say_json};
 use crate::cli::out::OutFile;
 
 /// Edits a communications file.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  epm-lab sylink edit sylink.xml --secure off --out new.xml")]
+#[command(
+    after_help = "Examples:\n  epm-lab sylink edit sylink.xml --secure off --out new.xml\n  epm-lab sylink edit sylink.xml --heartbeat 60 --out new.xml --json"
+)]
 pub(crate) struct Edit {
     /// Communications file to edit; it is not changed
     file: PathBuf,
@@ -57,11 +62,24 @@ pub(crate) struct Edit {
     /// Name of a certificate to remove; repeatable
     #[arg(long, value_name = "NAME")]
     without_certificate: Vec<String>,
+    /// Print JSON: the new file, and what was changed
+    #[arg(long)]
+    json: bool,
+}
+
+/// An edited communications file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Edited {
+    /// Name of the new file.
+    file: String,
+    /// The values that were changed.
+    changed: Vec<Difference>,
 }
 
 impl Edit {
     pub(super) fn go(&self) -> Result<(), Failure> {
         let mut sylink = read(&self.file)?;
+        let before = Facts::of(&sylink);
         let out = OutFile::secret(&self.out, self.force)?;
         let mut conf = sylink.conf();
         if let Some(mode) = self.mode {
@@ -124,7 +142,12 @@ impl Edit {
                     .to_owned(),
             ));
         }
-        out.write(&bytes)
+        out.write(&bytes)?;
+        if self.json {
+            let changed = differences(&before, &Facts::of(&again));
+            say_json(&Edited { file: self.out.display().to_string(), changed })?;
+        }
+        Ok(())
     }
 }
 

@@ -32,36 +32,55 @@ pub(super) enum Value {
 }
 
 /// The contents of a communications file.
-#[derive(Debug, Serialize)]
-pub(super) struct Facts {
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Facts {
+    /// Identifier of the domain.
     domain: String,
+    /// First digits of the SHA-256 of the shared secret.
     kcs_sha256: String,
+    /// The shared secret; absent unless it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     kcs: Option<String>,
+    /// Communication mode, PUSH or PULL.
     mode: &'static str,
+    /// Name of the management server list.
     list: String,
+    /// Group that a new client asks for.
     preferred_group: Option<String>,
+    /// Servers of the list with their special settings, by priority.
     priorities: Vec<Vec<String>>,
+    /// Whether clients check a server's name against its certificate.
     verify_ca: bool,
+    /// Whether clients verify signatures.
     verify_signatures: bool,
+    /// Whether a client talks to its manager.
     always_connect: bool,
+    /// Whether a client takes no policy.
     disable_download_profile: bool,
+    /// Heartbeat interval in push mode, in seconds.
     heartbeat_seconds: u32,
     /// Attributes of the communication settings, without the secret.
     settings: BTreeMap<&'static str, String>,
+    /// Certificates that a client trusts.
     certificates: Vec<Certificate>,
+    /// Encoding of the file.
     encoding: &'static str,
     /// Attributes and texts that this program does not interpret, by their place.
     other: BTreeMap<String, String>,
 }
 
 /// A certificate in the file.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Certificate {
+    /// Name of the certificate in the file.
     name: String,
+    /// SHA-256 of the certificate.
     fingerprint: String,
+    /// Common name of the subject; null if the certificate cannot be read.
     subject: Option<String>,
+    /// Time from which it is valid.
     from: Option<String>,
+    /// Time until which it is valid.
     until: Option<String>,
 }
 

@@ -16,8 +16,10 @@ use crate::cli::io::{Ending, Failure, say, say_json};
 use against::{Against, Standpoint};
 pub(super) use checks::Checks;
 use edit::Edit;
-pub(super) use facts::Difference;
-use facts::{Facts, differences};
+pub(super) use edit::Edited;
+use facts::differences;
+pub(super) use facts::{Difference, Facts};
+pub(super) use package::Packed;
 use package::{Deploy, Package};
 use read::read;
 

@@ -6,9 +6,11 @@ use clap::Args;
 use epm_client_agent::wire::IN_PACKAGE;
 use epm_protocol::plural::{counted, either};
 use epm_protocol::site::DEFAULT_GROUP;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::cli::io::{Failure, say};
+use crate::cli::io::{Failure, say, say_json};
 use crate::cli::lab::{Where, segment};
 use crate::cli::out::{OutFile, OutFolder};
 
@@ -53,6 +55,17 @@ pub(crate) struct Deploy {
     client: Vec<String>,
 }
 
+/// A communication update package.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Packed {
+    /// Name of the archive, or of the communications file.
+    file: String,
+    /// Full path of the group that it is for.
+    group: String,
+    /// Location that it is for; null for the group's own settings.
+    location: Option<String>,
+}
+
 impl Package {
     pub(super) async fn go(self) -> Result<(), Failure> {
         let is_archive = self.out.extension().is_some_and(|end| end.eq_ignore_ascii_case("zip"));
@@ -71,7 +84,11 @@ impl Package {
             folder.fill_secretly(&[(IN_PACKAGE, &bytes)])?;
             self.out.join(IN_PACKAGE)
         };
-        say(&format!("{}: for {}; import it with `epm-agent import`\n", file.display(), self.whom.group));
+        let For { group, location } = self.whom;
+        if self.at.json {
+            return say_json(&Packed { file: file.display().to_string(), group, location });
+        }
+        say(&format!("{}: for {group}; import it with `epm-agent import`\n", file.display()));
         Ok(())
     }
 }

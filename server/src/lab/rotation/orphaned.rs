@@ -75,7 +75,7 @@ const fn mistake(cause: CauseCode) -> Code {
         CauseCode::LocationForgotten => Code::LocationForgotten,
         CauseCode::ListOverHttps => Code::ListOverHttps,
         CauseCode::SwitchLeftOn => Code::SwitchLeftOn,
-        CauseCode::NotWaited => Code::NotWaited,
+        CauseCode::NotWaited | CauseCode::SwitchedOnTooEarly => Code::NotWaited,
         CauseCode::ManagerTooEarly | CauseCode::ReplicationBroken => Code::ManagerTooEarly,
         CauseCode::VersionLearnsOne => Code::VersionLearnsOne,
         _ => Code::OrphanedOtherwise,

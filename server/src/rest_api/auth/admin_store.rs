@@ -83,6 +83,11 @@ impl Password {
         Self(password.to_owned())
     }
 
+    /// The password as text.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Whether this is the password. Takes the same time for each wrong one of a length.
     pub(crate) fn is(&self, given: &str) -> bool {
         // Of equal length, so that neither the time nor its end depends on the password.

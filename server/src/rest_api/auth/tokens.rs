@@ -8,8 +8,9 @@ use std::time::Duration;
 use epm_client_agent::wire::provider;
 use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
+use serde::{Deserialize, Serialize};
 
-use crate::rest_api::auth::admin_store::Administrator;
+use crate::rest_api::auth::admin_store::{Administrator, Administrators};
 use crate::rest_api::http::ApiError;
 
 /// Maximum number of valid tokens; the oldest is replaced by the next.
@@ -42,6 +43,17 @@ impl Session {
     pub(crate) fn refresh_ends(&self, lasting: Lifetimes) -> Timestamp {
         self.refresh_begun + lasting.refresh
     }
+}
+
+/// A session, as it outlives the process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeptSession {
+    who: String,
+    token: String,
+    begun: Timestamp,
+    refresh_token: String,
+    refresh_begun: Timestamp,
+    number: u64,
 }
 
 /// Validity of tokens. A change applies to tokens that have been issued already too.
@@ -123,6 +135,36 @@ impl Tokens {
         }
         let (refresh_token, refresh_begun) = (known.refresh_token.clone(), known.refresh_begun);
         Ok(book.add(Arc::clone(&known.who), refresh_token, refresh_begun, now))
+    }
+
+    /// All sessions, to be kept.
+    pub(crate) fn kept(&self, restarts: u64) -> Vec<KeptSession> {
+        let book = self.book(restarts);
+        let mut kept: Vec<KeptSession> = book
+            .sessions
+            .values()
+            .map(|one| KeptSession {
+                who: one.who.login_name.clone(),
+                token: one.token.clone(),
+                begun: one.begun,
+                refresh_token: one.refresh_token.clone(),
+                refresh_begun: one.refresh_begun,
+                number: one.number,
+            })
+            .collect();
+        kept.sort_unstable_by_key(|one| one.number);
+        kept
+    }
+
+    /// Continues with sessions of an earlier run.
+    pub(crate) fn restore(&self, kept: Vec<KeptSession>, administrators: &Administrators) {
+        let mut book = self.locked();
+        book.issued = kept.iter().map(|one| one.number).max().unwrap_or(0);
+        for KeptSession { who, token, begun, refresh_token, refresh_begun, number } in kept {
+            let Some(who) = administrators.named(&who) else { continue };
+            let session = Session { who, token: token.clone(), begun, refresh_token, refresh_begun, number };
+            book.sessions.insert(token, Arc::new(session));
+        }
     }
 
     /// Revokes a token and its refresh token.

@@ -382,7 +382,7 @@ async fn assign(
         content: format!("{policy_name} ({id})"),
     };
     api.site.apply(&command)?;
-    api.database.store.kept().assigned.insert((group, location, kind), id.0);
+    api.database.store.kept().assigned.insert((group, location, kind.to_owned()), id.0);
     Ok(Blank)
 }
 
@@ -490,7 +490,7 @@ pub(super) fn in_force(
     let path = site.groups().iter().find(|(_, one)| one.id == group).map(|(path, _)| path)?;
     let owner = site.groups().owner(path).and_then(|path| site.groups().find(path)).ok()?.id;
     let first = POLICIES.iter().find(|(one, _, is_assigned)| *one == kind && *is_assigned);
-    let assigned = kept.assigned.get(&(owner, location, kind)).copied();
+    let assigned = kept.assigned.get(&(owner, location, kind.to_owned())).copied();
     assigned.or_else(|| first.map(|(_, name, _)| policy_id(site, name)))
 }
 

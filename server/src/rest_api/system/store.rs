@@ -3,10 +3,13 @@
 //! are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use epm_protocol::id::{GroupId, Guid, LocationId};
 use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Maximum number of fingerprint lists.
@@ -22,12 +25,14 @@ pub(crate) const MOST_OBJECTS: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct RestStore {
     kept: Mutex<Stored>,
+    /// Grows whenever the stored state may have changed.
+    revision: AtomicU64,
     /// Held while site and store are changed together.
     changing: Mutex<()>,
 }
 
 /// The stored state.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Stored {
     /// Time at which the first REST API of the site was opened.
     pub(crate) founded: Option<Timestamp>,
@@ -36,8 +41,10 @@ pub(crate) struct Stored {
     /// Fingerprint lists by identifier.
     pub(crate) fingerprints: BTreeMap<Guid, FingerprintList>,
     /// Assigned policies that differ from the initial ones.
-    pub(crate) assigned: BTreeMap<(GroupId, LocationId, &'static str), Guid>,
+    #[serde(with = "pairs")]
+    pub(crate) assigned: BTreeMap<(GroupId, LocationId, String), Guid>,
     /// External communication settings of groups and locations, where set.
+    #[serde(with = "pairs")]
     pub(crate) external: BTreeMap<(GroupId, Option<LocationId>), Map<String, Value>>,
     /// Acknowledged events.
     pub(crate) acknowledged: BTreeSet<Guid>,
@@ -51,8 +58,29 @@ pub(crate) struct Stored {
     pub(crate) host_groups: BTreeMap<Guid, HostGroup>,
 }
 
+/// The stored state, locked.
+pub(crate) struct StoredGuard<'a> {
+    stored: MutexGuard<'a, Stored>,
+    revision: &'a AtomicU64,
+}
+
+impl Deref for StoredGuard<'_> {
+    type Target = Stored;
+
+    fn deref(&self) -> &Stored {
+        &self.stored
+    }
+}
+
+impl DerefMut for StoredGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Stored {
+        self.revision.fetch_add(1, Ordering::Relaxed);
+        &mut self.stored
+    }
+}
+
 /// Failed log-ins of an administrator.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct FailedLogIns {
     /// Number since the last successful log-in, or the end of the last lock.
     pub(crate) count: i32,
@@ -61,7 +89,7 @@ pub(crate) struct FailedLogIns {
 }
 
 /// An exceptions policy, in the form of version 2 of the API.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ExceptionsPolicy {
     pub(crate) name: String,
     pub(crate) description: String,
@@ -72,7 +100,7 @@ pub(crate) struct ExceptionsPolicy {
 }
 
 /// A host group.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct HostGroup {
     pub(crate) name: String,
     pub(crate) hosts: Vec<Map<String, Value>>,
@@ -80,7 +108,7 @@ pub(crate) struct HostGroup {
 }
 
 /// A fingerprint list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FingerprintList {
     pub(crate) name: String,
     pub(crate) description: Option<String>,
@@ -91,21 +119,21 @@ pub(crate) struct FingerprintList {
 }
 
 /// A file, by one or both of its hashes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Fingerprint {
     pub(crate) md5: Option<String>,
     pub(crate) sha256: Option<String>,
 }
 
 /// Type of hash in a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum HashType {
     Md5,
     Sha256,
 }
 
 /// When an administrator's account is locked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Lock {
     /// Number of failed logins before the account is locked.
     pub(crate) attempts: i32,
@@ -143,8 +171,13 @@ impl HashType {
 
 impl RestStore {
     /// Locks the stored state for reading and changing.
-    pub(crate) fn kept(&self) -> MutexGuard<'_, Stored> {
-        self.kept.lock()
+    pub(crate) fn kept(&self) -> StoredGuard<'_> {
+        StoredGuard { stored: self.kept.lock(), revision: &self.revision }
+    }
+
+    /// A number that grows whenever the stored state may have changed.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Relaxed)
     }
 
     /// Records that a REST API of the site is opened.
@@ -195,5 +228,25 @@ impl Stored {
         bytes[6] = 0x40 | (bytes[6] & 0x0F);
         bytes[8] = 0x80 | (bytes[8] & 0x3F);
         Guid::from_bytes(bytes)
+    }
+}
+
+/// Maps whose keys are no texts, as pairs of a key and a value.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<K: Serialize, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        Ok(Vec::<(K, V)>::deserialize(from)?.into_iter().collect())
     }
 }

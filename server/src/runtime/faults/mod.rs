@@ -124,6 +124,13 @@ impl Faults {
         Ok(FaultGuard { faults: Some(self.clone()), rule: installed.rule })
     }
 
+    /// Adds faults that have been active since an earlier time; their ordinals begin at 1 again. Invalid ones are left out.
+    pub(crate) fn go_on_with(&self, faults: Vec<(FaultRule, Timestamp)>) {
+        if !faults.is_empty() {
+            self.0.change(|set| faults.into_iter().for_each(|(rule, since)| drop(set.add(rule, since))));
+        }
+    }
+
     /// Removes a fault.
     ///
     /// # Errors

@@ -9,14 +9,15 @@
 //! synced ([`settle`]), so that a power loss leaves no later step without an earlier one.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use epm_client_agent::wire::{create_folder, open_own, sync};
+use epm_client_agent::wire::{create_folder, sync};
 
 use super::error::InstallationError;
+use crate::runtime::folder_lock::{LockError, lock_file};
 
 /// File that the process locks which uses the folder.
 const LOCK: &str = "data/.lock";
@@ -164,21 +165,10 @@ pub(super) fn lock(root: &Path) -> Result<File, InstallationError> {
     let bad = |source| InstallationError::Files { folder: root.to_owned(), source };
     let path = root.join(LOCK);
     create_folder(root).and_then(|()| make_folder_of(root, &path)).map_err(bad)?;
-    let mut file = open_own(OpenOptions::new().create(true).truncate(false).read(true).write(true), &path)
-        .map_err(bad)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).map_err(bad)?;
-            file.write_all(std::process::id().to_string().as_bytes()).map_err(bad)?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
-            let by = holder.map(|process| format!(", process {process}")).unwrap_or_default();
-            Err(InstallationError::InUse { folder: root.to_owned(), by })
-        }
-        Err(TryLockError::Error(source)) => Err(bad(source)),
-    }
+    lock_file(&path).map_err(|error| match error {
+        LockError::InUse { by } => InstallationError::InUse { folder: root.to_owned(), by },
+        LockError::Io(source) => bad(source),
+    })
 }
 
 /// Completes an interrupted write of these files, or undoes it.

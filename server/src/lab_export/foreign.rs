@@ -1,0 +1,233 @@
+//! Keys that a lab has not made, in the copy of its store that is handed on: a certificate with another key stands in for each
+//! foreign one, everywhere: in the log, in lists, in what clients hold, in what is reported of them.
+//!
+//! The log of the site is repeated to find out which keys the lab has made. Then the log brings stand-ins where it brought
+//! foreign files, and every text of the store is searched for the certificates that they stand in for, for their
+//! fingerprints, and for checksums of texts that change by that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_lc_rs::rand::fill;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use epm_protocol::heartbeat::http::sha256_hex;
+use epm_protocol::site::{Command, Material, NewCertificate, Replay, Stores};
+use epm_protocol::sylink::Sylink;
+use epm_protocol::trust::{Fingerprint, Kcs, ServerCertificate, ServerIdentity, StandIn, StandInError};
+use serde_json::Value;
+
+use super::error::ExportError;
+use super::manifest::{Manifest, Replaced};
+use crate::store::{Change, FoundedWith, Kind, LogEntry, SqliteStore, Store};
+
+/// What a lab has that is foreign, and what stands in for it.
+#[derive(Default)]
+struct Foreign {
+    stand_ins: BTreeMap<Fingerprint, ServerIdentity>,
+    certificates: Vec<(ServerCertificate, ServerCertificate)>,
+    secrets: BTreeMap<String, Kcs>,
+    replaced: Vec<Replaced>,
+}
+
+/// Replaces everything foreign in a store, and says so in the manifest.
+pub(super) fn replace(
+    store: &SqliteStore,
+    founded: &FoundedWith,
+    manifest: &mut Manifest,
+) -> Result<(), ExportError> {
+    let mut foreign = Foreign::default();
+    foreign.replace_in_log(store, founded)?;
+    let mut texts = foreign.texts();
+    if texts.is_empty() {
+        return Ok(());
+    }
+    texts.extend(checksums(store, &texts)?);
+    store.edit_texts(&|text| replaced(text, &texts))?;
+    (manifest.replaced, manifest.replaced_secrets) = (foreign.replaced, foreign.secrets.len());
+    Ok(())
+}
+
+impl Foreign {
+    fn replace_in_log(&mut self, store: &SqliteStore, founded: &FoundedWith) -> Result<(), ExportError> {
+        let mut log = Vec::new();
+        store.read_log(&mut |entry| {
+            log.push(entry);
+            Ok(())
+        })?;
+        let bad = |error: &dyn std::fmt::Display| store.invalid("the log".to_owned(), error);
+        let mut site = Replay::begin(founded.founding(), founded.at).map_err(|error| bad(&error))?;
+        let mut own: BTreeSet<Fingerprint> = certificates_of(&site, founded).collect();
+        let mut snapshots = BTreeMap::new();
+        for LogEntry { sequence, at, change } in log {
+            match change {
+                Change::Commands { mut commands, clocks, update } => {
+                    let rules = site.assumptions().wizard_rules();
+                    let mut is_foreign = false;
+                    for command in &mut commands {
+                        let Some(identity) = command.brought(&rules) else { continue };
+                        is_foreign |= self.replace_in(command, &identity, &own, &site)?;
+                    }
+                    site.repeat(&commands, &clocks, at).map_err(|error| bad(&error))?;
+                    if !is_foreign {
+                        own.extend(certificates_of(&site, founded));
+                        continue;
+                    }
+                    store.replace_entry(sequence, &Change::Commands { commands, clocks, update })?;
+                }
+                Change::Assume(assumptions) => site.assume(assumptions),
+                Change::DrawOnFrom(certificate) => site.draw_on_from(certificate),
+                Change::TakeSnapshot(name) => drop(snapshots.insert(name, site.clone())),
+                Change::RemoveSnapshot(name) => drop(snapshots.remove(&name)),
+                Change::RestoreSnapshot { name, assumptions, replaces } => {
+                    let earlier = snapshots.get(&name).cloned();
+                    let drawn = replaces.map_or(site.drawn(), |one| one.drawn);
+                    site.restore(earlier.ok_or_else(|| bad(&"a snapshot is missing"))?, assumptions, drawn);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces what a command brings, unless the lab itself has made it. Returns whether it did.
+    fn replace_in(
+        &mut self,
+        command: &mut Command,
+        brought: &ServerIdentity,
+        own: &BTreeSet<Fingerprint>,
+        site: &Replay,
+    ) -> Result<bool, ExportError> {
+        let mut is_foreign = false;
+        if !own.contains(&brought.certificate().fingerprint()) {
+            is_foreign = true;
+            let made = self.stand_in(brought)?;
+            match command {
+                Command::UpdateCertificate { certificate, .. } => *certificate = import_of(&made),
+                Command::TakeOver { identity, .. } | Command::KeepRecovery { identity, .. } => {
+                    *identity = made
+                }
+                _ => {}
+            }
+        }
+        if let Command::KeepRecovery { secret, .. } = command
+            && secret != site.secret()
+        {
+            is_foreign = true;
+            let other = match self.secrets.get(&secret.to_string()) {
+                Some(other) => other.clone(),
+                None => random_secret(brought)?,
+            };
+            self.secrets.insert(secret.to_string(), other.clone());
+            *secret = other;
+        }
+        Ok(is_foreign)
+    }
+
+    fn stand_in(&mut self, identity: &ServerIdentity) -> Result<ServerIdentity, ExportError> {
+        let original = identity.certificate().fingerprint();
+        if let Some(known) = self.stand_ins.get(&original) {
+            return Ok(known.clone());
+        }
+        let made = StandIn::of(identity).map_err(|source| failed(identity, source))?;
+        for (place, (before, after)) in made.certificates.iter().enumerate() {
+            self.replaced.push(Replaced {
+                certificate: before.common_name().to_owned(),
+                original: before.fingerprint().to_string(),
+                stand_in: after.fingerprint().to_string(),
+                is_signed: made.signed[place],
+            });
+        }
+        self.certificates.extend(made.certificates);
+        self.stand_ins.insert(original, made.identity.clone());
+        Ok(made.identity)
+    }
+
+    /// What stands in for each text in which something foreign can be written.
+    fn texts(&self) -> Vec<(String, String)> {
+        let mut texts = Vec::new();
+        for (before, after) in &self.certificates {
+            let forms = |one: &ServerCertificate| {
+                let fingerprint = one.fingerprint().to_string();
+                let digits = fingerprint.replace(':', "");
+                let body = |end: &str| one.to_pem().replace("\r\n", "\n").replace('\n', end);
+                let low = digits.to_lowercase();
+                [
+                    STANDARD.encode(one.der()),
+                    body("\n"),
+                    body("\\n"),
+                    body("\\r\\n"),
+                    fingerprint,
+                    digits,
+                    low,
+                ]
+            };
+            texts.extend(forms(before).into_iter().zip(forms(after)));
+        }
+        for (before, after) in &self.secrets {
+            let after = after.to_string();
+            texts.push((before.to_lowercase(), after.to_lowercase()));
+            texts.push((before.clone(), after));
+        }
+        texts
+    }
+}
+
+/// The certificates of all managers.
+fn certificates_of<'a>(site: &'a Replay, founded: &'a FoundedWith) -> impl Iterator<Item = Fingerprint> + 'a {
+    let both = [Stores::Console, Stores::Client];
+    let names = founded.managers.iter().map(|one| one.name.as_str());
+    names.flat_map(move |name| both.into_iter().filter_map(move |store| site.certificate(name, store)))
+}
+
+/// The certificate and key in files of their own.
+fn import_of(identity: &ServerIdentity) -> NewCertificate {
+    let file = |file: &str, content: Bytes| Material { file: file.to_owned(), content };
+    NewCertificate::Import {
+        certificate: file("stand-in.crt", identity.certificates_pem().into()),
+        key: file("stand-in.key", Bytes::copy_from_slice(identity.key().pkcs8_der())),
+        key_password: None,
+    }
+}
+
+fn random_secret(of: &ServerIdentity) -> Result<Kcs, ExportError> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes).map_err(|_| failed(of, StandInError::Randomness))?;
+    Ok(Kcs::derive(u64::from_be_bytes(bytes)))
+}
+
+fn failed(identity: &ServerIdentity, source: StandInError) -> ExportError {
+    ExportError::StandIn { certificate: identity.certificate().common_name().to_owned(), source }
+}
+
+/// The checksums of texts of clients, before and after they are replaced: clients compare them with what they are sent.
+fn checksums(store: &SqliteStore, texts: &[(String, String)]) -> Result<Vec<(String, String)>, ExportError> {
+    let mut found = Vec::new();
+    let mut compare = |text: &str| {
+        let Some(after) = replaced(text, texts) else { return };
+        found.push((sha256_hex(text.as_bytes()), sha256_hex(after.as_bytes())));
+        let written = |text: &str| Some(Sylink::parse_bytes(text.as_bytes()).ok()?.to_xml());
+        if let (Some(before), Some(after)) = (written(text), written(&after)) {
+            found.push((sha256_hex(before.as_bytes()), sha256_hex(after.as_bytes())));
+        }
+    };
+    for (_, text) in store.documents(Kind::Text)? {
+        compare(&text);
+    }
+    for (_, snapshot) in store.documents(Kind::Snapshot)? {
+        let snapshot: Value = serde_json::from_str(&snapshot).unwrap_or_default();
+        let own = snapshot["texts"].as_object().into_iter().flatten();
+        own.filter_map(|(_, text)| text.as_str()).for_each(&mut compare);
+    }
+    found.dedup();
+    Ok(found)
+}
+
+/// The text with everything replaced; none if nothing was.
+fn replaced(text: &str, texts: &[(String, String)]) -> Option<String> {
+    let found = texts.iter().filter(|(before, _)| text.contains(before.as_str()));
+    let mut changed: Option<String> = None;
+    for (before, after) in found {
+        changed = Some(changed.as_deref().unwrap_or(text).replace(before.as_str(), after));
+    }
+    changed
+}

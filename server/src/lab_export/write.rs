@@ -1,0 +1,123 @@
+//! Makes the file of an exported lab from its data folder, also while the lab runs.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::error::ExportError;
+use super::foreign;
+use super::manifest::Manifest;
+use crate::runtime::replayed::{founded_in, replayed};
+use crate::store::{Batch, FoundedWith, Kind, SqliteStore, Store as _};
+
+/// The database in the file, and in a data folder.
+pub(super) const DATABASE: &str = "lab.db";
+/// The manifest in the file.
+pub(super) const MANIFEST: &str = "lab.json";
+/// Columns of the table of changes.
+const COMMANDS: &[&str] = &["sequence", "at", "given_by", "command", "arguments"];
+/// Columns of the table of registered clients.
+const CLIENTS: &[&str] =
+    &["computer", "agent", "group_id", "hardware_key", "manager", "serial", "since", "last_seen"];
+
+/// Writes the lab of a data folder to `out`; `work` is an empty folder of this process's own on the same machine.
+///
+/// # Errors
+///
+/// When the folder has no lab that can be used, or a file cannot be written.
+pub(crate) fn export(folder: &Path, work: &Path, out: &mut File) -> Result<Manifest, ExportError> {
+    let original = SqliteStore::look(folder)?;
+    if founded_in(&original)?.is_none() {
+        return Err(ExportError::NoLab { folder: folder.to_owned() });
+    }
+    original.copy_into(&work.join(DATABASE))?;
+    drop(original);
+    let copy = SqliteStore::open(work)?;
+    let Some(founded) = founded_in(&copy)? else {
+        return Err(ExportError::NoLab { folder: folder.to_owned() });
+    };
+    let (changes, clients) = copy.counts()?;
+    let mut manifest = Manifest::of(&founded, changes, clients);
+    foreign::replace(&copy, &founded, &mut manifest)?;
+    // Passwords of administrators, and tokens.
+    copy.write(&Batch { cleared: vec![Kind::RestLogIns], ..Batch::default() })?;
+    // Pages that are no longer used can have what was replaced.
+    let file = work.join("exported.db");
+    copy.copy_into(&file)?;
+
+    let json = serde_json::to_string_pretty(&manifest).unwrap_or_default();
+    let mut texts = vec![
+        (MANIFEST.to_owned(), json),
+        ("README.txt".to_owned(), readme(&manifest)),
+        ("commands.csv".to_owned(), table(&copy, "commands", COMMANDS)?),
+        ("clients.csv".to_owned(), table(&copy, "clients", CLIENTS)?),
+    ];
+    texts.extend(certificates(&copy, &founded)?);
+    pack(&texts, &file, out).map_err(|source| ExportError::File { file, source })?;
+    Ok(manifest)
+}
+
+fn pack(texts: &[(String, String)], database: &Path, out: &mut File) -> io::Result<()> {
+    let mut zip = ZipWriter::new(out);
+    let options = SimpleFileOptions::default().unix_permissions(0o600).large_file(true);
+    for (name, text) in texts {
+        zip.start_file(name.as_str(), options).map_err(io::Error::other)?;
+        zip.write_all(text.as_bytes())?;
+    }
+    zip.start_file(DATABASE, options).map_err(io::Error::other)?;
+    io::copy(&mut File::open(database)?, &mut zip)?;
+    zip.finish().map_err(io::Error::other)?.flush()
+}
+
+/// The present certificates of each manager, one file for each store.
+fn certificates(store: &SqliteStore, founded: &FoundedWith) -> Result<Vec<(String, String)>, ExportError> {
+    let site = replayed(founded, store)?.finish([]);
+    let files = site.managers().flat_map(|one| {
+        let file = |store: &str, pem: String| (format!("certificates/{}-{store}.pem", one.name), pem);
+        [file("console", one.console.certificates_pem()), file("client", one.client.certificates_pem())]
+    });
+    Ok(files.collect())
+}
+
+fn table(store: &SqliteStore, of: &str, columns: &[&str]) -> Result<String, ExportError> {
+    let mut text = format!("{}\n", columns.join(","));
+    for row in store.rows(of, columns)? {
+        let cells: Vec<String> =
+            row.iter().map(|cell| format!("\"{}\"", cell.replace('"', "\"\""))).collect();
+        let _ = writeln!(text, "{}", cells.join(","));
+    }
+    Ok(text)
+}
+
+fn readme(manifest: &Manifest) -> String {
+    let Manifest { site, founded, seed, changes, clients, .. } = manifest;
+    let mut text = format!(
+        "A lab of epm-lab {}: the site {site:?}, founded at {founded}, seed {seed}, with {changes} changes and {clients} registered \
+         clients.\n\n  epm-lab lab import THIS-FILE lab-data\n  epm-lab up --data lab-data\n\nbrings it up as it was; the ports of its \
+         managers must be free:\n",
+        manifest.program
+    );
+    for one in &manifest.managers {
+        let port =
+            |name: &str, port: Option<u16>| port.map(|port| format!(" {name} {port}")).unwrap_or_default();
+        let ports = [port("HTTP", one.http), port("HTTPS", one.https), port("REST", one.rest)].concat();
+        let _ = writeln!(text, "  {} at {}:{ports}", one.name, one.address);
+    }
+    text += "\nlab.db is an SQLite database. It has the private keys that the lab has made, and its shared secret.\n";
+    text += "commands.csv, clients.csv and certificates/ are for people; an import does not read them.\n";
+    if !manifest.replaced.is_empty() {
+        text += "\nCertificates whose private keys the lab has not made, and what stands in for them:\n";
+    }
+    for one in &manifest.replaced {
+        let note = if one.is_signed { "" } else { "; its signature is not one" };
+        let _ = writeln!(text, "  {:?}\n    {}\n    {}{note}", one.certificate, one.original, one.stand_in);
+    }
+    if manifest.replaced_secrets > 0 {
+        text += "\nThe shared secret of another site was replaced.\n";
+    }
+    text
+}

@@ -1,0 +1,111 @@
+//! What a store writes in one step.
+
+use epm_protocol::id::AgentId;
+use epm_protocol::time::Timestamp;
+use serde::Serialize;
+
+use crate::runtime::clients::ClientStatus;
+
+/// Everything that is written in one step: all of it or nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// Whether every client is forgotten first.
+    pub(crate) forgets_clients: bool,
+    /// Clients to be added or replaced.
+    pub(crate) clients: Vec<ClientStatus>,
+    /// Clients to be removed.
+    pub(crate) removed: Vec<AgentId>,
+    /// Clients of which nothing has changed but when they were last seen.
+    pub(crate) seen: Vec<(AgentId, Timestamp)>,
+    /// Kinds of which every document is removed first.
+    pub(crate) cleared: Vec<Kind>,
+    /// Documents to be added or replaced; removed without a content.
+    pub(crate) documents: Vec<(Kind, String, Option<String>)>,
+}
+
+/// The kinds of documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What the lab was founded with; one document, whose name is that of the kind.
+    Founding,
+    /// Facts about the lab as a whole; one document.
+    Lab,
+    /// The active faults, in order; one document.
+    Faults,
+    /// Parts of the fleet.
+    Part,
+    /// Clients of the fleet, without their caches.
+    Client,
+    /// Caches of the clients of the fleet.
+    Cache,
+    /// Texts that caches name, by their SHA-256.
+    Text,
+    /// Histories of the clients of the fleet.
+    Trace,
+    /// Histories of clients that left the fleet.
+    Departed,
+    /// Changes of certificates, lists and switches, by number.
+    SiteChange,
+    Baseline,
+    Expectation,
+    Snapshot,
+    /// Commands of the console to clients; one document.
+    ClientCommands,
+    /// Settings of the REST API that clients do not see; one document.
+    RestSettings,
+    /// Administrators and tokens of the REST API; one document.
+    RestLogIns,
+    /// Entries of the journal, by number.
+    Journal,
+}
+
+impl Kind {
+    /// The name of the kind, in the database and in messages.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Founding => "founding",
+            Self::Lab => "lab",
+            Self::Faults => "faults",
+            Self::Part => "part",
+            Self::Client => "client",
+            Self::Cache => "cache",
+            Self::Text => "text",
+            Self::Trace => "trace",
+            Self::Departed => "departed",
+            Self::SiteChange => "site-change",
+            Self::Baseline => "baseline",
+            Self::Expectation => "expectation",
+            Self::Snapshot => "snapshot",
+            Self::ClientCommands => "client-commands",
+            Self::RestSettings => "rest-settings",
+            Self::RestLogIns => "rest-log-ins",
+            Self::Journal => "journal",
+        }
+    }
+}
+
+impl Batch {
+    /// A batch with one document.
+    pub(crate) fn of(kind: Kind, name: &str, content: &impl Serialize) -> Self {
+        let mut batch = Self::default();
+        batch.put(kind, name, content);
+        batch
+    }
+
+    /// Adds or replaces a document.
+    pub(crate) fn put(&mut self, kind: Kind, name: &str, content: &impl Serialize) {
+        // The documents are this program's own types, which serialise.
+        let content = serde_json::to_string(content).unwrap_or_default();
+        self.documents.push((kind, name.to_owned(), Some(content)));
+    }
+
+    /// Whether there is nothing to write.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.forgets_clients
+            && self.clients.is_empty()
+            && self.removed.is_empty()
+            && self.seen.is_empty()
+            && self.cleared.is_empty()
+            && self.documents.is_empty()
+    }
+}

@@ -1,0 +1,73 @@
+//! What outlives a lab: the log of its site's changes, the registered clients, and documents of everything else.
+//!
+//! | file | what |
+//! |---|---|
+//! | `change` | a change of the site, as the log keeps it |
+//! | `batch` | what is written in one step |
+//! | `founding` | what a lab was founded with |
+//! | `error` | why a store cannot be read or written |
+//! | `sqlite` | the store in a folder, an SQLite database |
+//! | `schema` | tables and views of that database, and their versions |
+//! | `checksum` | checksums of its rows |
+//! | `steps` | the number of steps that were written, beside it |
+//!
+//! A [`Store`] is told facts and gives them back; it decides nothing. `docs/data.md` describes the folder for people.
+
+mod batch;
+mod change;
+mod checksum;
+mod error;
+mod founding;
+mod schema;
+mod sqlite;
+mod steps;
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use epm_protocol::time::Timestamp;
+
+pub(crate) use batch::{Batch, Kind};
+pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, Replaced, is_logged};
+pub use error::StoreError;
+pub(crate) use founding::{FoundedManager, FoundedWith};
+pub(crate) use sqlite::{FILES, SqliteStore, held_by};
+
+use crate::runtime::clients::ClientStatus;
+
+/// An entry of the log.
+#[derive(Debug)]
+pub(crate) struct LogEntry {
+    /// Number of the entry; the first one is 1, and none is missing.
+    pub(crate) sequence: i64,
+    /// Lab time of the change.
+    pub(crate) at: Timestamp,
+    pub(crate) change: Change,
+}
+
+/// Keeps what outlives a lab.
+pub(crate) trait Store: fmt::Debug + Send + Sync {
+    /// Appends a change to the log, and writes what belongs to it; both or neither, and on disk when this returns.
+    fn append(&self, change: &Change, by: GivenBy, at: Timestamp, with: &Batch) -> Result<(), StoreError>;
+
+    /// Writes a batch, all of it or nothing.
+    fn write(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Reads the log from its beginning.
+    fn read_log(&self, each: &mut dyn FnMut(LogEntry) -> Result<(), StoreError>) -> Result<(), StoreError>;
+
+    /// The registered clients.
+    fn clients(&self) -> Result<Vec<ClientStatus>, StoreError>;
+
+    /// The documents of a kind, by name.
+    fn documents(&self, kind: Kind) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Removes entries of the log, and puts others in the place of some, all in one step.
+    fn compact(&self, removed: &[RangeInclusive<i64>], replaced: &[(i64, Change)]) -> Result<(), StoreError>;
+
+    /// Forgets everything.
+    fn clear(&self) -> Result<(), StoreError>;
+
+    /// The error of content that cannot be understood; `what` names it.
+    fn invalid(&self, what: String, why: &dyn fmt::Display) -> StoreError;
+}

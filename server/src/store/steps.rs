@@ -1,0 +1,42 @@
+//! The number of steps that a store has written, in a file beside the database.
+//!
+//! A damaged write-ahead log looks like one that ends earlier: the database would be whole, and older. The file is written after
+//! each step and not synced, so it never has a higher number than the database, unless that has lost something.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use super::checksum::checksum;
+
+/// The file with the number of steps.
+#[derive(Debug)]
+pub(super) struct Steps(File);
+
+impl Steps {
+    pub(super) fn open(file: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true).mode(0o600).open(file).map(Self)
+    }
+
+    /// The number that was noted last; 0 if the file has none.
+    pub(super) fn noted(&self) -> io::Result<u64> {
+        let mut bytes = [0; 16];
+        match self.0.read_exact_at(&mut bytes, 0) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+            Err(error) => return Err(error),
+        }
+        let (number, check) = bytes.split_at(8);
+        let is_whole = check == checksum(&[number]).to_le_bytes();
+        Ok(if is_whole { u64::from_le_bytes(number.try_into().unwrap_or_default()) } else { 0 })
+    }
+
+    /// Notes that this many steps are in the database.
+    pub(super) fn note(&self, steps: u64) -> io::Result<()> {
+        let number = steps.to_le_bytes();
+        let check = checksum(&[&number]).to_le_bytes();
+        self.0.write_all_at(&[number, check].concat(), 0)
+    }
+}
