@@ -215,8 +215,7 @@ pub(super) fn prepare(
     clock: Arc<LabClock>,
     (log, watcher): (LogSink, Option<Watcher>),
     disk: Option<DiskCache>,
-    turns: Arc<Semaphore>,
-    progress: watch::Sender<u64>,
+    (turns, progress): (Arc<Semaphore>, watch::Sender<u64>),
     source: Option<Ipv4Addr>,
     shared: Arc<Shared>,
 ) -> (AgentHandle, Driver) {
@@ -279,8 +278,7 @@ pub fn drive(
         clock,
         (log, None),
         disk,
-        Arc::new(Semaphore::new(1)),
-        watch::Sender::new(0),
+        (Arc::new(Semaphore::new(1)), watch::Sender::new(0)),
         None,
         Arc::default(),
     );

@@ -149,8 +149,7 @@ impl Fleet {
             Arc::clone(&self.clock),
             (Arc::clone(&self.log), self.watcher.clone()),
             disk,
-            Arc::clone(&self.turns),
-            self.counter.clone(),
+            (Arc::clone(&self.turns), self.counter.clone()),
             source,
             Arc::clone(&self.shared),
         );
