@@ -61,7 +61,7 @@ impl RunningLab {
         let ready = &self.ready;
         let certificate = self.done("GET", "/v1/managers/sepm-1/certificate", &json!({}));
         let [http, rest] = ["http", "rest"].map(|one| &ready["managers"][0][one]);
-        json!([ready["seed"], ready["kcs"], ready["domain"], http, rest, site, certificate])
+        json!([ready["seed"], self.secret(), ready["domain"], http, rest, site, certificate])
     }
 }
 
