@@ -66,7 +66,7 @@ impl Endpoint {
     }
 
     /// Makes the end of a client of a large fleet, whose connections leave no ports behind when they are closed: there
-    /// would be none left after a few thousand.
+    /// would be none left after a few thousand. Its source is not known from outside, and it is never told to give up.
     pub(super) fn leaving_nothing(source: Option<Ipv4Addr>) -> Self {
         Self { source, leaves_nothing: true, ..Self::default() }
     }
@@ -106,8 +106,9 @@ impl Endpoint {
         }?;
         if self.leaves_nothing {
             let _ = stream.set_zero_linger();
+        } else {
+            self.is_at(stream.local_addr().ok());
         }
-        self.is_at(stream.local_addr().ok());
         Ok(stream)
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::{self, Rejection, ServerCertificate};
+use parking_lot::Mutex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -17,11 +18,13 @@ pub(super) struct PinVerifier {
     check: TlsCheck,
     clock: Arc<dyn Clock>,
     provider: Arc<CryptoProvider>,
+    /// The certificate that was read last: a manager mostly shows the same one.
+    last: Mutex<Option<ServerCertificate>>,
 }
 
 impl PinVerifier {
     pub(super) fn new(check: TlsCheck, clock: Arc<dyn Clock>, provider: Arc<CryptoProvider>) -> Self {
-        Self { check, clock, provider }
+        Self { check, clock, provider, last: Mutex::default() }
     }
 
     /// Judges a certificate now. rustls calls it during a full handshake, and the connection after every handshake,
@@ -32,9 +35,18 @@ impl PinVerifier {
 
     fn judge_at(&self, presented: &[u8], name: &str, now: Timestamp) -> Result<(), Rejection> {
         let TlsCheck::Against(beliefs) = &self.check else { return Ok(()) };
-        let certificate = ServerCertificate::from_der(presented)
-            .map_err(|error| Rejection::Malformed { detail: error.to_string() })?;
+        let certificate =
+            self.read(presented).map_err(|error| Rejection::Malformed { detail: error.to_string() })?;
         trust::judge(&certificate, beliefs, name, now).map(drop)
+    }
+
+    fn read(&self, presented: &[u8]) -> Result<ServerCertificate, trust::CertificateError> {
+        let mut last = self.last.lock();
+        if let Some(certificate) = last.as_ref().filter(|last| last.der() == presented) {
+            return Ok(certificate.clone());
+        }
+        let certificate = ServerCertificate::from_der(presented)?;
+        Ok(last.insert(certificate).clone())
     }
 }
 

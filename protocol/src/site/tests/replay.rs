@@ -158,7 +158,8 @@ fn a_site_that_was_put_back_in_its_history_repeats_no_key_after_a_replay() {
 
     let (mut replay, kept) = (begin(), begin());
     replay.repeat(&update, &BTreeMap::new(), LATER).unwrap();
-    replay.restore(kept, None);
+    let drawn = replay.drawn();
+    replay.restore(kept, None, drawn);
     replay.repeat(&update, &BTreeMap::new(), LATER).unwrap();
     assert!(replay.finish([]).publishes_as(&back));
     assert!(!begin().finish([]).publishes_as(&back));
