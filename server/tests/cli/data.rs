@@ -63,14 +63,6 @@ impl RunningLab {
         let [http, rest] = ["http", "rest"].map(|one| &ready["managers"][0][one]);
         json!([ready["seed"], self.secret(), ready["domain"], http, rest, site, certificate])
     }
-
-    /// The shared secret, as a communications file has it.
-    fn secret(&self) -> String {
-        let url = format!("{}/v1/groups/My%20Company/sylink", self.url());
-        let file = well(&output(Command::new("curl").args(["--silent", "--show-error", "--fail", &url])));
-        let found = file.split("Kcs=\"").nth(1).and_then(|rest| rest.split('"').next());
-        found.unwrap_or_else(|| panic!("no secret in {file}")).to_owned()
-    }
 }
 
 #[needs(curl)]
