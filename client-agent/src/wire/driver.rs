@@ -74,7 +74,6 @@ pub(super) struct Driver {
     watcher: Option<Watcher>,
     frozen: watch::Receiver<bool>,
     disk: Option<DiskCache>,
-    turns: Arc<Semaphore>,
     progress: watch::Sender<u64>,
     session: Arc<tokio::sync::Mutex<Session>>,
     shared: Arc<Shared>,
@@ -88,10 +87,20 @@ pub(super) struct Driver {
 }
 
 /// What the agents of a fleet share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
+    /// Limits the agents that are in a heartbeat at the same time.
+    turns: Arc<Semaphore>,
     states: Mutex<SharedStates>,
     tls: Arc<SharedTls>,
+}
+
+impl Shared {
+    /// What agents share of which this many may be in a heartbeat at the same time.
+    pub(super) fn with_turns(turns: usize) -> Arc<Self> {
+        let turns = Arc::new(Semaphore::new(turns));
+        Arc::new(Self { turns, states: Mutex::default(), tls: Arc::default() })
+    }
 }
 
 /// An exchange under way. When it is dropped, the session is free again.
@@ -209,13 +218,13 @@ impl AgentHandle {
 
 /// Prepares a running agent: the handle, and the task to spawn.
 ///
-/// `turns` limits the agents that are in a heartbeat at the same time; `progress` counts heartbeats that have ended.
+/// `progress` counts heartbeats that have ended.
 pub(super) fn prepare(
     agent: Agent,
     clock: Arc<LabClock>,
     (log, watcher): (LogSink, Option<Watcher>),
     disk: Option<DiskCache>,
-    (turns, progress): (Arc<Semaphore>, watch::Sender<u64>),
+    progress: watch::Sender<u64>,
     source: Option<Ipv4Addr>,
     shared: Arc<Shared>,
 ) -> (AgentHandle, Driver) {
@@ -250,7 +259,6 @@ pub(super) fn prepare(
         watcher,
         frozen: is_frozen,
         disk,
-        turns,
         progress,
         session: Arc::new(tokio::sync::Mutex::new(session)),
         shared,
@@ -273,15 +281,8 @@ pub fn drive(
     log: LogSink,
     disk: Option<DiskCache>,
 ) -> (AgentHandle, impl Future<Output = Result<(), StoreError>> + Send) {
-    let (handle, driver) = prepare(
-        agent,
-        clock,
-        (log, None),
-        disk,
-        (Arc::new(Semaphore::new(1)), watch::Sender::new(0)),
-        None,
-        Arc::default(),
-    );
+    let (handle, driver) =
+        prepare(agent, clock, (log, None), disk, watch::Sender::new(0), None, Shared::with_turns(1));
     (handle, driver.run())
 }
 
@@ -300,7 +301,7 @@ impl Driver {
     /// Gives the agent an input, and carries out its outputs.
     async fn hear(&mut self, input: Input) -> Result<(), StoreError> {
         if matches!(input, Input::Wake | Input::UpdateNow) && self.turn.is_none() {
-            self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+            self.turn = Arc::clone(&self.shared.turns).acquire_owned().await.ok();
         }
         // Set before the agent has decided: otherwise it would seem settled before its lines are in the log.
         self.acts.store(true, Ordering::SeqCst);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::clock::LabClock;
@@ -51,7 +51,6 @@ pub struct Fleet {
     tasks: JoinSet<Result<(), StoreError>>,
     counter: watch::Sender<u64>,
     progress: watch::Receiver<u64>,
-    turns: Arc<Semaphore>,
     clock: Arc<LabClock>,
     assumptions: Arc<Assumptions>,
     log: LogSink,
@@ -69,11 +68,10 @@ impl Fleet {
     /// Makes a fleet without agents.
     pub fn new(clock: Arc<LabClock>, assumptions: Arc<Assumptions>, log: LogSink) -> Self {
         let (counter, progress) = watch::channel(0);
-        let turns = Arc::new(Semaphore::new(TURNS));
         let tasks = JoinSet::new();
         let members = Vec::new();
-        let (watcher, shared) = (None, Arc::default());
-        Self { members, tasks, counter, progress, turns, clock, assumptions, log, watcher, shared }
+        let (watcher, shared) = (None, Shared::with_turns(TURNS));
+        Self { members, tasks, counter, progress, clock, assumptions, log, watcher, shared }
     }
 
     /// Sets the watcher of agents that are added from now on.
@@ -149,7 +147,7 @@ impl Fleet {
             Arc::clone(&self.clock),
             (Arc::clone(&self.log), self.watcher.clone()),
             disk,
-            (Arc::clone(&self.turns), self.counter.clone()),
+            self.counter.clone(),
             source,
             Arc::clone(&self.shared),
         );

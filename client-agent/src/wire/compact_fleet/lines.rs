@@ -58,7 +58,7 @@ pub struct ClientChange {
     pub at: Timestamp,
     /// Whether a manager serves the client.
     pub served: bool,
-    /// The code of the cause, such as `signature-invalid` or `timed-out`; `none` if it is served.
+    /// The code of the cause, such as `signature-missing` or `timed-out`; `none` if it is served.
     pub cause: String,
     /// The state of the client's contact with its managers.
     pub health: Health,
