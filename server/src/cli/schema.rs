@@ -145,7 +145,7 @@ Examples:
 tail` and `journal export` a line for each entry; all others print one document,
 with --json.")]
 pub(super) struct Schema {
-    /// Command, without `epm-lab`; one of `epm-agent` with its name
+    /// Command, without `epm-lab`
     command: Vec<String>,
 }
 
