@@ -119,7 +119,7 @@ impl Labs {
             Self::Rm { folder, json } => remove(&folder, json),
             Self::Export { folder, file, force, json } => hand_on(&folder, &file, force, json),
             Self::Import { file, folder, json } => {
-                let manifest = import(&file, &folder).map_err(failure)?;
+                let manifest = import(&file, &folder).map_err(|error| failure(&error))?;
                 said(
                     &manifest,
                     json,
@@ -133,7 +133,7 @@ impl Labs {
     }
 }
 
-fn failure(error: ExportError) -> Failure {
+fn failure(error: &ExportError) -> Failure {
     match error {
         ExportError::StandIn { .. } => Failure::Failed(error.to_string()),
         _ => Failure::BadInput(error.to_string()),
@@ -296,7 +296,7 @@ fn hand_on(folder: &Path, file: &Path, force: bool, json: bool) -> Result<Ending
     let failed = |error| Failure::Failed(format!("cannot write {}: {error}", file.display()));
     let open = OpenOptions::new().create_new(true).read(true).write(true).mode(0o600).open(&made);
     let mut out: File = open.map_err(failed)?;
-    let manifest = export(folder, &work.0, &mut out).map_err(failure)?;
+    let manifest = export(folder, &work.0, &mut out).map_err(|error| failure(&error))?;
     out.sync_all().and_then(|()| fs::rename(&made, file)).map_err(failed)?;
     if !manifest.replaced.is_empty() {
         warning(

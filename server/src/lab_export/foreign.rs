@@ -104,7 +104,7 @@ impl Foreign {
             match command {
                 Command::UpdateCertificate { certificate, .. } => *certificate = import_of(&made),
                 Command::TakeOver { identity, .. } | Command::KeepRecovery { identity, .. } => {
-                    *identity = made
+                    *identity = made;
                 }
                 _ => {}
             }

@@ -380,7 +380,7 @@ mod tests {
         assert_eq!((ranges, &removed[..], replaced.len()), (2, &[12..=14, 3..=8][..], 2));
         store.compact(&removed, &replaced).unwrap();
         assert_eq!(store.counts().unwrap().0, 7);
-        assert_eq!(made(&founded, &store), (snapshots.clone(), site.clone(), 0));
+        assert_eq!(made(&founded, &store), (snapshots, site, 0));
         // It goes on, and is compacted again.
         update();
         restore("kept");

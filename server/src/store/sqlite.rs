@@ -197,6 +197,11 @@ impl SqliteStore {
             );
             return Err(StoreError::Damaged { file: self.file.clone(), why });
         }
+        // A foreign trigger or view would run with the next change.
+        if schema(&transaction).map_err(here)? != own_schema().map_err(here)? {
+            let why = "its tables and views are not those of epm-lab".to_owned();
+            return Err(StoreError::Damaged { file: self.file.clone(), why });
+        }
         transaction.commit().map_err(here)
     }
 
@@ -405,6 +410,20 @@ fn check_origin(file: &Path, connection: &Connection) -> Result<(i64, i64), Stor
         return Err(StoreError::Newer { file: file.to_owned(), found: version, known });
     }
     Ok((version, known))
+}
+
+/// The text of every table, view, index and trigger.
+fn schema(of: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
+    let mut statement = of.prepare("SELECT sql FROM sqlite_schema ORDER BY type, name")?;
+    let texts = statement.query_map([], |row| row.get(0))?;
+    texts.collect()
+}
+
+/// The schema of a new database.
+fn own_schema() -> rusqlite::Result<Vec<Option<String>>> {
+    let new = Connection::open_in_memory()?;
+    MIGRATIONS.iter().try_for_each(|migration| new.execute_batch(migration))?;
+    schema(&new)
 }
 
 fn replace_entry(

@@ -61,7 +61,7 @@ impl RunningLab {
         let ready = &self.ready;
         let certificate = self.done("GET", "/v1/managers/sepm-1/certificate", &json!({}));
         let [http, rest] = ["http", "rest"].map(|one| &ready["managers"][0][one]);
-        json!([ready["seed"], ready["kcs"], ready["domain"], http, rest, site, certificate])
+        json!([ready["seed"], self.secret(), ready["domain"], http, rest, site, certificate])
     }
 }
 
@@ -230,6 +230,11 @@ fn a_folder_that_cannot_be_used_is_refused_and_the_database_can_be_read_by_peopl
     sql("PRAGMA user_version = 99");
     refused(&output(&mut up_with(&data, &[])), &["version 99 of the data", "reads up to version 1"]);
     sql("PRAGMA user_version = 1");
+    sql("CREATE TRIGGER more AFTER INSERT ON log BEGIN DELETE FROM log; END");
+    refused(&output(&mut up_with(&data, &[])), &["its tables and views are not those of epm-lab"]);
+    sql("DROP TRIGGER more");
+    sql("UPDATE log SET given_by = 'files' WHERE sequence = 1");
+    refused(&output(&mut up_with(&data, &[])), &["is damaged (entry 1 of the log is not what was written)"]);
     sql("DELETE FROM log WHERE sequence = 1");
     refused(&output(&mut up_with(&data, &[])), &["is damaged (entry 1 of the log is missing)"]);
     sql("PRAGMA application_id = 5");

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command as Process, Output};
 
 use epm_fixtures::{needs, output, python_packages};
+use epm_protocol::assumption::Assumptions;
 use epm_server::MockSite;
 use epm_tests::rest_curl::Rest;
 use epm_tests::search_extent;
@@ -37,8 +38,10 @@ fn run(lab: &TestSite, program: &Path, arguments: &[&str]) -> Output {
     output(process.args(arguments))
 }
 
+/// A lab in which log-ins that fail delay no further ones: a search makes hundreds, and would wait for minutes.
 async fn lab() -> (TestSite, epm_client_agent::wire::Fleet, Rest) {
-    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
+    let assumptions = Assumptions { rest_slows_log_ins: false, ..Assumptions::default() };
+    let lab = TestSite::of(MockSite::builder().rest_api(0).assumptions(assumptions)).await;
     let fleet = lab.fleet(vec![lab.client("one", "14.3"), lab.client("two", "14.3")]).await;
     let rest = Rest::log_in(lab.site());
     (lab, fleet, rest)

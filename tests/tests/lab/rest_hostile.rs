@@ -45,7 +45,7 @@ async fn bad_input_to_any_operation_is_refused_in_the_right_shape_and_changes_no
 /// The number of groups side by side at the beginning.
 const CROWD_OF: usize = 10_000;
 /// The number of groups that are added over the REST API.
-const MORE: usize = 200;
+const MORE: usize = 60;
 
 #[needs(curl, python3)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
