@@ -17,7 +17,7 @@ use epm_protocol::time::Clock;
 use epm_protocol::trust::{StoreType, read_private_key};
 
 use crate::cli::again;
-use crate::cli::config::{self, InForce};
+use crate::cli::config::in_force::{InForce, elsewhere};
 use crate::cli::io::{Ending, Failure, complain, notice, read, read_password, say, warning};
 use crate::cli::lab::OwnReadyFile;
 use crate::cli::out::OutFolder;
@@ -253,7 +253,7 @@ impl Up {
         notice(&format!(
             "\n{fleet}. Seed {}; the same lab again: {again}\n{}Ctrl-C stops.\n",
             plan.seed,
-            config::elsewhere(options),
+            elsewhere(options),
         ));
         say(&said);
         // The reader of that line would wait for it without end.

@@ -8,7 +8,7 @@ use epm_client_agent::wire::{LabClock, machine_date};
 use epm_protocol::assumption::Assumptions;
 use serde_json::Value;
 
-use crate::cli::config::{InForce, Source};
+use crate::cli::config::in_force::{InForce, Source};
 use crate::cli::io::Failure;
 use crate::cli::out::refuse_foreign;
 use crate::cli::up_plan::{LabPlan, PlanOptions};

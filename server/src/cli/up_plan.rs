@@ -122,7 +122,7 @@ impl PlanOptions {
         addresses.find(|address| self.address.is_none() && !is_loopback(address)).cloned()
     }
 
-    /// These assumptions, with those of the options.
+    /// The assumptions `before`, with those of the options.
     pub(super) fn assumed(&self, before: Assumptions) -> Result<Assumptions, Failure> {
         self.assume.read(before)
     }

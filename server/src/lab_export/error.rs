@@ -44,7 +44,7 @@ pub(crate) enum ExportError {
         /// What is wrong with it.
         why: String,
     },
-    /// Nothing can stand in for a foreign certificate.
+    /// A foreign certificate for which there is no stand-in.
     #[error("nothing can stand in for the foreign certificate {certificate:?}: {source}")]
     StandIn {
         /// The common name of the certificate.

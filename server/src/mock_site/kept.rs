@@ -23,21 +23,29 @@ impl MockSite {
         serde_json::to_string(&*api.database.store.kept()).ok()
     }
 
-    /// Administrators and tokens of the REST API.
-    pub(crate) fn rest_log_ins(&self) -> Option<KeptLogIns> {
+    /// Administrators and tokens of the REST API, as JSON.
+    pub(crate) fn rest_log_ins(&self) -> Option<String> {
         let (first, _) = self.rest_apis.first()?;
-        Some(KeptLogIns::of(&first.database, self.rest_apis.iter().map(|(api, _)| api)))
+        let log_ins = KeptLogIns::of(&first.database, self.rest_apis.iter().map(|(api, _)| api));
+        serde_json::to_string(&log_ins).ok()
     }
 
-    /// Continues with settings, administrators and tokens of an earlier run.
-    pub(crate) fn restore_rest(&self, settings: Option<Stored>, log_ins: Option<KeptLogIns>) {
-        let Some((first, _)) = self.rest_apis.first() else { return };
-        if let Some(settings) = settings {
+    /// Continues with the settings of an earlier run.
+    pub(crate) fn restore_rest_settings(&self, json: &str) -> serde_json::Result<()> {
+        let settings: Stored = serde_json::from_str(json)?;
+        if let Some((first, _)) = self.rest_apis.first() {
             *first.database.store.kept() = settings;
         }
-        if let Some(log_ins) = log_ins {
+        Ok(())
+    }
+
+    /// Continues with the administrators and tokens of an earlier run.
+    pub(crate) fn restore_rest_log_ins(&self, json: &str) -> serde_json::Result<()> {
+        let log_ins: KeptLogIns = serde_json::from_str(json)?;
+        if let Some((first, _)) = self.rest_apis.first() {
             log_ins.restore(&first.database, self.rest_apis.iter().map(|(api, _)| api));
         }
+        Ok(())
     }
 
     /// Continues with the commands to clients of an earlier run.

@@ -9,7 +9,7 @@
 //! | `faults` | active faults, and their effect on connections and exchanges |
 //! | `changes` | changes of certificates, lists and switches, in order |
 //! | `pauses` | pauses between changes, from which a slow tool is told from one that waits |
-//! | `journal`, `transfer`, `redact` | what the managers recorded, with requests and responses, without secrets |
+//! | `journal`, `transfer`, `redact`, `kept_journal` | what the managers recorded, with requests and responses, without secrets; its entries for a store |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `keeper`, `replayed` | the store of a site: changes recorded before their effects show, and made again from the log |
 //! | `updates` | named updates of certificates |
@@ -34,6 +34,7 @@ mod install;
 pub(crate) mod install_dir;
 pub(crate) mod journal;
 pub(crate) mod keeper;
+pub(crate) mod kept_journal;
 pub(crate) mod manager;
 pub(crate) mod pauses;
 pub(crate) mod redact;

@@ -53,6 +53,22 @@ pub(crate) struct InForce {
     pub(crate) source: Source,
 }
 
+/// Where options that were not given on the command line come from, in a line of text; empty if there are none.
+pub(crate) fn elsewhere(options: &[InForce]) -> String {
+    let mut places: Vec<String> = Vec::new();
+    for option in options {
+        let place = match &option.source {
+            Source::File { file, .. } => file.clone(),
+            Source::Environment { variable } => variable.clone(),
+            Source::Flag | Source::Default => continue,
+        };
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    if places.is_empty() { String::new() } else { format!("Options are also from {}.\n", places.join(", ")) }
+}
+
 /// The arguments of a program that reads a configuration file.
 pub(crate) struct Given {
     pub(crate) matches: ArgMatches,

@@ -4,7 +4,7 @@
 //! and its property in the schema come from that.
 
 mod file;
-mod in_force;
+pub(super) mod in_force;
 
 use clap::{Command, Subcommand};
 use serde_json::{Map, Value, json};
@@ -48,22 +48,6 @@ impl Config {
         }
         Ok(Ending::Well)
     }
-}
-
-/// Where options that were not given on the command line come from, in a line of text; empty if there are none.
-pub(super) fn elsewhere(options: &[InForce]) -> String {
-    let mut places: Vec<String> = Vec::new();
-    for option in options {
-        let place = match &option.source {
-            Source::File { file, .. } => file.clone(),
-            Source::Environment { variable } => variable.clone(),
-            Source::Flag | Source::Default => continue,
-        };
-        if !places.contains(&place) {
-            places.push(place);
-        }
-    }
-    if places.is_empty() { String::new() } else { format!("Options are also from {}.\n", places.join(", ")) }
 }
 
 fn shown(options: &[InForce]) -> String {

@@ -11,14 +11,13 @@ use super::KeptBaseline;
 use super::documents::{
     KeptCache, KeptChange, KeptClient, KeptClock, KeptFault, KeptLab, KeptPart, KeptSnapshot,
 };
-use super::journal::KeptEntry;
 use super::trace::KeptTrace;
 use super::written::{Written, WrittenClient};
 use crate::lab::history::Trace;
 use crate::lab::present_machines::PresentMachines;
 use crate::lab::records::{RequestedAssumptions, Snapshot};
 use crate::lab::{Lab, lock};
-use crate::rest_api::{KeptLogIns, Stored};
+use crate::runtime::kept_journal::KeptEntry;
 use crate::store::{Kind, Store, StoreError};
 
 /// Number by which the numbers of the journal jump after a lab that was killed: what it recorded last is not known.
@@ -111,13 +110,15 @@ impl Lab {
     }
 
     fn go_on_with_rest(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let settings: Vec<(String, Stored)> = read(store, Kind::RestSettings)?;
-        let log_ins: Vec<(String, KeptLogIns)> = read(store, Kind::RestLogIns)?;
+        let invalid = |kind: Kind, error| store.invalid(format!("the {}", kind.name()), &error);
+        for (_, json) in store.documents(Kind::RestSettings)? {
+            let restored = self.site.restore_rest_settings(&json);
+            restored.map_err(|error| invalid(Kind::RestSettings, error))?;
+        }
+        for (_, json) in store.documents(Kind::RestLogIns)? {
+            self.site.restore_rest_log_ins(&json).map_err(|error| invalid(Kind::RestLogIns, error))?;
+        }
         let commands: Vec<(String, CommandTable)> = read(store, Kind::ClientCommands)?;
-        self.site.restore_rest(
-            settings.into_iter().next().map(|(_, one)| one),
-            log_ins.into_iter().next().map(|(_, one)| one),
-        );
         if let Some((_, commands)) = commands.into_iter().next() {
             self.site.restore_commands(commands);
         }

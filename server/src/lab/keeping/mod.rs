@@ -3,7 +3,6 @@
 //! | file | what |
 //! |---|---|
 //! | `documents` | the documents in the store |
-//! | `journal` | entries of the journal |
 //! | `trace` | the history of a client |
 //! | `written` | what of a lab its store has |
 //! | `go_on` | a lab that goes on from its store |
@@ -13,7 +12,6 @@
 
 mod documents;
 mod go_on;
-mod journal;
 mod trace;
 pub(super) mod written;
 
@@ -29,13 +27,13 @@ use documents::{
     KeptCache, KeptChange, KeptClient, KeptClock, KeptFault, KeptLab, KeptPart, KeptSettings, KeptSnapshot,
 };
 pub(crate) use go_on::kept_clock;
-use journal::KeptEntry;
 use trace::KeptTrace;
 use written::{Written, WrittenClient};
 
 use crate::lab::records::Snapshot;
 use crate::lab::{Baseline, Lab, lock};
 use crate::runtime::changes;
+use crate::runtime::kept_journal::KeptEntry;
 use crate::store::{Batch, Kind, StoreError};
 
 /// How often a lab is written. When its process is killed, as much is lost, and what happened during the last write.
@@ -172,7 +170,7 @@ impl Lab {
             put(Kind::Expectation, name, serde_json::to_string(asked));
         }
         if let Some(log_ins) = self.site.rest_log_ins() {
-            put(Kind::RestLogIns, Kind::RestLogIns.name(), serde_json::to_string(&log_ins));
+            put(Kind::RestLogIns, Kind::RestLogIns.name(), Ok(log_ins));
         }
         for (name, trace) in self.history.departed() {
             put(Kind::Departed, &name, serde_json::to_string(&KeptTrace::of(&trace)));

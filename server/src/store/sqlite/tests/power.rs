@@ -7,10 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
+use epm_fixtures::needs;
+
 use super::*;
 
 /// Number of changes that are recorded.
-const CHANGES: i64 = 30;
+const CHANGES: i64 = 12;
 /// The folder of the process whose calls are recorded.
 const FOLDER: &str = "EPM_TESTS_POWER_LOSS";
 /// What that process writes after each change.
@@ -57,7 +59,6 @@ impl Disk {
 
 /// The recorded process: writes changes into the store, and says when each is written.
 #[test]
-#[ignore = "only the test below runs it"]
 fn writes_changes() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let store = SqliteStore::open(Path::new(&folder)).unwrap();
@@ -67,23 +68,29 @@ fn writes_changes() {
         with.documents.push((Kind::Text, format!("text-{}", number % 7), Some(text)));
         store.append(&super::damage::change(number), GivenBy::ControlApi, Timestamp::EPOCH, &with).unwrap();
         eprintln!("{DONE}{number}.");
-        if number == 17 {
+        if number == 7 {
             store.connection().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
         }
     }
 }
 
+#[needs(strace)]
 #[test]
-#[ignore = "needs strace: cargo test -p epm-server --lib -- --ignored after_a_power_loss"]
 fn after_a_power_loss_each_change_that_was_written_is_there_and_none_is_half() {
     let folder = tempfile::tempdir().unwrap();
+    // Where no process may trace another, nothing can be recorded.
+    let probe = Process::new("strace").args(["-o", "/dev/null", "true"]).output().unwrap();
+    if !probe.status.success() {
+        eprintln!("not tried: {}", String::from_utf8_lossy(&probe.stderr));
+        return;
+    }
     let (data, log) = (folder.path().join("data"), folder.path().join("calls"));
     let calls = "trace=openat,close,pwrite64,write,ftruncate,fsync,fdatasync,unlink";
     let out = Process::new("strace")
         .args(["-ff", "-xx", "-s", "2000000", "-e", calls, "-o"])
         .arg(&log)
         .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--nocapture", "--exact", "store::sqlite::tests::power::writes_changes"])
+        .args(["--nocapture", "--exact", "store::sqlite::tests::power::writes_changes"])
         .env(FOLDER, &data)
         .output()
         .unwrap();
@@ -138,7 +145,7 @@ fn after_a_power_loss_each_change_that_was_written_is_there_and_none_is_half() {
         }
     }
     assert_eq!(done, CHANGES);
-    assert!(states > 500, "{states}");
+    assert!(states > 200, "{states}");
     eprintln!("{states} states of the disk");
 }
 

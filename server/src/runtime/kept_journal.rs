@@ -24,7 +24,7 @@ const VERSIONS: [(Version, u8); 4] =
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum KeptEntry {
+pub(crate) enum KeptEntry {
     Exchange(KeptExchange, KeptTransfer),
     Closed { at: Timestamp, peer: SocketAddr, how: How, words: String, faulted: bool },
     Applied(KeptFault),
@@ -34,7 +34,7 @@ pub(super) enum KeptEntry {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct KeptExchange {
+pub(crate) struct KeptExchange {
     at: Timestamp,
     manager: usize,
     peer: SocketAddr,
@@ -48,7 +48,7 @@ pub(super) struct KeptExchange {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum How {
+pub(crate) enum How {
     Silent,
     Stalled,
     Handshake,
@@ -56,7 +56,7 @@ pub(super) enum How {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct KeptFault {
+pub(crate) struct KeptFault {
     at: Timestamp,
     manager: usize,
     peer: SocketAddr,
@@ -68,7 +68,7 @@ pub(super) struct KeptFault {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct KeptCall {
+pub(crate) struct KeptCall {
     at: Timestamp,
     manager: usize,
     peer: Option<SocketAddr>,
@@ -79,7 +79,7 @@ pub(super) struct KeptCall {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct KeptTransfer {
+pub(crate) struct KeptTransfer {
     began: Timestamp,
     took_ns: u64,
     method: String,
@@ -95,7 +95,7 @@ pub(super) struct KeptTransfer {
 struct Body(String, usize, bool);
 
 impl KeptEntry {
-    pub(super) fn of(entry: &Entry) -> Self {
+    pub(crate) fn of(entry: &Entry) -> Self {
         match entry {
             Entry::Exchange(record, transfer) => {
                 let Record { at, manager, peer, tls, action, agent, status, faulted } = *record;
@@ -136,7 +136,7 @@ impl KeptEntry {
     }
 
     /// The entry; none if this version does not know something in it.
-    pub(super) fn entry(self) -> Option<Entry> {
+    pub(crate) fn entry(self) -> Option<Entry> {
         Some(match self {
             Self::Exchange(exchange, transfer) => {
                 let KeptExchange { at, manager, peer, tls, action, agent, status, faulted } = exchange;
