@@ -321,6 +321,9 @@ async fn watched<T: Send + 'static>(
         tokio::task::spawn_blocking(move || work(&progress))
     };
     tokio::pin!(worker);
+    // Listens from here on: a signal between two rounds of the loop counts.
+    let interrupt = interrupted();
+    tokio::pin!(interrupt);
     let before = bar.position();
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     loop {
@@ -335,7 +338,7 @@ async fn watched<T: Send + 'static>(
                 return Ok((done, is_stopped));
             }
             _ = tick.tick() => bar.set_position(before + progress.done.load(Ordering::Relaxed)),
-            interrupt = interrupted(), if !progress.stop.load(Ordering::Relaxed) => {
+            interrupt = &mut interrupt, if !progress.stop.load(Ordering::Relaxed) => {
                 interrupt.map_err(|error| Failure::Failed(error.to_string()))?;
                 progress.stop.store(true, Ordering::Relaxed);
                 notice("Interrupted; results so far:\n");
