@@ -16,7 +16,9 @@ mod span;
 mod verdict;
 
 pub use communications_file::{SylinkEdit, SylinkSource};
-pub(crate) use identity::{client_profile, hardware_key};
+#[cfg(feature = "wire")]
+pub(crate) use identity::client_profile;
+pub(crate) use identity::hardware_key;
 pub use plan::{
     ClockPlan, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, StepPhase, StepPlan, Wait,
 };
