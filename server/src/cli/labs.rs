@@ -15,7 +15,7 @@ use crate::cli::table::Table;
 use crate::lab::kept_clock;
 use crate::lab_export::{ExportError, Manifest, export, import};
 use crate::runtime::replayed::founded_in;
-use crate::store::{FILES, SqliteStore, held_by};
+use crate::store::{FILES, SqliteStore, hold, is_held};
 
 /// Commands on labs that are kept in data folders.
 #[derive(Debug, Subcommand)]
@@ -210,7 +210,7 @@ fn facts(folder: &Path) -> LabFacts {
         error: None,
     };
     let read = |facts: &mut LabFacts| {
-        facts.running = held_by(folder)?.is_some();
+        facts.running = is_held(folder)?;
         let store = SqliteStore::look(folder)?;
         (facts.changes, facts.clients) = store.counts()?;
         facts.written = kept_clock(&store)?.map(|clock| clock.written().to_string());
@@ -241,12 +241,9 @@ fn remove(folder: &Path, json: bool) -> Result<Ending, Failure> {
     }
     refuse_foreign(folder, |name| FILES.contains(&name))?;
     let bad = |error: crate::StoreError| Failure::BadInput(error.to_string());
-    if let Some(by) = held_by(folder).map_err(bad)? {
-        return Err(Failure::BadInput(format!(
-            "{} is in use by a lab{by}; stop that one first",
-            folder.display()
-        )));
-    }
+    // A database of another program, or none at all, is not removed.
+    SqliteStore::look(folder).map_err(bad)?;
+    let _lock = hold(folder).map_err(bad)?;
     let facts = facts(folder);
     let failed = |error| Failure::Failed(format!("cannot remove {}: {error}", folder.display()));
     fs::remove_dir_all(folder).map_err(failed)?;

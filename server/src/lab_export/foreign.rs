@@ -19,7 +19,8 @@ use serde_json::Value;
 
 use super::error::ExportError;
 use super::manifest::{Manifest, Replaced};
-use crate::store::{Change, FoundedWith, Kind, LogEntry, SqliteStore, Store};
+use crate::runtime::kept_journal::KeptEntry;
+use crate::store::{Batch, Change, FoundedWith, Kind, LogEntry, SqliteStore, Store};
 
 /// What a lab has that is foreign, and what stands in for it.
 #[derive(Default)]
@@ -44,6 +45,7 @@ pub(super) fn replace(
     }
     texts.extend(checksums(store, &texts)?);
     store.edit_texts(&|text| replaced(text, &texts))?;
+    replace_in_bodies(store, &texts)?;
     (manifest.replaced, manifest.replaced_secrets) = (foreign.replaced, foreign.secrets.len());
     Ok(())
 }
@@ -220,6 +222,24 @@ fn checksums(store: &SqliteStore, texts: &[(String, String)]) -> Result<Vec<(Str
     }
     found.dedup();
     Ok(found)
+}
+
+/// Replaces what the journal has in bodies, which are not text in the store. A body that is no text is left out: it can have
+/// anything packed in it.
+fn replace_in_bodies(store: &SqliteStore, texts: &[(String, String)]) -> Result<(), ExportError> {
+    let mut batch = Batch::default();
+    for (name, json) in store.documents(Kind::Journal)? {
+        let mut entry: KeptEntry = serde_json::from_str(&json)
+            .map_err(|error| store.invalid(format!("entry {name} of the journal"), &error))?;
+        let edit = |body: &[u8]| match std::str::from_utf8(body) {
+            Ok(text) => replaced(text, texts).map(String::into_bytes),
+            Err(_) => Some(Vec::new()),
+        };
+        if entry.edit_bodies(&edit) {
+            batch.put(Kind::Journal, &name, &entry);
+        }
+    }
+    Ok(store.write(&batch)?)
 }
 
 /// The text with everything replaced; none if nothing was.

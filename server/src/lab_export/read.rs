@@ -55,6 +55,7 @@ pub(crate) fn import(file: &Path, folder: &Path) -> Result<Manifest, ExportError
         copied.map_err(|error| unusable(format!("its database cannot be unpacked: {error}")))?;
         let store = SqliteStore::open(&beside)?;
         let founded = founded_in(&store)?.ok_or_else(|| unusable("it has no lab".to_owned()))?;
+        store.verify()?;
         replayed(&founded, &store)?;
         drop(store);
         if folder.exists() {

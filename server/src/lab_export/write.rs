@@ -40,6 +40,7 @@ pub(crate) fn export(folder: &Path, work: &Path, out: &mut File) -> Result<Manif
     let Some(founded) = founded_in(&copy)? else {
         return Err(ExportError::NoLab { folder: folder.to_owned() });
     };
+    copy.verify()?;
     let (changes, clients) = copy.counts()?;
     let mut manifest = Manifest::of(&founded, changes, clients);
     foreign::replace(&copy, &founded, &mut manifest)?;

@@ -25,12 +25,27 @@ pub(crate) fn lock_file(path: &Path) -> Result<File, LockError> {
             file.write_all(std::process::id().to_string().as_bytes()).map_err(LockError::Io)?;
             Ok(file)
         }
-        Err(TryLockError::WouldBlock) => {
-            let holder = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
-            Err(LockError::InUse {
-                by: holder.map(|process| format!(", process {process}")).unwrap_or_default(),
-            })
-        }
+        Err(TryLockError::WouldBlock) => Err(LockError::InUse { by: process(path) }),
         Err(TryLockError::Error(source)) => Err(LockError::Io(source)),
     }
+}
+
+/// Which process has locked this file, as ", process N" where that is known; none if no process has. Makes no file.
+pub(crate) fn holder(path: &Path) -> io::Result<Option<String>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(None),
+        Err(TryLockError::WouldBlock) => Ok(Some(process(path))),
+        Err(TryLockError::Error(source)) => Err(source),
+    }
+}
+
+/// The process whose number is in the file, as ", process N"; nothing where there is none.
+fn process(path: &Path) -> String {
+    let holder = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    holder.map(|process| format!(", process {process}")).unwrap_or_default()
 }

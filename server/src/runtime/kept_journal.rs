@@ -167,6 +167,22 @@ impl KeptEntry {
     }
 }
 
+impl KeptEntry {
+    /// Changes the kept bytes of bodies; `edit` returns none for what remains. Returns whether something has changed.
+    pub(crate) fn edit_bodies(&mut self, edit: &dyn Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
+        let (Self::Exchange(_, transfer) | Self::Call(_, transfer)) = self else { return false };
+        let response = transfer.response.as_mut().map(|(_, body)| body);
+        let mut is_changed = false;
+        for Body(bytes, ..) in std::iter::once(&mut transfer.body).chain(response) {
+            if let Some(other) = STANDARD.decode(&*bytes).ok().and_then(|body| edit(&body)) {
+                *bytes = STANDARD.encode(other);
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+}
+
 impl KeptTransfer {
     fn of(transfer: &Transfer) -> Self {
         let version = VERSIONS.into_iter().find(|(version, _)| *version == transfer.version);

@@ -60,6 +60,27 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// All kinds.
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Founding,
+        Self::Lab,
+        Self::Faults,
+        Self::Part,
+        Self::Client,
+        Self::Cache,
+        Self::Text,
+        Self::Trace,
+        Self::Departed,
+        Self::SiteChange,
+        Self::Baseline,
+        Self::Expectation,
+        Self::Snapshot,
+        Self::ClientCommands,
+        Self::RestSettings,
+        Self::RestLogIns,
+        Self::Journal,
+    ];
+
     /// The name of the kind, in the database and in messages.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -18,7 +18,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params};
 
 use crate::runtime::clients::ClientStatus;
-use crate::runtime::folder_lock::{LockError, lock_file};
+use crate::runtime::folder_lock::{LockError, holder, lock_file};
 use crate::store::checksum::checksum;
 use crate::store::schema::{APPLICATION, MIGRATIONS};
 use crate::store::steps::Steps;
@@ -55,10 +55,7 @@ impl SqliteStore {
         if !folder.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(bad)?;
         }
-        let lock = lock_file(&folder.join(LOCK)).map_err(|error| match error {
-            LockError::InUse { by } => StoreError::InUse { folder: folder.to_owned(), by },
-            LockError::Io(source) => bad(source),
-        })?;
+        let lock = hold(folder)?;
         let file = folder.join(DATABASE);
         OpenOptions::new().create(true).append(true).mode(0o600).open(&file).map_err(bad)?;
         let connection = Connection::open(&file).map_err(|error| failed(&file, &error))?;
@@ -84,6 +81,17 @@ impl SqliteStore {
         let store = Self { file: file.clone(), connection: Mutex::new(connection), steps: None, _lock: None };
         store.check_origin()?;
         Ok(store)
+    }
+
+    /// Reads everything, and so checks it.
+    ///
+    /// # Errors
+    ///
+    /// When something is not what was written.
+    pub(crate) fn verify(&self) -> Result<(), StoreError> {
+        self.read_log(&mut |_| Ok(()))?;
+        self.clients()?;
+        Kind::ALL.into_iter().try_for_each(|kind| self.documents(kind).map(drop))
     }
 
     /// Copies everything into a new file, as it is at one moment.
@@ -134,7 +142,8 @@ impl SqliteStore {
         change.written().map_err(|error| self.invalid("a change".to_owned(), &error))
     }
 
-    /// Changes texts: records of clients, and documents with their names. `edit` returns none for what remains.
+    /// Changes texts: records of clients, and documents with their names. `edit` returns none for what remains. The checksums are
+    /// made anew, so everything has to be verified before.
     pub(crate) fn edit_texts(&self, edit: &dyn Fn(&str) -> Option<String>) -> Result<(), StoreError> {
         self.in_one_step(|to| {
             let mut clients = to.prepare("SELECT agent, record FROM client")?;
@@ -385,13 +394,18 @@ impl Store for SqliteStore {
     }
 }
 
-/// Which lab has a data folder, as ", process N" where that is known; none if no one has.
-pub(crate) fn held_by(folder: &Path) -> Result<Option<String>, StoreError> {
-    match lock_file(&folder.join(LOCK)) {
-        Ok(_) => Ok(None),
-        Err(LockError::InUse { by }) => Ok(Some(by)),
-        Err(LockError::Io(source)) => Err(StoreError::Folder { folder: folder.to_owned(), source }),
-    }
+/// Whether a lab has a data folder.
+pub(crate) fn is_held(folder: &Path) -> Result<bool, StoreError> {
+    let found = holder(&folder.join(LOCK));
+    found.map(|by| by.is_some()).map_err(|source| StoreError::Folder { folder: folder.to_owned(), source })
+}
+
+/// Locks a data folder, so that no lab takes it while the lock is held.
+pub(crate) fn hold(folder: &Path) -> Result<File, StoreError> {
+    lock_file(&folder.join(LOCK)).map_err(|error| match error {
+        LockError::InUse { by } => StoreError::InUse { folder: folder.to_owned(), by },
+        LockError::Io(source) => StoreError::Folder { folder: folder.to_owned(), source },
+    })
 }
 
 /// Checks whose database it is; returns its version and the newest one that is known.

@@ -115,6 +115,11 @@ fn a_lab_that_is_handed_on_shows_the_same_failure_elsewhere_without_the_foreign_
         "{listed}"
     );
     refused(&lab(folder, &["rm", "data"]), &["is in use by a lab, process"]);
+    // What the clients were sent has the foreign certificate, and the journal has what they were sent.
+    let pem = std::fs::read_to_string(folder.join("own.crt")).unwrap();
+    let line = pem.lines().nth(8).unwrap().to_owned();
+    let journal = |lab: &RunningLab| lab.json(&["journal", "find", "--limit", "10000"], 0).to_string();
+    assert!(journal(&running).contains(&line));
     assert_eq!(running.interrupt(), Some(0));
 
     let facts = json_of(&lab(folder, &["export", "data", "lab.zip", "--json"]));
@@ -152,6 +157,7 @@ fn a_lab_that_is_handed_on_shows_the_same_failure_elsewhere_without_the_foreign_
     well(&lab(elsewhere.path(), &["import", "lab.zip", "copy"]));
     let running = up(elsewhere.path(), "copy", &[]);
     assert_eq!(orphaned(&running), before);
+    assert!(!journal(&running).contains(&line));
     well(&running.run(&["clock", "advance", "3s"]));
     assert_eq!(orphaned(&running), before);
     // The clients of the snapshot hold the certificate that stands in for the foreign one, and are served.
@@ -182,6 +188,15 @@ fn what_is_no_exported_lab_is_refused_and_nothing_is_left() {
     );
     refused(&lab(folder, &["export", "nowhere", "x.zip"]), &["nowhere is no data folder of a lab"]);
     refused(&lab(folder, &["import", "lab.zip", "data"]), &["data is there and not empty"]);
+    let foreign = folder.join("foreign");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("lab.db"), "of another program").unwrap();
+    refused(&lab(folder, &["rm", "foreign"]), &["lab.db", "is damaged"]);
+    well(&lab(folder, &["ls", "foreign"]));
+    let names: Vec<_> =
+        std::fs::read_dir(&foreign).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["lab.db"], "neither removed, nor more than it was");
+    std::fs::remove_dir_all(&foreign).unwrap();
     refused(&lab(folder, &["import", "none.zip", "copy"]), &["none.zip: No such file"]);
     let whole = std::fs::read(folder.join("lab.zip")).unwrap();
     let mut damaged = whole.clone();
