@@ -114,7 +114,7 @@ fn a_lab_that_is_handed_on_shows_the_same_failure_elsewhere_without_the_foreign_
         (&json!(true), &json!(["sepm-1"])),
         "{listed}"
     );
-    refused(&lab(folder, &["rm", "data"]), &["is in use by a lab, process"]);
+    refused(&lab(folder, &["rm", "data"]), &["is in use by another lab, process"]);
     // What the clients were sent has the foreign certificate, and the journal has what they were sent.
     let pem = std::fs::read_to_string(folder.join("own.crt")).unwrap();
     let line = pem.lines().nth(8).unwrap().to_owned();
