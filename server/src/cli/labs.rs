@@ -54,7 +54,8 @@ pub(super) enum Labs {
 Example:
   epm-lab lab export lab-data failure.zip
 
-What has happened in the last five seconds in a running lab can be missing.
+What has happened in the last five seconds in a running lab can be missing, and
+in the last twenty in its journal.
 Exit codes: 0 success; 1 it failed; 2 the folder has no lab.")]
     Export {
         /// Data folder

@@ -95,7 +95,7 @@ pub(crate) struct SeedsOutcome {
 /// The outcome of a scenario with one seed.
 #[derive(Debug, Serialize, JsonSchema)]
 struct SeedOutcome {
-    /// The seed.
+    /// Seed that the scenario was rehearsed with.
     seed: u64,
     /// Number of clients that are orphaned at the end.
     orphaned: usize,

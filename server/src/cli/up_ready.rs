@@ -39,9 +39,9 @@ pub(crate) struct Ready<'a> {
     domain: String,
     /// URL of the control API.
     control_api: &'a str,
-    /// The managers.
+    /// Managers of the lab, with their addresses.
     managers: Vec<ReadyManager>,
-    /// The clients.
+    /// Clients of the lab, with the identifiers that they were assigned.
     clients: Vec<ReadyClient>,
     /// Services that are down, by manager.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

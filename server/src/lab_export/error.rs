@@ -23,7 +23,7 @@ pub(crate) enum ExportError {
     /// A file cannot be read or written.
     #[error("{}: {source}", file.display())]
     File {
-        /// The file.
+        /// File that was read or written.
         file: PathBuf,
         /// Error of the operating system.
         source: io::Error,
@@ -31,7 +31,7 @@ pub(crate) enum ExportError {
     /// The archive is malformed.
     #[error("{}: not an archive of a lab: {source}", file.display())]
     Zip {
-        /// The file.
+        /// File that was read or written.
         file: PathBuf,
         /// Error of the library.
         source: ZipError,
@@ -39,7 +39,7 @@ pub(crate) enum ExportError {
     /// The archive is not one of a lab, or one that this version cannot read.
     #[error("{}: {why}", file.display())]
     Unusable {
-        /// The file.
+        /// File that was read or written.
         file: PathBuf,
         /// What is wrong with it.
         why: String,

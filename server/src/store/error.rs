@@ -28,7 +28,7 @@ pub enum StoreError {
     /// The file is the database of another program.
     #[error("{} is no database of epm-lab; choose another folder with `--data`", file.display())]
     Foreign {
-        /// The file.
+        /// Database of the data folder.
         file: PathBuf,
     },
     /// A newer program has written the database.
@@ -38,7 +38,7 @@ pub enum StoreError {
         file.display(), env!("CARGO_PKG_VERSION")
     )]
     Newer {
-        /// The file.
+        /// Database of the data folder.
         file: PathBuf,
         /// Version of the file.
         found: i64,
@@ -51,7 +51,7 @@ pub enum StoreError {
         file.display()
     )]
     Damaged {
-        /// The file.
+        /// Database of the data folder.
         file: PathBuf,
         /// What was found.
         why: String,
@@ -59,7 +59,7 @@ pub enum StoreError {
     /// Something in the database cannot be understood.
     #[error("{}: {what} cannot be used: {why}", file.display())]
     Invalid {
-        /// The file.
+        /// Database of the data folder.
         file: PathBuf,
         /// What cannot be used.
         what: String,
@@ -69,7 +69,7 @@ pub enum StoreError {
     /// The database cannot be read or written.
     #[error("{}: {why}", file.display())]
     Failed {
-        /// The file.
+        /// Database of the data folder.
         file: PathBuf,
         /// Error of the database.
         why: String,

@@ -175,6 +175,34 @@ fn a_lab_that_is_handed_on_shows_the_same_failure_elsewhere_without_the_foreign_
     assert!(!elsewhere.path().join("copy").exists());
 }
 
+#[needs(curl)]
+#[test]
+fn the_secret_of_another_site_does_not_travel_and_the_clients_have_the_one_in_its_place() {
+    let here = tempfile::tempdir().unwrap();
+    let folder = here.path();
+    let other = up(folder, "other", &["--agents", "0"]);
+    let (secret, recovery) = (other.secret(), folder.join("recovery.zip"));
+    well(&other.run(&["recovery", "save", "--out", recovery.to_str().unwrap()]));
+    assert_eq!(other.interrupt(), Some(0));
+    let running = up(folder, "data", &["--agents", "2", "--recovery", recovery.to_str().unwrap()]);
+    assert_eq!(running.secret(), secret);
+    assert_eq!(running.interrupt(), Some(0));
+    let database = std::fs::read(folder.join("data/lab.db")).unwrap();
+    assert!(has(&database, secret.as_bytes()));
+    let facts = json_of(&lab(folder, &["export", "data", "lab.zip", "--json"]));
+    assert_eq!(facts["replaced_secrets"], 1, "{facts}");
+    for (name, bytes) in unpacked(&folder.join("lab.zip")) {
+        let low = secret.to_lowercase();
+        assert!(!has(&bytes, secret.as_bytes()) && !has(&bytes, low.as_bytes()), "{name} has the secret");
+    }
+    well(&lab(folder, &["import", "lab.zip", "copy"]));
+    let running = up(folder, "copy", &[]);
+    assert_ne!(running.secret(), secret);
+    well(&running.run(&["clock", "heartbeats", "2"]));
+    assert_eq!(running.json(&["check"], 0)["orphaned"], json!([]));
+    assert_eq!(running.interrupt(), Some(0));
+}
+
 #[test]
 fn what_is_no_exported_lab_is_refused_and_nothing_is_left() {
     let here = tempfile::tempdir().unwrap();

@@ -45,7 +45,7 @@ pub enum FleetStoreError {
     Io {
         /// The operation that failed.
         operation: &'static str,
-        /// The file.
+        /// File with the caches of the fleet.
         path: PathBuf,
         /// The error of the operating system.
         source: io::Error,
@@ -53,7 +53,7 @@ pub enum FleetStoreError {
     /// The file is not one of a fleet, or is damaged.
     #[error("{}, line {line}: {why}; expected a file that `epm-agent fleet --state` wrote", path.display())]
     Malformed {
-        /// The file.
+        /// File with the caches of the fleet.
         path: PathBuf,
         /// The number of the line, from 1.
         line: usize,
@@ -66,7 +66,7 @@ pub enum FleetStoreError {
         path.display()
     )]
     Another {
-        /// The file.
+        /// File with the caches of the fleet.
         path: PathBuf,
         /// The name and the seed of the fleet in the file.
         found: String,
@@ -74,7 +74,7 @@ pub enum FleetStoreError {
     /// Another process uses the file.
     #[error("{} is used by another process; a fleet needs a file of its own", path.display())]
     InUse {
-        /// The file.
+        /// File with the caches of the fleet.
         path: PathBuf,
     },
 }

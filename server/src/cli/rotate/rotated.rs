@@ -49,7 +49,7 @@ pub(super) struct Stopped {
 /// A reason why a rotation was stopped.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StoppedBy {
-    /// The reason.
+    /// Sentence that says why the rotation was stopped.
     pub(super) why: String,
     /// What the operator can do, with the option that helps.
     pub(super) help: &'static str,
