@@ -121,6 +121,7 @@ const OUTPUTS: &[(&[&str], Form)] = &[
     (&["run"], Own(of::<RunOutcome>)),
     (&["scenario"], Own(scenario::schema)),
     (&["scenario check"], Own(of::<Checked>)),
+    (&["site manager"], Own(of::<Ready<'_>>)),
     (&["snapshot list", "snapshot remove"], Operation("snapshots")),
     (&["snapshot reset", "snapshot restore"], Operation("restoreSnapshot")),
     (&["snapshot take"], Operation("takeSnapshot")),
@@ -141,8 +142,8 @@ Examples:
   epm-lab schema client list > clients.schema.json
   epm-lab schema scenario > scenario.schema.json
 
-`scenario` is the schema of scenario files. `up` prints one line of JSON, `journal
-tail` and `journal export` a line for each entry; all others print one document,
+`scenario` is the schema of scenario files. `up` and `site manager` print one line of
+JSON, `journal tail` and `journal export` a line for each entry; all others print one document,
 with --json.")]
 pub(super) struct Schema {
     /// Command, without `epm-lab`

@@ -18,6 +18,7 @@ mod har;
 mod journal;
 mod kept;
 mod packages;
+mod several_processes;
 mod site;
 mod snapshots;
 mod verdict;
@@ -52,6 +53,7 @@ use extract::{LabState, Routes, doc};
 use guard::guard;
 pub use guard::{Access, InvalidHost};
 use kept::keep;
+use several_processes::refuse;
 
 /// Default port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
@@ -126,7 +128,7 @@ pub fn router(lab: Arc<Lab>, access: Access) -> Router {
     let (access, limits) = (Arc::new(access), Arc::new(CallLimits::new()));
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);
-    let kept = Arc::clone(&lab);
+    let (kept, shared) = (Arc::clone(&lab), Arc::clone(&lab));
     let described = serde_json::to_value(&api).unwrap_or_default();
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
@@ -138,6 +140,7 @@ pub fn router(lab: Arc<Lab>, access: Access) -> Router {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))
         })
         .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(middleware::from_fn(move |request, next| refuse(Arc::clone(&shared), request, next)))
         .layer(middleware::from_fn(move |request, next| keep(Arc::clone(&kept), request, next)))
         .layer(middleware::from_fn(move |request, next| limit(Arc::clone(&limits), request, next)))
         .layer(middleware::from_fn(move |request, next| guard(Arc::clone(&access), request, next)))
