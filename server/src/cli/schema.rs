@@ -24,6 +24,7 @@ use crate::cli::rehearse::{SeedsOutcome, SweepOutcome};
 use crate::cli::rotate::Rotated;
 use crate::cli::run::RunOutcome;
 use crate::cli::scenario::Checked;
+use crate::cli::site::SiteStatus;
 use crate::cli::sylink::{Checks, Difference, Edited, Facts, Packed};
 use crate::cli::up_ready::Ready;
 use crate::control_api;
@@ -122,6 +123,7 @@ const OUTPUTS: &[(&[&str], Form)] = &[
     (&["scenario"], Own(scenario::schema)),
     (&["scenario check"], Own(of::<Checked>)),
     (&["site manager"], Own(of::<Ready<'_>>)),
+    (&["site status"], Own(of::<SiteStatus>)),
     (&["snapshot list", "snapshot remove"], Operation("snapshots")),
     (&["snapshot reset", "snapshot restore"], Operation("restoreSnapshot")),
     (&["snapshot take"], Operation("takeSnapshot")),

@@ -81,11 +81,13 @@ impl MockSite {
                 return why;
             }
             match &why {
-                Some(why) if !was_down => tracing::error!(
-                    "the database is not available: {why}; clients are answered from the last publication, and changes are refused"
-                ),
+                Some(why) if !was_down => {
+                    tracing::error!(
+                        "the database is not available: {why}; clients are answered from the last publication, and changes are refused"
+                    );
+                }
                 None if was_down => {
-                    tracing::warn!("the database is available again; everything was followed")
+                    tracing::warn!("the database is available again; everything was followed");
                 }
                 _ => {}
             }

@@ -9,7 +9,9 @@ use std::process::Command;
 use epm_fixtures::{Postgres, python_packages};
 use serde_json::{Value, json};
 
-use crate::harness::{Running, agent, needs, output, program, refused, root, run, said, until, well};
+use crate::harness::{
+    Running, agent, json as json_of, needs, output, program, refused, root, run, said, until, well,
+};
 use crate::pages::blocks;
 
 /// A site of several managers, and the ports that they were founded with.
@@ -412,6 +414,20 @@ fn no_client_is_lost_in_a_rotation_while_processes_are_killed_and_every_one_with
     fleet.says("\"served\":false");
     fleet.signal("INT");
     assert_eq!(fleet.ends().0, Some(1));
+    // The site knows it as well: clients that it no longer hears of, or that hold an older policy.
+    let status = || json_of(&run(&["site", "status", "--site", &site.database.url(), "--json"]));
+    let all = until("every client to be silent or behind", || {
+        let status = status();
+        let count = |list: &str| status[list].as_array().unwrap().len();
+        (count("silent").max(count("behind")) == CLIENTS).then_some(status)
+    });
+    assert_eq!(
+        (&all["settled"], all["managers"][2]["runs"].as_bool()),
+        (&json!(false), Some(true)),
+        "{all:#}"
+    );
+    managers.remove(2).running.kill();
+    until("a manager that is gone", || (status()["managers"][2]["runs"] == false).then_some(()));
 }
 
 #[needs(python_packages)]

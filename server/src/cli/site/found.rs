@@ -71,7 +71,7 @@ Exit codes: 0 the site is founded; 1 the database failed; 2 invalid input, or th
 database has another site.";
 
 impl Found {
-    pub(super) fn go(self: Box<Self>) -> Result<Ending, Failure> {
+    pub(super) fn go(&self) -> Result<Ending, Failure> {
         let bad = |error: &dyn std::fmt::Display| Failure::BadInput(error.to_string());
         let (scenario, text) = self.scenario.as_deref().map(scenario::load_with_text).transpose()?.unzip();
         let mut managers = self.manager.clone();

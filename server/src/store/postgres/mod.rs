@@ -40,7 +40,7 @@ use tokio_postgres::types::{ToSql, Type};
 use connection::connect;
 pub(crate) use place::{Passwords, Place};
 use schema::{TABLES, VERSION};
-pub(crate) use session::Presence;
+pub(crate) use session::{Presence, Process};
 use state::Shared;
 use trouble::{LIMIT, Trouble};
 
@@ -175,6 +175,31 @@ impl PgStore {
             tokio::spawn(session::follow(shared, presence, session));
             Ok(())
         })
+    }
+
+    /// Opens a session to look at the site, as no manager.
+    ///
+    /// # Errors
+    ///
+    /// When the database has no site or cannot be used.
+    pub(crate) fn look(&self) -> Result<Founded, StoreError> {
+        let founded = self.founded()?.ok_or_else(|| self.not_founded())?;
+        let shared = Arc::clone(&self.shared);
+        self.wait(async move {
+            let session = connect(&shared.place).await.map_err(|error| error.at(&shared.place))?;
+            *shared.follower.lock() = Some(session.client);
+            Ok(founded)
+        })
+    }
+
+    /// The processes that are managers, or were.
+    ///
+    /// # Errors
+    ///
+    /// When the database cannot be used.
+    pub(crate) fn processes(&self) -> Result<Vec<Process>, StoreError> {
+        let (client, shared) = (self.follower()?, Arc::clone(&self.shared));
+        self.wait(async move { session::processes(&client).await.map_err(|error| error.at(&shared.place)) })
     }
 
     /// Runs something on the store's thread, and waits for it.

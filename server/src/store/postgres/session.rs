@@ -6,8 +6,8 @@ use std::time::Duration;
 use epm_client_agent::wire::wait;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::connection::{Session, connect};
 use super::state::Shared;
@@ -31,6 +31,30 @@ pub(crate) struct Presence {
     pub(crate) instance: String,
     /// Name of the machine.
     pub(crate) host: String,
+}
+
+/// A process that is a manager, or was.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// Name of the manager.
+    pub(crate) name: String,
+    /// The process and its machine.
+    pub(crate) place: String,
+    /// When it was there last, by the database's clock.
+    pub(crate) seen: String,
+    /// Whether that was in the last five seconds.
+    pub(crate) runs: bool,
+}
+
+/// The processes that are managers, or were.
+pub(super) async fn processes(client: &Client) -> Result<Vec<Process>, Trouble> {
+    let query = "SELECT name, 'process ' || process || ' on ' || host, \
+                 to_char(seen AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+                 seen > clock_timestamp() - interval '5 seconds' FROM epm_lab.manager";
+    let rows = client.query_typed(query, &[]).await?;
+    let process =
+        |row: &Row| Process { name: row.get(0), place: row.get(1), seen: row.get(2), runs: row.get(3) };
+    Ok(rows.iter().map(process).collect())
 }
 
 /// Takes the name of a manager, and begins to be seen. Waits a while for the session of a process that has just ended.
