@@ -34,8 +34,8 @@
 //! # }
 //! ```
 
-// Managers in several processes need the feature; what is dead is found in the builds that have it, as CI's.
-#![cfg_attr(not(feature = "postgres"), allow(dead_code))]
+// Managers in several processes need the feature. What is unused is found in the builds that have it, as every one of the workspace.
+#![cfg_attr(not(feature = "postgres"), allow(unused))]
 
 mod addresses;
 pub mod cli;
