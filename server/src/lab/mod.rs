@@ -7,7 +7,7 @@
 //! | `pace` | the clock, moved from event to event |
 //! | `fleet` | clients that are added, removed, frozen and re-imaged |
 //! | `sources` | source addresses of clients, by which connection faults know them |
-//! | `fault_check` | faults that name what there is not |
+//! | `fault_check`, `fault_preview` | faults that name what there is not; what a fault would hit |
 //! | `history` | recorded history of each client |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
 //! | `assumed` | assumptions that are set on a running lab |
@@ -37,6 +37,7 @@ mod assumed;
 mod baseline;
 mod expectation;
 mod fault_check;
+mod fault_preview;
 mod finding_result;
 mod fleet;
 mod history;
@@ -69,6 +70,7 @@ pub use assumed::AssumptionsRefused;
 pub use baseline::{Baseline, BaselineClient, BaselineError, BaselineInfo, START_BASELINE};
 pub use expectation::{Asked, Expectation, Finding};
 pub use fault_check::FaultRefused;
+pub(crate) use fault_preview::FaultHits;
 pub use finding_result::FindingResult;
 pub(crate) use fleet::fits;
 pub use fleet::{ClientOperation, ClientView, FleetError};
