@@ -40,6 +40,7 @@ mod fault_check;
 mod fault_preview;
 mod finding_result;
 mod fleet;
+mod held_check;
 mod history;
 mod keeping;
 mod machines;
@@ -84,6 +85,7 @@ pub use time_error::TimeError;
 use crate::mock_site::MockSite;
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
+use held_check::HeldCheck;
 use history::History;
 pub(crate) use keeping::kept_clock;
 use keeping::written::Written;
@@ -120,6 +122,7 @@ pub struct Lab {
     presence_changed: Notify,
     /// Held while the clock is moved or a snapshot is restored.
     moving: tokio::sync::Mutex<()>,
+    held_check: Mutex<HeldCheck>,
 }
 
 impl std::fmt::Debug for Lab {
@@ -155,6 +158,7 @@ impl Lab {
             present: tokio::sync::Mutex::default(),
             presence_changed: Notify::new(),
             moving: tokio::sync::Mutex::default(),
+            held_check: Mutex::default(),
         })
     }
 
