@@ -24,7 +24,7 @@ class Lab:
         self.process = subprocess.Popen(
             [PROGRAMS / "epm-lab", "up", *ports, "--ready-file", ready, *options], stdout=self.log, stderr=self.log
         )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not (ready.exists() and ready.stat().st_size):
             assert self.process.poll() is None and time.monotonic() < end, (folder / "up.log").read_text()
             time.sleep(0.05)
@@ -35,8 +35,13 @@ class Lab:
         headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
+
+    def open(self, path):
+        """Loads a view, as a browser does."""
+        with urllib.request.urlopen(self.url + path, timeout=120) as answer:
+            return answer.read()
 
     def run(self, *command):
         return subprocess.run([PROGRAMS / "epm-lab", *command], capture_output=True, text=True, timeout=60, check=False)

@@ -312,3 +312,50 @@ fn cut(verdict: &mut Verdict) -> Value {
 fn rest<T>(list: &mut Vec<T>) -> Vec<T> {
     list.split_off(list.len().min(NAMED))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(seconds: i64, well: u64) -> Sample {
+        Sample {
+            at: Timestamp::from_seconds(seconds),
+            standing: [well, 0, 0, 0, 0, 0],
+            held: BTreeMap::from([(Vec::new(), well)]),
+        }
+    }
+
+    #[test]
+    fn samples_are_bounded_and_keep_the_first_the_last_and_their_order() {
+        let mut samples = Samples::default();
+        for second in 0..10_000 {
+            samples.add(sample(second, 1));
+            assert!(samples.all.len() <= SAMPLES + 1, "{second}");
+        }
+        let at: Vec<Timestamp> = samples.all.iter().map(|one| one.at).collect();
+        assert!(at.is_sorted() && at.len() > SAMPLES / 4, "{}", at.len());
+        assert_eq!((at[0], at[at.len() - 1]), (Timestamp::from_seconds(0), Timestamp::from_seconds(9_999)));
+    }
+
+    #[test]
+    fn a_lab_that_goes_back_in_time_forgets_what_has_not_happened() {
+        let mut samples = Samples::default();
+        [1, 2, 3, 2].into_iter().for_each(|second| samples.add(sample(second, u64::from(second == 2))));
+        let shown = samples.shown();
+        assert_eq!(shown["at"].as_array().map(Vec::len), Some(2));
+        assert_eq!(shown["held"], json!([{ "name": "none", "clients": [0, 1] }]));
+    }
+
+    #[test]
+    fn a_cut_verdict_counts_what_it_leaves_out_and_the_verdict_stays_whole() {
+        let names: Vec<String> = (0..50).map(|number| format!("desk-{number}")).collect();
+        let mut verdict =
+            Verdict { behind: names.clone(), ever_orphaned: Some(names.clone()), ..Verdict::default() };
+        let whole = verdict.clone();
+        let shown = cut(&mut verdict);
+        assert_eq!(shown["behind"].as_array().map(Vec::len), Some(NAMED));
+        assert_eq!((&shown["counts"]["behind"], &shown["counts"]["orphaned"]), (&json!(50), &json!(0)));
+        assert_eq!(shown["ever_orphaned"], Value::Null);
+        assert_eq!(verdict, whole);
+    }
+}

@@ -9,6 +9,7 @@ mod baselines;
 mod board;
 mod call_limits;
 mod certificates;
+mod client_log;
 mod client_query;
 mod clock;
 mod error;
@@ -122,6 +123,7 @@ fn routes() -> Routes {
         .merge(certificates::routes())
         .merge(clock::routes())
         .merge(fleet::routes())
+        .merge(client_log::routes())
         .merge(faults::routes())
         .merge(journal::routes())
         .merge(packages::routes())

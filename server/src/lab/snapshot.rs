@@ -162,6 +162,7 @@ impl Lab {
             fleet.dismiss(|_| true);
             fleet.assume(Arc::clone(&assumptions));
             self.history.begin_again();
+            self.client_log.clear();
             fleet.watch(self.history.watcher(self.site.changes()));
             self.site.faults().clear();
             if self.clock().speed() == 0 {

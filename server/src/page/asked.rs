@@ -190,6 +190,7 @@ impl Asked {
             View::Client(name) => wants.extend([
                 ("client", Want::Get(format!("/v1/clients/{}", segment(name)))),
                 ("why", Want::Why(name.clone())),
+                ("log", Want::Get(format!("/v1/clients/{}/log?limit=40", segment(name)))),
                 ("site", get("/v1/site")),
                 ("groups", get("/v1/groups")),
                 ("journal", Want::Get(format!("/v1/journal?partial=true&limit=25&client={}", segment(name)))),

@@ -9,7 +9,7 @@ use super::clients::{machine, server, state};
 use super::home::reason;
 use super::json::Fields;
 use super::timeline::rows;
-use super::words::{counted, failure, fingerprint, grouped, moment, segment};
+use super::words::{counted, failure, fingerprint, grouped, instant, moment, segment};
 
 pub(super) fn view(answers: &Answers, name: &str) -> Markup {
     let (one, site) = (answers.of("client"), answers.of("site"));
@@ -37,11 +37,14 @@ pub(super) fn view(answers: &Answers, name: &str) -> Markup {
             h2 #actions-title { "Act on it" }
             (actions(name, answers.of("groups")))
         }
+        section aria-labelledby="log-title" {
+            h2 #log-title { "Its log" }
+            div #log data-live="" { (log(answers.of("log"))) }
+        }
         section aria-labelledby="exchanges-title" {
             h2 #exchanges-title { "Its latest exchanges" }
             div #exchanges data-live="" {
-                p { a href={ "/timeline?client=" (segment(name)) } { "All of them" } ", from the journal of the managers. The lab keeps no log of the client's own; "
-                    code { "epm-lab up --client-log" } " prints it." }
+                p { a href={ "/timeline?client=" (segment(name)) } { "All of them" } ", from the journal of the managers." }
                 (rows(answers.of("journal").list("entries")))
             }
         }
@@ -140,6 +143,21 @@ fn cache(one: &Value) -> Markup {
             p { (counted(history.list("unsigned").len() as u64, "time")) " it adopted a policy without a verified signature, last "
                 (moment(history.list("unsigned").last().map_or("", |one| one.text("at")))) "." }
         }
+    }
+}
+
+/// The latest lines of the client's log, the latest first.
+fn log(log: &Value) -> Markup {
+    html! {
+        @if log.list("lines").is_empty() { p { "No line is kept." } } @else {
+            div.scroll tabindex="0" role="region" aria-label="Log" {
+                table {
+                    thead { tr { th scope="col" { "Lab time" } th scope="col" { "Event" } th scope="col" { "Text" } } }
+                    tbody { @for line in log.list("lines").iter().rev() { tr { td.when { (instant(line.text("at"))) } td { code { (line.text("event")) } } td.long { (line.text("text")) } } } }
+                }
+            }
+        }
+        @if log.number("dropped") > 0 { p.note { (counted(log.number("dropped"), "older line")) " of all clients were dropped." } }
     }
 }
 

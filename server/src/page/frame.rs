@@ -45,7 +45,7 @@ pub(super) fn page(title: &str, view: &View, summary: &Value, place: &Place, mai
                 }
                 p.clock {
                     span.hint { "Lab time " }
-                    span #clock data-now=(clock.number("now_ms")) data-speed=(clock.number("speed")) {
+                    span #clock data-now=(clock.number("now_ms")) data-speed=(clock.number("speed")) data-held=(clock.number("held_ms")) {
                         (moment(clock.text("now")))
                     }
                     " "

@@ -110,12 +110,12 @@ $("#live")?.addEventListener("click", () => {
 
 let clock;
 function setClock(data) {
-  if (data) clock = { now: Number(data.now), speed: Number(data.speed), at: performance.now() };
+  if (data) clock = { now: Number(data.now), speed: Number(data.speed), at: performance.now() + Number(data.held) };
 }
 setClock($("#clock")?.dataset);
 setInterval(() => {
   if (!clock || document.hidden) return;
-  const now = new Date(clock.now + clock.speed * (performance.now() - clock.at));
+  const now = new Date(clock.now + clock.speed * Math.max(0, performance.now() - clock.at));
   if (!Number.isNaN(now.valueOf())) $("#clock").textContent = now.toISOString().slice(0, 19).replace("T", " ");
 }, 500);
 
