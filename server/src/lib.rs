@@ -11,6 +11,7 @@
 //! | `wire` | listening, TLS, one exchange after another: the hot path |
 //! | `rest_api` | the vendor's REST API |
 //! | [`control_api`] | the lab's control API |
+//! | `page` | the lab's page: views of the control API's JSON |
 //! | [`cli`] | the program `epm-lab` |
 //!
 //! ```
@@ -43,6 +44,7 @@ pub mod control_api;
 pub mod lab;
 mod lab_export;
 mod mock_site;
+mod page;
 mod rest_api;
 pub mod rest_case;
 mod runtime;

@@ -139,6 +139,7 @@ pub(super) fn greeting(lab: &Lab, control: &str, pace: Option<(Span, u32)>) -> S
             "  TLS certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
         );
     }
+    let _ = writeln!(text, "  page:             {control}/   (for a browser)");
     let _ = writeln!(text, "  control API:      curl {control}/v1/verdict   (epm-lab check)");
     let client = site.look(|site| site.clients().next().map(|client| client.agent));
     if let (Some(agent), Some(place)) = (client, site.addresses().first()) {

@@ -2,12 +2,15 @@
 //!
 //! Plain HTTP, JSON under `/v1`, described by `/v1/openapi.json`. Faults and certificates never affect it, so it
 //! cannot lock users out. Every change names its object, returns the resulting state, and can be repeated. [`Lab`]
-//! decides; nothing here does.
+//! decides; nothing here does. Other paths are those of the lab's page, whose views are in `crate::page`.
 
 mod answers;
 mod baselines;
+mod board;
 mod call_limits;
 mod certificates;
+mod client_log;
+mod client_query;
 mod clock;
 mod error;
 mod extract;
@@ -18,8 +21,11 @@ mod har;
 mod journal;
 mod kept;
 mod packages;
+mod page;
+mod session;
 mod several_processes;
 mod site;
+mod snapshot_changes;
 mod snapshots;
 mod verdict;
 mod view;
@@ -45,6 +51,7 @@ use crate::lab::Lab;
 use crate::schema::name_tuples;
 use crate::wire::serve_plain;
 use crate::{Addresses, Service};
+use board::Board;
 use call_limits::{CallLimits, limit};
 pub(crate) use clock::LONGEST_HOLD;
 pub(crate) use error::DROPPED;
@@ -53,6 +60,7 @@ use extract::{LabState, Routes, doc};
 use guard::guard;
 pub use guard::{Access, InvalidHost};
 use kept::keep;
+use page::Pages;
 use several_processes::refuse;
 
 /// Default port of the control API.
@@ -68,7 +76,9 @@ pub async fn serve(
     access: impl Into<Access>,
     stopping: CancellationToken,
 ) {
-    serve_plain(listener, router(lab, access.into()), stopping).await;
+    let board = Board::new(Arc::clone(&lab));
+    tokio::spawn(Arc::clone(&board).watch(stopping.clone()));
+    serve_plain(listener, pages(lab, access.into(), board), stopping).await;
 }
 
 /// The OpenAPI document of the control API.
@@ -115,26 +125,33 @@ fn routes() -> Routes {
         .merge(certificates::routes())
         .merge(clock::routes())
         .merge(fleet::routes())
+        .merge(client_log::routes())
         .merge(faults::routes())
         .merge(journal::routes())
         .merge(packages::routes())
         .merge(verdict::routes())
         .merge(snapshots::routes())
+        .merge(snapshot_changes::routes())
         .merge(baselines::routes())
 }
 
-/// The control API as a service in this process, without a socket.
+/// The control API as a service in this process, without a socket. Its page tells of no change by itself.
 pub fn router(lab: Arc<Lab>, access: Access) -> Router {
+    let board = Board::new(Arc::clone(&lab));
+    pages(lab, access, board)
+}
+
+fn pages(lab: Arc<Lab>, access: Access, board: Arc<Board>) -> Router {
     let (access, limits) = (Arc::new(access), Arc::new(CallLimits::new()));
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);
     let (kept, shared) = (Arc::clone(&lab), Arc::clone(&lab));
     let described = serde_json::to_value(&api).unwrap_or_default();
+    let asked = routes.clone().with_state(Arc::clone(&lab));
+    let pages = Arc::new(Pages { api: asked, board, access: Arc::clone(&access) });
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
-        .fallback(|| {
-            std::future::ready(Problem::unknown("unknown path: /v1/openapi.json describes every path"))
-        })
+        .fallback(move |request| Arc::clone(&pages).answer(request))
         .method_not_allowed_fallback(|| {
             let detail = "method not allowed for this path: /v1/openapi.json describes its methods";
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))

@@ -7,8 +7,8 @@
 //! | `pace` | the clock, moved from event to event |
 //! | `fleet` | clients that are added, removed, frozen and re-imaged |
 //! | `sources` | source addresses of clients, by which connection faults know them |
-//! | `fault_check` | faults that name what there is not |
-//! | `history` | recorded history of each client |
+//! | `fault_check`, `fault_preview` | faults that name what there is not; what a fault would hit |
+//! | `history`, `client_log` | recorded history of each client; the latest lines of the clients' logs |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
 //! | `assumed` | assumptions that are set on a running lab |
 //! | `baseline` | the state of a lab before a rotation |
@@ -35,8 +35,10 @@
 
 mod assumed;
 mod baseline;
+mod client_log;
 mod expectation;
 mod fault_check;
+mod fault_preview;
 mod finding_result;
 mod fleet;
 mod held_check;
@@ -70,6 +72,7 @@ pub use assumed::AssumptionsRefused;
 pub use baseline::{Baseline, BaselineClient, BaselineError, BaselineInfo, START_BASELINE};
 pub use expectation::{Asked, Expectation, Finding};
 pub use fault_check::FaultRefused;
+pub(crate) use fault_preview::FaultHits;
 pub use finding_result::FindingResult;
 pub(crate) use fleet::fits;
 pub use fleet::{ClientOperation, ClientView, FleetError};
@@ -83,6 +86,7 @@ pub use time_error::TimeError;
 use crate::mock_site::MockSite;
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
+use client_log::ClientLog;
 use held_check::HeldCheck;
 use history::History;
 pub(crate) use keeping::kept_clock;
@@ -105,6 +109,7 @@ pub struct Lab {
     /// Source addresses of the clients.
     sources: Sources,
     history: Arc<History>,
+    client_log: Arc<ClientLog>,
     /// Command that starts the same lab again, if the program that runs it has told it.
     repeat: Mutex<Option<String>>,
     expectations: Mutex<BTreeMap<String, Asked>>,
@@ -133,10 +138,11 @@ impl Lab {
     /// A lab with this site and an empty fleet; `log` receives the log of its clients.
     pub fn new(site: Arc<MockSite>, seed: u64, log: LogSink) -> Arc<Self> {
         let history = Arc::new(History::default());
+        let client_log = Arc::<ClientLog>::default();
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
         let assumed = Mutex::new(RequestedAssumptions::new(Arc::clone(&assumptions)));
         let sources = Sources::of(&site);
-        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
+        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, client_log.sink(log));
         fleet.watch(history.watcher(site.changes()));
         Arc::new(Self {
             site,
@@ -146,6 +152,7 @@ impl Lab {
             parts: Mutex::default(),
             sources,
             history,
+            client_log,
             repeat: Mutex::default(),
             expectations: Mutex::default(),
             baselines: Mutex::default(),

@@ -66,6 +66,7 @@ pages! {
     fuzzing_runs: "docs/fuzzing.md",
     large_fleets_runs: "docs/large-fleets.md",
     limits_runs: "docs/limits.md",
+    page_runs: "docs/page.md",
     performance_runs: "docs/performance.md",
     reproduce_a_failure_runs: "docs/reproduce-a-failure.md",
     rest_api_runs: "docs/rest-api.md",
