@@ -39,7 +39,7 @@ def main():
         try:
             prepare(lab)
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            page = browser.new_page(viewport={"width": 1000, "height": 760}, color_scheme="light")
+            page = browser.new_page(viewport={"width": 1120, "height": 760}, color_scheme="light")
             entries = lab.call("GET", "/v1/journal?kind=exchange&limit=1000")["entries"]
             hit = next(one["number"] for one in entries if one.get("faulted"))
             for name, path in [("verdict", "/"), ("client", "/clients/desk-1"), ("request", f"/timeline/{hit}")]:

@@ -449,6 +449,34 @@ class WholeClient:
     last_server: typing.Optional[LastServer] = None
 
 
+@dataclass(frozen=True)
+class ClientLogLine:
+    """A line of a client's log."""
+
+    #: Lab time of the event.
+    at: str
+
+    #: Number of the event, in eight hexadecimal digits.
+    event: str
+
+    #: Text of the line: that of the product's client, then what was expected and what was found.
+    text: str
+
+
+@dataclass(frozen=True)
+class ClientLog:
+    """Lines of a client's log."""
+
+    #: Computer name of the client.
+    client: str
+
+    #: Number of lines of all clients that were dropped: some of them may have been of this client.
+    dropped: int
+
+    #: The latest lines, oldest first.
+    lines: typing.List[ClientLogLine]
+
+
 #: An action on a client. One of: {"do": "poke"}, {"do": "freeze"}, {"do": "thaw"}, {"do": "offline"}, {"do":
 #: "online"}, {"do": "location", "location"}, {"do": "reimage"}, {"do": "import", "group", "location"}, {"do": "move",
 #: "group"}.
@@ -1882,6 +1910,30 @@ class ControlApi(Transport):
         client: Computer name of the client.
         """
         answer: WholeClient = self._json(WholeClient, "GET", f"/v1/clients/{quote(client)}", None, None, timeout)
+        return answer
+
+    def client_log(
+        self,
+        client: str,
+        *,
+        limit: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> ClientLog:
+        """Show the latest lines of a client's log, as the client writes them.
+
+        GET /v1/clients/{client}/log
+
+        client: Computer name of the client.
+        limit: Number of lines to return, the latest ones; 100 when absent, at most 1000.
+        """
+        answer: ClientLog = self._json(
+            ClientLog,
+            "GET",
+            f"/v1/clients/{quote(client)}/log",
+            {"limit": limit},
+            None,
+            timeout,
+        )
         return answer
 
     def operate_client(

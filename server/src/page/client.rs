@@ -9,7 +9,7 @@ use super::clients::{machine, server, state};
 use super::home::reason;
 use super::json::Fields;
 use super::timeline::rows;
-use super::words::{counted, failure, fingerprint, grouped, instant, moment, segment};
+use super::words::{counted, failure, fingerprint, grouped, instant, moment, segment, shortened};
 
 pub(super) fn view(answers: &Answers, name: &str) -> Markup {
     let (one, site) = (answers.of("client"), answers.of("site"));
@@ -67,7 +67,7 @@ fn standing(one: &Value, why: &Value) -> Markup {
                 ", machine " (machine(one)) ", part " (one.text("part")) ", version " (view.text("version"))
                 @if let Some(number) = orphaned["failure"].as_str() { ", " (failure(number)) }
             }
-            @if !orphaned.is_null() { p { "Layer " (orphaned.text("layer_title")) ": " (orphaned.text("why")) "." } }
+            @if !orphaned.is_null() { p { "Layer " (orphaned.text("layer_title")) ": " (shortened(orphaned.text("why"))) "." } }
         }
     }
 }

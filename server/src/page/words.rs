@@ -34,6 +34,16 @@ pub(super) fn short(fingerprint: &str) -> String {
     fingerprint.chars().filter(|digit| *digit != ':').take(8).collect()
 }
 
+/// A text whose fingerprints are short.
+pub(super) fn shortened(text: &str) -> String {
+    let is_fingerprint = |word: &str| word.len() == 95 && word.split(':').count() == 32;
+    let shorten = |word: &str| {
+        let bare = word.trim_end_matches([',', ';', '.']);
+        if is_fingerprint(bare) { short(bare) + &word[bare.len()..] } else { word.to_owned() }
+    };
+    text.split(' ').map(shorten).collect::<Vec<_>>().join(" ")
+}
+
 /// A fingerprint, short, with the whole of it in its title.
 pub(super) fn fingerprint(whole: &str) -> Markup {
     html! { code title=(whole) { (short(whole)) } }
@@ -70,6 +80,11 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!((counted(1, "client"), counted(0, "client")), ("1 client".into(), "0 clients".into()));
         assert_eq!(short("C2:F1:50:E9:72:D7"), "C2F150E9");
+        let long = vec!["AB"; 32].join(":");
+        assert_eq!(
+            shortened(&format!("found {long}, a:b {long}; {long}")),
+            "found ABABABAB, a:b ABABABAB; ABABABAB"
+        );
         assert_eq!(segment(r"My Company\A/B?é"), "My%20Company%5CA%2FB%3F%C3%A9");
         assert_eq!(client("<b>").into_string(), r#"<a href="/clients/%3Cb%3E">&lt;b&gt;</a>"#);
     }
