@@ -35,6 +35,9 @@
 //! # }
 //! ```
 
+// Managers in several processes need the feature. What is unused is found in the builds that have it, as every one of the workspace.
+#![cfg_attr(not(feature = "postgres"), allow(unused))]
+
 mod addresses;
 pub mod cli;
 pub mod control_api;

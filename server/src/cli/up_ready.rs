@@ -84,9 +84,12 @@ pub(super) fn line(lab: &Lab, started: Timestamp, control: &str, reader: Reader)
     let site = &lab.site;
     let fingerprint = |manager: &str| in_force(site, manager);
     let service_errors = site.service_errors();
+    // What other processes serve is theirs to say.
+    let is_here = |one: &Addresses| site.own_manager().is_none_or(|own| own == one.manager);
     let managers = site
         .addresses_now()
         .into_iter()
+        .filter(is_here)
         .map(|addresses| ReadyManager { fingerprint: fingerprint(&addresses.manager), addresses });
     let ready = Ready {
         ready: true,

@@ -189,23 +189,23 @@ async fn set(
     JsonBody(Rule(rule)): JsonBody<Rule>,
 ) -> Answer<SetFault> {
     let rule = checked(&lab, &fault, rule).await?;
-    lab.site.faults().add(rule.with_default_lifetime())?.keep();
+    tokio::task::block_in_place(|| lab.site.set_fault(rule.with_default_lifetime()))?;
     lab.site.journal().operator_action(format!("fault {fault:?} added"));
     let set = in_force(&lab).into_iter().find(|one| one.fault.name == fault);
     set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} was removed meanwhile")))
 }
 
-async fn remove(State(lab): LabState, Path(Fault { fault }): Path<Fault>) -> Json<Vec<SetFault>> {
-    if lab.site.faults().remove(&fault).is_ok() {
+async fn remove(State(lab): LabState, Path(Fault { fault }): Path<Fault>) -> Answer<Vec<SetFault>> {
+    if tokio::task::block_in_place(|| lab.site.remove_faults(Some(&fault)))? {
         lab.site.journal().operator_action(format!("fault {fault:?} removed"));
     }
-    Json(in_force(&lab))
+    Ok(Json(in_force(&lab)))
 }
 
-async fn clear(State(lab): LabState) -> Json<Vec<SetFault>> {
-    lab.site.faults().clear();
+async fn clear(State(lab): LabState) -> Answer<Vec<SetFault>> {
+    tokio::task::block_in_place(|| lab.site.remove_faults(None))?;
     lab.site.journal().operator_action("all faults removed".to_owned());
-    Json(in_force(&lab))
+    Ok(Json(in_force(&lab)))
 }
 
 async fn failures() -> Json<Vec<FailureTitle>> {

@@ -23,6 +23,7 @@ mod kept;
 mod packages;
 mod page;
 mod session;
+mod several_processes;
 mod site;
 mod snapshot_changes;
 mod snapshots;
@@ -60,6 +61,7 @@ use guard::guard;
 pub use guard::{Access, InvalidHost};
 use kept::keep;
 use page::Pages;
+use several_processes::refuse;
 
 /// Default port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
@@ -143,7 +145,7 @@ fn pages(lab: Arc<Lab>, access: Access, board: Arc<Board>) -> Router {
     let (access, limits) = (Arc::new(access), Arc::new(CallLimits::new()));
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);
-    let kept = Arc::clone(&lab);
+    let (kept, shared) = (Arc::clone(&lab), Arc::clone(&lab));
     let described = serde_json::to_value(&api).unwrap_or_default();
     let asked = routes.clone().with_state(Arc::clone(&lab));
     let pages = Arc::new(Pages { api: asked, board, access: Arc::clone(&access) });
@@ -155,6 +157,7 @@ fn pages(lab: Arc<Lab>, access: Access, board: Arc<Board>) -> Router {
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))
         })
         .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(middleware::from_fn(move |request, next| refuse(Arc::clone(&shared), request, next)))
         .layer(middleware::from_fn(move |request, next| keep(Arc::clone(&kept), request, next)))
         .layer(middleware::from_fn(move |request, next| limit(Arc::clone(&limits), request, next)))
         .layer(middleware::from_fn(move |request, next| guard(Arc::clone(&access), request, next)))

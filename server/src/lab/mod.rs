@@ -196,7 +196,8 @@ impl Lab {
 
     /// Named certificate updates of a manager, oldest first.
     pub fn updates(&self, manager: &str) -> Vec<Update> {
-        lock(&self.updates).get(manager).cloned().unwrap_or_default()
+        let own = || lock(&self.updates).get(manager).cloned().unwrap_or_default();
+        self.site.shared_updates(manager).unwrap_or_else(own)
     }
 
     /// Updates a manager's certificate unless an update of this name exists; of two concurrent calls the second finds
@@ -212,8 +213,10 @@ impl Lab {
         request: Fingerprint,
         update: impl FnOnce() -> Result<Update, E>,
     ) -> Result<(), E> {
+        let shared = self.site.shared_updates(manager);
         let mut updates = lock(&self.updates);
         let known = updates.get(manager).map_or(&[][..], Vec::as_slice);
+        let known = shared.as_deref().unwrap_or(known);
         if let Some(known) = known.iter().find(|one| one.update == name) {
             return if known.request == request { Ok(()) } else { Err(UpdateDiffers::from(known).into()) };
         }

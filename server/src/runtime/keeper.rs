@@ -7,63 +7,131 @@ use std::sync::Arc;
 use epm_protocol::site::{Command, CommandError, Effect, Site};
 use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::runtime::clients::{ChangedClients, Clients};
-use crate::store::{Batch, Change, Given, GivenBy, Store, StoreError};
+use crate::runtime::shared_site::SharedSite;
+use crate::store::{Batch, Change, Given, GivenBy, LogEntry, Step, Store, StoreError};
 
 /// Records the changes of a site.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    store: Option<Arc<dyn Store>>,
+    kept: Kept,
     /// Held from before a change is recorded until it shows, and while the client table is written: otherwise a batch that was
     /// taken before the change could be written after it.
     order: Mutex<()>,
 }
 
+/// Where a site is kept.
+#[derive(Debug)]
+enum Kept {
+    Nowhere,
+    /// In a store of this process.
+    Alone(Arc<dyn Store>),
+    /// In a log that other processes follow as well.
+    Shared(SharedSite),
+}
+
 /// Held until a recorded change shows.
 #[must_use]
 pub(crate) struct Recording<'a> {
-    store: Option<&'a Arc<dyn Store>>,
+    to: RecordedTo<'a>,
     _order: Option<MutexGuard<'a, ()>>,
 }
 
+enum RecordedTo<'a> {
+    Nothing,
+    Alone(&'a Arc<dyn Store>),
+    Shared(&'a SharedSite, Box<dyn Step + 'a>),
+    /// A shared log without a step: for changes that need a process of its own.
+    Refused,
+}
+
 impl Keeper {
+    /// Keeps a site in this store, or nowhere.
     pub(crate) fn new(store: Option<Arc<dyn Store>>) -> Self {
-        Self { store, order: Mutex::default() }
+        Self { kept: store.map_or(Kept::Nowhere, Kept::Alone), order: Mutex::default() }
     }
 
-    /// The store, if there is one.
+    /// Keeps a site in a log that other processes follow as well.
+    pub(crate) fn shared(site: SharedSite) -> Self {
+        Self { kept: Kept::Shared(site), order: Mutex::default() }
+    }
+
+    /// The store of this process, if there is one.
     pub(crate) const fn store(&self) -> Option<&Arc<dyn Store>> {
-        self.store.as_ref()
+        match &self.kept {
+            Kept::Alone(store) => Some(store),
+            Kept::Nowhere | Kept::Shared(_) => None,
+        }
     }
 
-    /// Begins to record changes. Where the site is locked as well, it is locked first.
+    /// The log that other processes follow as well, if there is one.
+    pub(crate) const fn shared_site(&self) -> Option<&SharedSite> {
+        match &self.kept {
+            Kept::Shared(site) => Some(site),
+            Kept::Nowhere | Kept::Alone(_) => None,
+        }
+    }
+
+    /// Begins to record changes that need a process of their own. Where the site is locked as well, it is locked first.
     pub(crate) fn record(&self) -> Recording<'_> {
-        Recording { store: self.store.as_ref(), _order: self.store.as_ref().map(|_| self.order.lock()) }
+        match &self.kept {
+            Kept::Nowhere => Recording::of_nothing(),
+            Kept::Alone(store) => Recording { to: RecordedTo::Alone(store), _order: Some(self.order.lock()) },
+            Kept::Shared(_) => Recording { to: RecordedTo::Refused, _order: None },
+        }
+    }
+
+    /// Begins to record a change in a shared log: no other process changes the site until the recording is dropped, and what others
+    /// have changed is returned. None without a shared log. The site is locked after it, since this waits for the others.
+    ///
+    /// # Errors
+    ///
+    /// When the shared log is not available.
+    pub(crate) fn begin(&self) -> Result<Option<(Recording<'_>, Vec<LogEntry>)>, CommandError> {
+        let Kept::Shared(site) = &self.kept else { return Ok(None) };
+        let begin = || {
+            let order = self.order.lock();
+            let (news, step) = site.log.begin(site.followed())?;
+            Ok((Recording { to: RecordedTo::Shared(site, step), _order: Some(order) }, news))
+        };
+        // What else this thread has to do goes on elsewhere.
+        let is_worker =
+            Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+        let begun = if is_worker { tokio::task::block_in_place(begin) } else { begin() };
+        begun.map(Some).map_err(|error| not_available(&error))
     }
 
     /// Writes what has changed in the client table, and this batch with it. On an error everything is tried again the next time,
     /// except the batch.
     pub(crate) fn write_clients(&self, clients: &Clients, mut batch: Batch) -> Result<(), StoreError> {
-        let Some(store) = &self.store else { return Ok(()) };
+        let Some(store) = self.store() else { return Ok(()) };
         let _order = self.order.lock();
-        let ChangedClients { changed, seen } = clients.take_changed();
+        let ChangedClients { mut changed, visited, seen } = clients.take_changed();
+        changed.extend(visited);
         (batch.clients, batch.seen) = (changed, seen);
         if batch.is_empty() {
             return Ok(());
         }
         let written = store.write(&batch);
         if written.is_err() {
-            clients.still_changed(&ChangedClients { changed: batch.clients, seen: batch.seen });
+            let (changed, seen) = (batch.clients, batch.seen);
+            clients.still_changed(&ChangedClients { changed, seen, ..ChangedClients::default() });
         }
         written
     }
 }
 
 impl Recording<'_> {
+    /// Records nothing.
+    pub(crate) const fn of_nothing() -> Self {
+        Self { to: RecordedTo::Nothing, _order: None }
+    }
+
     /// Whether changes are recorded.
     pub(crate) const fn is_kept(&self) -> bool {
-        self.store.is_some()
+        !matches!(self.to, RecordedTo::Nothing)
     }
 
     /// Records a change, and writes a batch with it.
@@ -78,11 +146,22 @@ impl Recording<'_> {
         now: Timestamp,
         with: &Batch,
     ) -> Result<(), CommandError> {
-        let Some(store) = self.store else { return Ok(()) };
-        store.append(change, by, now, with).map_err(|error| {
-            tracing::error!(%error, "a change was refused, because it cannot be recorded");
-            CommandError::NotStored { why: error.to_string() }
-        })
+        match &self.to {
+            RecordedTo::Nothing => Ok(()),
+            RecordedTo::Alone(store) => store.append(change, by, now, with).map_err(|error| {
+                tracing::error!(%error, "a change was refused, because it cannot be recorded");
+                CommandError::NotStored { why: error.to_string() }
+            }),
+            RecordedTo::Shared(site, step) => {
+                let sequence = step.append(change, by, now, with).map_err(|error| not_available(&error))?;
+                site.has_followed(sequence, now);
+                Ok(())
+            }
+            RecordedTo::Refused => Err(CommandError::SeveralProcesses {
+                what: "this change",
+                why: "it is of one process's fleet, clock or files",
+            }),
+        }
     }
 
     /// Records commands and what they do to records of clients; `site` has applied them already.
@@ -123,4 +202,9 @@ impl Recording<'_> {
         };
         self.append(&change, given.by, now, &batch)
     }
+}
+
+fn not_available(error: &StoreError) -> CommandError {
+    tracing::error!(%error, "a change was refused, because it cannot be recorded");
+    CommandError::NoDatabase { why: error.to_string() }
 }
