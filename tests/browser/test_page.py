@@ -193,13 +193,13 @@ def test_a_failure_is_brought_about_and_repaired(lab, open_page):
 
 
 def test_the_grid_filters_on_every_column_and_has_one_page_of_rows(lab, open_page):
-    lab.call("PUT", "/v1/fleet/many", {"count": 230})
+    lab.call("PUT", "/v1/fleet/many", {"count": 130})
     page = open_page(lab, "/clients?part=many")
-    expect(page.locator("#grid")).to_contain_text("230 clients, 1 to 100")
+    expect(page.locator("#grid")).to_contain_text("130 clients, 1 to 100")
     assert page.locator("#grid tbody tr").count() == 100
     clicks(page, "last")
     expect(page.locator("#grid tbody tr")).to_have_count(30)
-    for name, value, count in [("Name", "many-23", 2), ("Version", "12", 0), ("Group", "default group", 230), ("Unserved heartbeats", "1", 0)]:
+    for name, value, count in [("Name", "many-23", 1), ("Version", "12", 0), ("Group", "default group", 130), ("Unserved heartbeats", "1", 0)]:
         page.goto(lab.url + "/clients?part=many")
         page.get_by_label(name, exact=True).fill(value)
         page.get_by_role("button", name="Filter").click()

@@ -349,8 +349,7 @@ mod tests {
     #[test]
     fn a_cut_verdict_counts_what_it_leaves_out_and_the_verdict_stays_whole() {
         let names: Vec<String> = (0..50).map(|number| format!("desk-{number}")).collect();
-        let mut verdict =
-            Verdict { behind: names.clone(), ever_orphaned: Some(names.clone()), ..Verdict::default() };
+        let mut verdict = Verdict { behind: names.clone(), ever_orphaned: Some(names), ..Verdict::default() };
         let whole = verdict.clone();
         let shown = cut(&mut verdict);
         assert_eq!(shown["behind"].as_array().map(Vec::len), Some(NAMED));

@@ -7,8 +7,6 @@ use epm_client_agent::agent::LogLine;
 use epm_client_agent::wire::LogSink;
 use parking_lot::Mutex;
 
-use crate::lab::Lab;
-
 /// Number of lines that are kept of all clients together.
 const KEPT: usize = 10_000;
 
@@ -41,20 +39,18 @@ impl ClientLog {
         kept.lines.push_back((client.into(), line.clone()));
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&self) {
-        *self.0.lock() = Kept::default();
-    }
-}
-
-impl Lab {
-    /// The latest lines of a client's log, at most so many, oldest first; and the number of lines of all clients that were dropped.
-    pub(crate) fn client_log(&self, client: &str, most: usize) -> (Vec<LogLine>, u64) {
-        let kept = self.client_log.0.lock();
+    /// The latest lines of a client, at most so many, oldest first; and the number of lines of all clients that were dropped.
+    pub(super) fn of(&self, client: &str, most: usize) -> (Vec<LogLine>, u64) {
+        let kept = self.0.lock();
         let own = kept.lines.iter().rev().filter(|(name, _)| **name == *client);
         let mut lines: Vec<LogLine> = own.take(most).map(|(_, line)| line.clone()).collect();
         lines.reverse();
         (lines, kept.dropped)
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&self) {
+        *self.0.lock() = Kept::default();
     }
 }
 
@@ -74,8 +70,11 @@ mod tests {
             text: String::new(),
         };
         (0..=i64::try_from(KEPT).unwrap()).for_each(|second| log.add("desk-1", &line(second)));
-        let kept = log.0.lock();
-        assert_eq!((kept.lines.len(), kept.dropped), (KEPT, 1));
-        assert_eq!(kept.lines[0].1.at, Timestamp::from_seconds(1));
+        log.add("desk-2", &line(0));
+        let (lines, dropped) = log.of("desk-1", KEPT);
+        assert_eq!((lines.len(), dropped, lines[0].at), (KEPT - 1, 2, Timestamp::from_seconds(2)));
+        assert_eq!(log.of("desk-1", 1).0[0].at, Timestamp::from_seconds(i64::try_from(KEPT).unwrap()));
+        log.clear();
+        assert_eq!(log.of("desk-1", 1), (Vec::new(), 0));
     }
 }

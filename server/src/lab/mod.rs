@@ -61,6 +61,7 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::{Fleet, LabClock, LogSink};
 use epm_protocol::site::CommandError;
@@ -185,6 +186,12 @@ impl Lab {
     /// Recorded history of a client, if there is any.
     pub fn trace(&self, client: &str) -> Option<Trace> {
         self.history.of(client)
+    }
+
+    /// The latest lines of a client's log, at most so many, oldest first; and the number of lines of all clients that were
+    /// dropped.
+    pub(crate) fn client_log(&self, client: &str, most: usize) -> (Vec<LogLine>, u64) {
+        self.client_log.of(client, most)
     }
 
     /// Named certificate updates of a manager, oldest first.

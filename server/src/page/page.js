@@ -16,11 +16,14 @@ async function refresh(isOwn) {
   if (fetching) return;
   fetching = true;
   const started = performance.now();
+  let size = 0;
   try {
     const told = newest;
     const answer = await fetch(location.href, { headers: isOwn ? {} : { "x-epm-live": "1" } });
     if (answer.ok && !answer.redirected) {
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const html = await answer.text();
+      size = html.length;
+      const fresh = new DOMParser().parseFromString(html, "text/html");
       for (const old of all("[data-live]")) replace(old, fresh.getElementById(old.id));
       all("form.action").forEach((form, index) => renew(form, all("form.action", fresh)[index]));
       setClock($("#clock", fresh)?.dataset);
@@ -31,8 +34,8 @@ async function refresh(isOwn) {
     setState("lost");
   }
   fetching = false;
-  // A view that takes the server long is asked for less often.
-  earliest = performance.now() + Math.max(500, 25 * (performance.now() - started - 20));
+  // A view that is large or takes the server long is asked for less often: at most 50 kB a second, and a twenty-fifth of the time.
+  earliest = performance.now() + Math.max(500, size / 50, 25 * (performance.now() - started - 20));
   later();
 }
 
