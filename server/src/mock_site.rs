@@ -276,6 +276,11 @@ impl MockSite {
         self.state.clients.status(agent)
     }
 
+    /// The managers, in name order.
+    pub(crate) fn managers(&self) -> &[Arc<ManagerRuntime>] {
+        &self.state.managers
+    }
+
     /// The name of the manager with this number in the journal.
     pub(crate) fn manager_name(&self, manager: usize) -> Option<String> {
         self.state.managers.get(manager).map(|manager| manager.name.clone())

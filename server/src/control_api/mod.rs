@@ -17,6 +17,8 @@ mod guard;
 mod har;
 mod journal;
 mod kept;
+mod metrics;
+mod metrics_text;
 mod packages;
 mod site;
 mod snapshots;
@@ -130,6 +132,7 @@ pub fn router(lab: Arc<Lab>, access: Access) -> Router {
     let described = serde_json::to_value(&api).unwrap_or_default();
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
+        .route("/metrics", get(metrics::metrics))
         .fallback(|| {
             std::future::ready(Problem::unknown("unknown path: /v1/openapi.json describes every path"))
         })

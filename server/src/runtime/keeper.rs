@@ -3,6 +3,7 @@
 //! Without a store nothing is kept, and everything here does nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use epm_protocol::site::{Command, CommandError, Effect, Site};
 use epm_protocol::time::Timestamp;
@@ -18,18 +19,20 @@ pub(crate) struct Keeper {
     /// Held from before a change is recorded until it shows, and while the client table is written: otherwise a batch that was
     /// taken before the change could be written after it.
     order: Mutex<()>,
+    /// Number of writes, and of those that failed.
+    writes: [AtomicU64; 2],
 }
 
 /// Held until a recorded change shows.
 #[must_use]
 pub(crate) struct Recording<'a> {
-    store: Option<&'a Arc<dyn Store>>,
+    keeper: &'a Keeper,
     _order: Option<MutexGuard<'a, ()>>,
 }
 
 impl Keeper {
     pub(crate) fn new(store: Option<Arc<dyn Store>>) -> Self {
-        Self { store, order: Mutex::default() }
+        Self { store, order: Mutex::default(), writes: Default::default() }
     }
 
     /// The store, if there is one.
@@ -39,7 +42,7 @@ impl Keeper {
 
     /// Begins to record changes. Where the site is locked as well, it is locked first.
     pub(crate) fn record(&self) -> Recording<'_> {
-        Recording { store: self.store.as_ref(), _order: self.store.as_ref().map(|_| self.order.lock()) }
+        Recording { keeper: self, _order: self.store.as_ref().map(|_| self.order.lock()) }
     }
 
     /// Writes what has changed in the client table, and this batch with it. On an error everything is tried again the next time,
@@ -52,7 +55,7 @@ impl Keeper {
         if batch.is_empty() {
             return Ok(());
         }
-        let written = store.write(&batch);
+        let written = self.counted(store.write(&batch));
         if written.is_err() {
             clients.still_changed(&ChangedClients { changed: batch.clients, seen: batch.seen });
         }
@@ -60,10 +63,23 @@ impl Keeper {
     }
 }
 
+impl Keeper {
+    /// Number of writes since the process started, and of those that failed.
+    pub(crate) fn writes(&self) -> [u64; 2] {
+        self.writes.each_ref().map(|one| one.load(Ordering::Relaxed))
+    }
+
+    fn counted<T, E>(&self, written: Result<T, E>) -> Result<T, E> {
+        self.writes[0].fetch_add(1, Ordering::Relaxed);
+        self.writes[1].fetch_add(u64::from(written.is_err()), Ordering::Relaxed);
+        written
+    }
+}
+
 impl Recording<'_> {
     /// Whether changes are recorded.
     pub(crate) const fn is_kept(&self) -> bool {
-        self.store.is_some()
+        self.keeper.store.is_some()
     }
 
     /// Records a change, and writes a batch with it.
@@ -78,8 +94,8 @@ impl Recording<'_> {
         now: Timestamp,
         with: &Batch,
     ) -> Result<(), CommandError> {
-        let Some(store) = self.store else { return Ok(()) };
-        store.append(change, by, now, with).map_err(|error| {
+        let Some(store) = &self.keeper.store else { return Ok(()) };
+        self.keeper.counted(store.append(change, by, now, with)).map_err(|error| {
             tracing::error!(%error, "a change was refused, because it cannot be recorded");
             CommandError::NotStored { why: error.to_string() }
         })

@@ -65,6 +65,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// Removes entries of the log, and puts others in the place of some, all in one step.
     fn compact(&self, removed: &[RangeInclusive<i64>], replaced: &[(i64, Change)]) -> Result<(), StoreError>;
 
+    /// Number of bytes that its files take on disk.
+    fn bytes(&self) -> u64;
+
     /// Forgets everything.
     fn clear(&self) -> Result<(), StoreError>;
 

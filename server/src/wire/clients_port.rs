@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use epm_client_agent::wire::Stopwatch;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
+use crate::runtime::counters::Handshake;
 use crate::runtime::faults::judging::FaultQuery;
 use crate::runtime::journal::ConnectionClosed;
 use crate::wire::activity::ActivityStream;
@@ -107,11 +109,16 @@ async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
     }
     let generation = manager.runtime.generation();
     let acceptor = TlsAcceptor::from(Arc::clone(&generation.tls.config));
+    let (watch, counters) = (Stopwatch::start(), &manager.runtime.counters.clients_port);
     let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return Box::pin(converse(stream, context.of(&generation))).await,
+        Ok(Ok(stream)) => {
+            counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
+            return Box::pin(converse(stream, context.of(&generation))).await;
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
+    counters.handshake(Handshake::Failed, watch.elapsed());
     let place = (manager.runtime.number, manager.now());
     manager.journal.handshake_failed(connection.peer, place, why, context.faulted);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::fault::Moment;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::{Connection, Connections, Peer};
 use crate::runtime::context::ManagerContext;
+use crate::runtime::counters::Handshake;
 use crate::runtime::faults::judging::RestQuery;
 use crate::runtime::install_dir::Access;
 use crate::runtime::journal::{Call, ConnectionClosed};
@@ -147,13 +149,19 @@ impl Conversation for RestConversation {
         let RequestContext { manager, connection, .. } = context;
         let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
         let tls = Arc::clone(&tls.config);
+        let (watch, counters) = (Stopwatch::start(), &manager.runtime.counters.rest_port);
         let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
-            Ok(Ok(stream)) => stream,
+            Ok(Ok(stream)) => {
+                counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
+                stream
+            }
             Ok(Err(error)) => {
+                counters.handshake(Handshake::Failed, watch.elapsed());
                 let why = ConnectionClosed::Handshake(error.to_string());
                 return manager.journal.connection_ended(connection.peer, why, context.faulted);
             }
             Err(_) => {
+                counters.handshake(Handshake::Failed, watch.elapsed());
                 return manager.journal.connection_ended(
                     connection.peer,
                     ConnectionClosed::Stalled,
@@ -172,7 +180,11 @@ impl Conversation for RestConversation {
                 if is_dropped {
                     return Err(io::Error::other("dropping the connection after a POST, by assumption"));
                 }
-                called(request, &web, context).await.map_err(io::Error::other)
+                let watch = Stopwatch::start();
+                let called = called(request, &web, context).await;
+                let status = called.as_ref().ok().map(|response| response.status().as_u16());
+                manager.runtime.counters.call(status, watch.elapsed());
+                called.map_err(io::Error::other)
             }
         };
         let answered = Box::pin(answer(&mut stream, connection, context.late(), respond)).await;

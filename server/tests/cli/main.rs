@@ -25,6 +25,7 @@ mod killed;
 mod lab;
 mod labs;
 mod messages;
+mod metrics;
 mod package;
 mod pages;
 mod program;

@@ -65,6 +65,7 @@ pages! {
     fuzzing_runs: "docs/fuzzing.md",
     large_fleets_runs: "docs/large-fleets.md",
     limits_runs: "docs/limits.md",
+    metrics_runs: "docs/metrics.md",
     performance_runs: "docs/performance.md",
     reproduce_a_failure_runs: "docs/reproduce-a-failure.md",
     rest_api_runs: "docs/rest-api.md",

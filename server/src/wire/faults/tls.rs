@@ -7,6 +7,7 @@
 use std::io::{self, Cursor};
 use std::sync::Arc;
 
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::fault::{AlertKind, FaultKind, HandshakeStage, Hit};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::runtime::counters::Handshake;
 use crate::runtime::journal::ConnectionClosed;
 use crate::wire::clients_port::converse;
 use crate::wire::context::RequestContext;
@@ -109,11 +111,16 @@ async fn shake(
     config: Arc<ServerConfig>,
     context: RequestContext<'_>,
 ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
+    let (watch, counters) = (Stopwatch::start(), &context.manager.runtime.counters.clients_port);
     let why = match timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => return Some(stream),
+        Ok(Ok(stream)) => {
+            counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
+            return Some(stream);
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
+    counters.handshake(Handshake::Failed, watch.elapsed());
     let why = ConnectionClosed::Handshake(why);
     context.manager.journal.connection_ended(context.connection.peer, why, context.faulted);
     None
