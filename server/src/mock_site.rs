@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::addresses::{Addresses, addresses, port_of};
 use crate::rest_api::{Database, RestApi, rest_api};
+use crate::runtime::capture::Capture;
 use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::context::ManagerContext;
@@ -547,7 +548,9 @@ impl MockSiteBuilder {
         let Beginning { site, clients, snapshots, updates } =
             Beginning::of(data.as_ref(), founding, &rest_ports, &clock)?;
         let keeper = Keeper::new(data.map(|data| data.store));
-        let state = Arc::new(SiteState::new(site, clock, self.seed, keeper)?);
+        let mut state = SiteState::new(site, clock, self.seed, keeper)?;
+        state.capture = self.capture;
+        let state = Arc::new(state);
         state.clients.restore(clients);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let database = Database::new(self.administrator);

@@ -35,5 +35,5 @@ pub use own_file::open_own;
 pub use package::{IN_PACKAGE, PackageError, read_package};
 pub use signals::interrupted;
 pub use store::{DiskCache, StoreError};
-pub use tls::{ClockTime, provider};
+pub use tls::{ClockTime, key_log, log_keys, provider};
 pub use verifier::{is_pkcs1, verify_handshake};

@@ -14,6 +14,7 @@ mod io;
 mod lab;
 mod labs;
 mod out;
+mod pcap;
 mod print;
 mod recovery;
 mod rehearse;
@@ -37,6 +38,7 @@ use config::Unreadable;
 use epm_client_agent::program::{
     Messages, arguments, command_line, completions, error, naming_variable, unwritten, with_variables,
 };
+use epm_client_agent::wire::log_keys;
 use epm_protocol::assumption::Assumptions;
 use io::{Ending, Failure, say, say_json, waiting};
 
@@ -164,7 +166,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    if let Err(why) = cli.messages.start() {
+    if let Err(why) = cli.messages.start().and_then(|()| log_keys()) {
         return ended(Err(Failure::BadInput(why)));
     }
     raise_descriptor_limit();

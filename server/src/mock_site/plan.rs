@@ -9,6 +9,7 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
 
 use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::runtime::capture::Capture;
 use crate::runtime::replayed::Data;
 use crate::store::{FoundedManager, FoundedWith};
 
@@ -27,6 +28,7 @@ pub struct MockSiteBuilder {
     pub(super) rest_ports: BTreeMap<String, (u16, bool)>,
     pub(super) administrator: Administrator,
     pub(super) data: Option<Data>,
+    pub(super) capture: Option<Arc<Capture>>,
 }
 
 impl Default for MockSiteBuilder {
@@ -42,6 +44,7 @@ impl Default for MockSiteBuilder {
             rest_ports: BTreeMap::new(),
             administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
             data: None,
+            capture: None,
         }
     }
 }
@@ -100,6 +103,12 @@ impl MockSiteBuilder {
     /// Sets the administrator of the REST API; defaults to `admin` with the password `epm-lab`.
     pub fn administrator(mut self, user: &str, password: &str) -> Self {
         self.administrator = Administrator::first(user, password);
+        self
+    }
+
+    /// Captures the traffic of all ports, if there is a capture. It is to be finished once the site has stopped.
+    pub fn capture(mut self, capture: Option<&Arc<Capture>>) -> Self {
+        self.capture = capture.cloned();
         self
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use epm_client_agent::wire::Stopwatch;
+use epm_protocol::fault::Moment;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -26,6 +27,7 @@ use crate::wire::decode_cache::DecodeCache;
 use crate::wire::exchange::respond;
 use crate::wire::faults;
 use crate::wire::listener::{PATIENCE, Places, Room};
+use crate::wire::socket::{Socket, seen};
 
 /// Maximum number of connections per port; for further ones, idle ones are ended.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -55,13 +57,15 @@ pub(crate) async fn serve(
 /// Serves one connection until it ends.
 async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
+    let stream = Socket::new(stream, connection, manager, "clients' port");
+    let flow = stream.flow();
     if manager.runtime.stopped.load(Ordering::SeqCst) {
         return;
     }
     let is_tls = match speaks {
         Speaks::Http => false,
         Speaks::Https | Speaks::Rest => true,
-        Speaks::Both => match timeout(PATIENCE, first_byte(&stream)).await {
+        Speaks::Both => match timeout(PATIENCE, first_byte(stream.stream())).await {
             Ok(Some(byte)) => byte == TLS_HANDSHAKE,
             Ok(None) | Err(_) => {
                 return manager.journal.connection_closed(connection.peer, ConnectionClosed::Silent);
@@ -80,10 +84,12 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
         late_close,
         faulted: false,
         progress: &progress,
+        flow: flow.as_ref(),
     };
     if manager.faults.any() {
         let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager };
         if let Some(hit) = asker.judge_connection() {
+            context.touched(&hit, Moment::Connection);
             let context = RequestContext { faulted: true, ..context };
             return Box::pin(faults::attend(stream, hit, context, &Clients)).await;
         }
@@ -108,7 +114,7 @@ async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
         return converse(stream, context).await;
     }
     let generation = manager.runtime.generation();
-    let acceptor = TlsAcceptor::from(Arc::clone(&generation.tls.config));
+    let acceptor = TlsAcceptor::from(seen(Arc::clone(&generation.tls.config), context.flow));
     let (watch, counters) = (Stopwatch::start(), &manager.runtime.counters.clients_port);
     let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {

@@ -38,6 +38,7 @@ use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults;
 use crate::wire::faults::raw_response::WrittenRaw;
 use crate::wire::listener::{PATIENCE, Places, Room, accept};
+use crate::wire::socket::{Socket, seen};
 
 /// Maximum number of connections per REST API; for further ones, idle ones are ended.
 const MAX_CONNECTIONS: usize = 512;
@@ -112,6 +113,8 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
 /// Serves one connection until it ends.
 async fn attend(stream: TcpStream, connection: &Connection, router: Router, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
+    let stream = Socket::new(stream, connection, manager, "REST API");
+    let flow = stream.flow();
     if manager.runtime.rest.stopped.load(Ordering::SeqCst) {
         return;
     }
@@ -127,11 +130,13 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
         late_close: Duration::ZERO,
         faulted: false,
         progress: &progress,
+        flow: flow.as_ref(),
     };
     let rest = RestConversation { router };
     if manager.faults.any() {
         let query = RestQuery { peer: connection.peer, manager };
         if let Some(hit) = query.judge(Moment::Connection) {
+            context.touched(&hit, Moment::Connection);
             let context = RequestContext { faulted: true, ..context };
             return Box::pin(faults::attend(stream, hit, context, &rest)).await;
         }
@@ -148,7 +153,7 @@ impl Conversation for RestConversation {
     async fn greet<S: Line>(&self, stream: S, context: RequestContext<'_>) {
         let RequestContext { manager, connection, .. } = context;
         let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
-        let tls = Arc::clone(&tls.config);
+        let tls = seen(Arc::clone(&tls.config), context.flow);
         let (watch, counters) = (Stopwatch::start(), &manager.runtime.counters.rest_port);
         let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
             Ok(Ok(stream)) => {
@@ -220,6 +225,7 @@ async fn called(
     let response = match hit {
         None => api.await,
         Some(hit) => {
+            context.touched(&hit, Moment::Exchange);
             if let Some((status, transfer)) = faults::rest_call::status_instead(&hit).zip(seen) {
                 // The API itself does not learn of the call.
                 manager.journal.call(Call {

@@ -7,6 +7,7 @@
 
 mod action;
 mod broken_store;
+mod capture;
 mod cert;
 mod command_line;
 mod config;

@@ -54,6 +54,7 @@ macro_rules! pages {
 pages! {
     readme_runs: "README.md",
     careless_tool_runs: "docs/careless-tool.md",
+    capture_runs: "docs/capture.md",
     certificates_runs: "docs/certificates.md",
     configuration_runs: "docs/configuration.md",
     clients_runs: "docs/clients.md",
