@@ -23,7 +23,7 @@ use crate::control_api::extract::{Events, Format, OtherForm, Query, Written};
 use crate::control_api::har::{self, Traffic};
 use crate::lab::Lab;
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind};
-use crate::runtime::transfer::KeptBody;
+use crate::runtime::transfer::{KeptBody, Transfer};
 use crate::schema::BridgedSchema;
 
 /// Path of the endless response.
@@ -51,6 +51,9 @@ struct JournalQuery {
     action: Option<String>,
     /// Only responses with this status.
     status: Option<u16>,
+    /// Only exchanges and calls whose request had this header `traceparent`, or one with this trace identifier (32 hexadecimal
+    /// digits), as tools that trace their requests send it.
+    traceparent: Option<String>,
     /// Only entries from this lab time on.
     #[schemars(with = "Option<String>")]
     from: Option<Timestamp>,
@@ -179,6 +182,9 @@ struct More {
     /// For an exchange or a closed connection: whether a fault acted on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     faulted: Option<bool>,
+    /// For an exchange or a call: header `traceparent` of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     /// For a call: user of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
@@ -270,6 +276,10 @@ impl NamedEntry<'_> {
             && (query.agent.is_none() || query.agent == agent)
             && query.action.as_deref().is_none_or(|wanted| Some(wanted) == action)
             && (query.status.is_none() || query.status == status)
+            && query
+                .traceparent
+                .as_deref()
+                .is_none_or(|wanted| self.entry.transfer().is_some_and(|one| is_of(one, wanted)))
             && query.from.is_none_or(|from| self.entry.at() >= from)
     }
 
@@ -316,6 +326,7 @@ impl NamedEntry<'_> {
                 tls: Some(record.tls),
                 action: Some(record.action),
                 status: Some(record.status),
+                traceparent: transfer.traceparent().map(str::to_owned),
                 ..More::default()
             },
             Entry::ConnectionClosed { peer, why, faulted, .. } => {
@@ -350,6 +361,7 @@ impl NamedEntry<'_> {
                 body: Some(&call.transfer.request_body).filter(|body| body.length > 0).map(shown),
                 duration_ms: Some(call.transfer.took_ms()),
                 user: call.who.clone(),
+                traceparent: call.transfer.traceparent().map(str::to_owned),
                 ..More::default()
             },
             Entry::OperatorAction { what, .. } => More { text: Some(what.clone()), ..More::default() },
@@ -372,6 +384,7 @@ impl JournalQuery {
             && (self.status.is_none() || has_status)
             && ((self.agent.is_none() && self.client.is_none()) || has_agent)
             && (self.manager.is_none() || has_agent || kind == Kind::Call)
+            && (self.traceparent.is_none() || has_status)
     }
 
     /// Fails if a matching entry may have been dropped.
@@ -394,6 +407,11 @@ impl JournalQuery {
         }
         Ok(())
     }
+}
+
+/// Whether a request belongs to this trace: named by the whole header, or by the identifier in it.
+fn is_of(transfer: &Transfer, trace: &str) -> bool {
+    transfer.traceparent().is_some_and(|header| header == trace || header.split('-').nth(1) == Some(trace))
 }
 
 /// All matching entries, oldest first.

@@ -205,6 +205,15 @@ impl Entry {
         }
     }
 
+    /// Request and response of an exchange or a call.
+    pub(crate) fn transfer(&self) -> Option<&Transfer> {
+        match self {
+            Self::Exchange(_, transfer) => Some(transfer),
+            Self::Call(call) => Some(&call.transfer),
+            _ => None,
+        }
+    }
+
     /// Lab time of this entry.
     pub fn at(&self) -> Timestamp {
         match self {
