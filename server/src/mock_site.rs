@@ -277,6 +277,11 @@ impl MockSite {
         self.state.clients.status(agent)
     }
 
+    /// The capture of the traffic, if there is one.
+    pub(crate) fn capture(&self) -> Option<Arc<Capture>> {
+        self.state.capture.clone()
+    }
+
     /// The managers, in name order.
     pub(crate) fn managers(&self) -> &[Arc<ManagerRuntime>] {
         &self.state.managers

@@ -30,7 +30,7 @@ pub use doctor::{examine, examine_one};
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};
 pub use durable::{create_folder, sync};
 pub use fleet::{Fleet, Member, MemberSpec, TURNS};
-pub use log_file::LogFile;
+pub use log_file::{LogFile, log_text};
 pub use own_file::open_own;
 pub use package::{IN_PACKAGE, PackageError, read_package};
 pub use signals::interrupted;

@@ -9,6 +9,7 @@ use aide::axum::routing::get_with;
 use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use epm_client_agent::report::EvidenceEvent;
 use epm_protocol::fault::{Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::plural::either;
@@ -460,6 +461,52 @@ fn har(lab: &Lab, query: &JournalQuery, limit: usize) -> Archive {
     let fits: Vec<NamedEntry<'_>> = named.filter(|one| one.is_traffic() && one.fits(query)).collect();
     let latest = fits.iter().skip(fits.len().saturating_sub(limit));
     Archive { log: har::log(latest.filter_map(NamedEntry::traffic)) }
+}
+
+/// All kept entries, one on each line.
+pub(super) fn all_lines(lab: &Lab) -> String {
+    found(lab, &JournalQuery::default()).iter().map(|row| line(row) + "\n").collect()
+}
+
+/// All kept exchanges and calls as an HTTP archive.
+pub(super) fn all_as_har(lab: &Lab) -> String {
+    serde_json::to_string_pretty(&har(lab, &JournalQuery::default(), PAGE)).unwrap_or_default()
+}
+
+/// What happened beside exchanges that went well, oldest first.
+pub(super) fn events(lab: &Lab) -> Vec<EvidenceEvent> {
+    let rows = found(lab, &JournalQuery::default()).into_iter();
+    let is_fault = |row: &JournalEntry| row.more.faulted == Some(true);
+    let is_refused = |row: &JournalEntry| row.more.status.is_some_and(|status| status >= 400);
+    let worth = rows.filter(|row| row.kind != Kind::Exchange || is_refused(row) || is_fault(row));
+    let event = |row: JournalEntry| {
+        let is_bad = is_refused(&row) || row.more.reason.is_some() || row.kind == Kind::FaultApplied;
+        let JournalEntry { at, kind, manager, client, more, .. } = row;
+        let status = more.status.map(|status| format!("answered with {status}"));
+        let route = more.route.and_then(|route| serde_json::to_value(route).ok());
+        let route = route.and_then(|route| route.as_str().map(|route| format!("on the route {route}")));
+        let words = [
+            more.method,
+            more.path,
+            more.action.map(str::to_owned),
+            more.fault.map(|fault| format!("fault {fault}:")),
+            more.what,
+            route,
+            more.reason.map(str::to_owned),
+            more.text,
+            status,
+        ];
+        let peer = more.peer.map(|peer| peer.to_string());
+        let who = [client.or(more.user).or(peer), manager.map(|manager| format!("at {manager}"))];
+        EvidenceEvent {
+            at,
+            kind: kind.to_string(),
+            who: who.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            what: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            is_bad,
+        }
+    };
+    worth.map(event).collect()
 }
 
 async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<EntryCount> {

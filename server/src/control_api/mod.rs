@@ -10,6 +10,7 @@ mod call_limits;
 mod certificates;
 mod clock;
 mod error;
+mod evidence;
 mod extract;
 mod faults;
 mod fleet;
@@ -121,6 +122,7 @@ fn routes() -> Routes {
         .merge(verdict::routes())
         .merge(snapshots::routes())
         .merge(baselines::routes())
+        .merge(evidence::routes())
 }
 
 /// The control API as a service in this process, without a socket.

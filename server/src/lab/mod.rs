@@ -9,6 +9,7 @@
 //! | `sources` | source addresses of clients, by which connection faults know them |
 //! | `fault_check` | faults that name what there is not |
 //! | `history` | recorded history of each client |
+//! | `client_logs` | latest lines of the clients' logs |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
 //! | `assumed` | assumptions that are set on a running lab |
 //! | `baseline` | the state of a lab before a rotation |
@@ -35,6 +36,7 @@
 
 mod assumed;
 mod baseline;
+mod client_logs;
 mod expectation;
 mod fault_check;
 mod finding_result;
@@ -58,6 +60,7 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::{Fleet, LabClock, LogSink};
 use epm_protocol::site::CommandError;
@@ -82,6 +85,7 @@ pub use time_error::TimeError;
 use crate::mock_site::MockSite;
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
+use client_logs::ClientLogs;
 use history::History;
 pub(crate) use keeping::kept_clock;
 use keeping::written::Written;
@@ -103,6 +107,7 @@ pub struct Lab {
     /// Source addresses of the clients.
     sources: Sources,
     history: Arc<History>,
+    client_logs: Arc<ClientLogs>,
     /// Command that starts the same lab again, if the program that runs it has told it.
     repeat: Mutex<Option<String>>,
     expectations: Mutex<BTreeMap<String, Asked>>,
@@ -133,6 +138,8 @@ impl Lab {
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
         let assumed = Mutex::new(RequestedAssumptions::new(Arc::clone(&assumptions)));
         let sources = Sources::of(&site);
+        let client_logs = Arc::<ClientLogs>::default();
+        let log = client_logs.keep(log);
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
         fleet.watch(history.watcher(site.changes()));
         Arc::new(Self {
@@ -143,6 +150,7 @@ impl Lab {
             parts: Mutex::default(),
             sources,
             history,
+            client_logs,
             repeat: Mutex::default(),
             expectations: Mutex::default(),
             baselines: Mutex::default(),
@@ -174,6 +182,12 @@ impl Lab {
     /// Recorded history of a client, if there is any.
     pub fn trace(&self, client: &str) -> Option<Trace> {
         self.history.of(client)
+    }
+
+    /// The latest lines of the logs of these clients, oldest first, and the number of older lines of all clients that are not
+    /// kept.
+    pub(crate) fn client_logs(&self, clients: &[String]) -> (Vec<(String, Vec<LogLine>)>, u64) {
+        self.client_logs.of(clients)
     }
 
     /// Named certificate updates of a manager, oldest first.

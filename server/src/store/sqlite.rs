@@ -381,6 +381,10 @@ impl Store for SqliteStore {
         })
     }
 
+    fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("."))
+    }
+
     fn bytes(&self) -> u64 {
         let sizes = FILES.iter().filter_map(|name| self.file.with_file_name(name).metadata().ok());
         sizes.map(|file| file.len()).sum()

@@ -15,6 +15,7 @@ mod crash_points;
 mod data;
 mod descriptors;
 mod docs;
+mod evidence;
 mod failure;
 mod fault;
 mod fleet;

@@ -60,6 +60,7 @@ pages! {
     clients_runs: "docs/clients.md",
     control_api_runs: "docs/control-api.md",
     data_runs: "docs/data.md",
+    evidence_runs: "docs/evidence.md",
     faults_runs: "docs/faults.md",
     first_rotation_runs: "docs/first-rotation.md",
     from_a_log_line_runs: "docs/from-a-log-line.md",

@@ -43,6 +43,7 @@ const COMMENT: &str = "Captured by epm-lab, a mock, at the accepted sockets of i
 /// A capture that is being written.
 #[derive(Debug)]
 pub struct Capture {
+    file: PathBuf,
     queue: Sender<Message>,
     waiting: Arc<AtomicUsize>,
     /// Number of bytes that may wait.
@@ -87,6 +88,8 @@ enum Message {
         bytes: Vec<u8>,
         at_ms: u64,
     },
+    /// Told once everything before is in the file.
+    Flush(Sender<()>),
     End,
 }
 
@@ -132,6 +135,7 @@ impl Capture {
         let writer = std::thread::Builder::new().name("capture".to_owned());
         let writer = writer.spawn(move || write(opened, &messages, &shared.0, &shared.1)).map_err(bad)?;
         Ok(Arc::new(Self {
+            file: file.to_owned(),
             queue,
             waiting,
             room: WAITING,
@@ -141,6 +145,16 @@ impl Capture {
             names: Mutex::default(),
             writer: Mutex::new(Some(writer)),
         }))
+    }
+
+    /// The file, opened once it has everything that came before.
+    pub(crate) fn flushed(&self) -> io::Result<File> {
+        let (told, is_written) = channel();
+        // A capture that has ended has everything already.
+        if self.queue.send(Message::Flush(told)).is_ok() {
+            let _ = is_written.recv();
+        }
+        File::open(&self.file)
     }
 
     /// Writes what waits, and ends the file. Later packets are not written.
@@ -380,7 +394,17 @@ fn write(
                 }
             }
         };
-        let Message::Blocks { bytes, at_ms } = message else { break };
+        let (bytes, at_ms) = match message {
+            Message::Blocks { bytes, at_ms } => (bytes, at_ms),
+            Message::Flush(told) => {
+                if result.is_ok() {
+                    result = file.flush().inspect_err(tell);
+                }
+                let _ = told.send(());
+                continue;
+            }
+            Message::End => break,
+        };
         last_ms = at_ms;
         if result.is_ok() {
             result = missing(&mut file, at_ms).and_then(|()| file.write_all(&bytes)).inspect_err(tell);
