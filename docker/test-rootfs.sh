@@ -217,7 +217,7 @@ inside() {
 
     # Started again, a client with a volume continues from its cache alone.
     stop agent-1 TERM
-    run_in agent-1 /usr/bin/epm-agent show --state /state >"$place/held"
+    run_in agent-1 /usr/bin/epm-agent show --state /state --json >"$place/held"
     grep -q '"serial": "' "$place/held" || fail "the client's volume kept no policy serial: $(cat "$place/held")"
     : >"$place/agent-1.log"
     client agent-1 14.3.8289

@@ -4,15 +4,14 @@
 
 mod failure;
 mod fleet;
+mod show;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::agent::{
-    Agent, AgentProfile, AgentState, Cache, Health, Input, LastServer, LogLine, Output, Rescue,
-};
+use crate::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
 use crate::doctor::Examination;
 use crate::program::{
     self, Describe, Messages, arguments, command_line, completions, foreign, naming_variable, say, schema_of,
@@ -23,15 +22,11 @@ use crate::wire::{
 };
 use clap::{Args, Command, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
-use epm_protocol::id::{AgentId, Guid, HardwareKey};
-use epm_protocol::policy::PolicySerial;
+use epm_protocol::id::{Guid, HardwareKey};
 use epm_protocol::sylink::{ClientServer, ServerUrlError, Sylink};
 use epm_protocol::time::{Clock, Timestamp};
-use epm_protocol::trust::Fingerprint;
 use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use failure::Failure;
 use fleet::Fleet;
@@ -71,12 +66,17 @@ enum Verb {
     Run(Run),
     /// Run a fleet of many clients in one process until Ctrl-C
     Fleet(Fleet),
-    /// Print the content of a client's cache as JSON
-    #[command(after_help = "Example:\n  epm-agent show --state state/")]
+    /// Print the content of a client's cache
+    #[command(
+        after_help = "Examples:\n  epm-agent show --state state/\n  epm-agent show --state state/ --json"
+    )]
     Show {
         /// The folder with the client's cache
         #[arg(long, value_name = "FOLDER")]
         state: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Import a communications file into a client's cache, as `smc -importsylink` does while the client is stopped
     #[command(after_help = "\
@@ -182,31 +182,11 @@ struct Doctor {
 }
 
 /// The commands that print JSON, and the schema of each.
-const SCHEMAS: &[(&str, Describe)] =
-    &[("doctor", schema_of::<Vec<Examination>>), ("fleet", FleetLine::schema), ("show", schema_of::<Shown>)];
-
-/// The content of a client's cache.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Shown {
-    /// The name of the client's management server list.
-    list: String,
-    /// The fingerprints (SHA-256) of the certificates that the client trusts.
-    certificates: Vec<String>,
-    /// The serial of the policy that the client holds; null if it holds none.
-    serial: Option<PolicySerial>,
-    /// The group that the policy is for.
-    group: Option<String>,
-    /// The location of the client; null for the default one.
-    location: Option<String>,
-    /// The identifier that the manager assigned to the client.
-    agent: Option<AgentId>,
-    /// The server that last served the client.
-    last_server: Option<LastServer>,
-    /// The state of the client's contact with its managers.
-    health: Health,
-    /// How far an imported communications file has brought the client back, if one was imported while it was orphaned.
-    rescue: Option<Rescue>,
-}
+const SCHEMAS: &[(&str, Describe)] = &[
+    ("doctor", schema_of::<Vec<Examination>>),
+    ("fleet", FleetLine::schema),
+    ("show", schema_of::<show::Shown>),
+];
 
 /// The program's commands and options, as its help has them.
 pub fn command() -> Command {
@@ -231,7 +211,7 @@ pub fn main() -> ExitCode {
             Ok(_) => Ok(()),
             Err(why) => Err(why),
         },
-        Verb::Show { state } => show(&state),
+        Verb::Show { state, json } => show::show(&state, json),
         Verb::Import { file, cache, force } => import(&file, &cache, force),
         Verb::Doctor(doctor) => match look_after(doctor) {
             Ok(false) if unwritten().is_none() => return ExitCode::from(1),
@@ -419,32 +399,6 @@ fn log_to(file: LogFile) -> LogSink {
             program::error("error", &format!("cannot write the log: {error}"));
         }
     })
-}
-
-fn show(folder: &Path) -> Result<(), Failure> {
-    if !folder.is_dir() {
-        return Err(Failure::BadInput(format!("there is no folder {}", folder.display())));
-    }
-    let kept = DiskCache::read(folder).map_err(|error| Failure::BadInput(error.to_string()))?;
-    let Some(cache) = kept else {
-        return Err(Failure::BadInput(format!("no cache in {}", folder.display())));
-    };
-    let Cache { sylink, state } = cache;
-    let conf = sylink.conf();
-    let shown = Shown {
-        certificates: conf.certificates.iter().map(|one| Fingerprint::of(&one.der).to_string()).collect(),
-        list: conf.list.name,
-        serial: state.serial,
-        group: state.group,
-        location: state.location,
-        agent: state.agent,
-        last_server: state.last_server,
-        health: state.health,
-        rescue: state.rescue,
-    };
-    let text = serde_json::to_string_pretty(&shown).map_err(|error| Failure::Failed(error.to_string()))?;
-    say(&format!("{text}\n"));
-    Ok(())
 }
 
 fn read_sylink(path: &Path) -> Result<Arc<Sylink>, Failure> {

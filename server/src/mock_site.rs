@@ -239,6 +239,17 @@ impl MockSite {
         self.state.managers.iter().flat_map(|manager| manager.connections.peers()).collect()
     }
 
+    /// Whether a manager has an open connection from this peer.
+    pub(crate) fn is_connected(&self, peer: SocketAddr) -> bool {
+        self.state.managers.iter().any(|manager| manager.connections.has(peer))
+    }
+
+    /// Numbers that change with everything that ends held requests, except their own ends.
+    pub(crate) fn holding_state(&self) -> (u64, u64) {
+        let ended = self.state.managers.iter().map(|manager| manager.connections.ended()).sum();
+        (self.state.clients.changes(), ended)
+    }
+
     /// Reads the site under its lock.
     pub fn look<R>(&self, at: impl FnOnce(&Site) -> R) -> R {
         at(&self.state.site())

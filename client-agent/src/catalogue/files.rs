@@ -21,7 +21,7 @@ pub(super) const ENTRIES: &[(&str, &str)] = files!["":
     "F25.toml" "F26.toml" "F27.toml" "F28.toml" "F29.toml" "F30.toml"
     "F31.toml" "F32.toml" "F33.toml" "F34.toml" "F35.toml" "F36.toml"
     "F37.toml" "F38.toml" "F39.toml" "F40.toml" "F41.toml" "F42.toml"
-    "F43.toml" "F44.toml"
+    "F43.toml" "F44.toml" "F45.toml"
 ];
 
 /// The files that commands of entries need. The keys are public and protect nothing.

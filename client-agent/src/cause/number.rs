@@ -41,9 +41,9 @@ pub const fn failure_of(code: Code, layer: Option<TrustLayer>) -> Option<&'stati
         (Code::CertificateNotYetValid, _) => "F38",
         (Code::OldFile, _) => "F43",
         (Code::CertificateRestored, _) => "F44",
+        (Code::SwitchedOnTooEarly, _) => "F45",
         (
             Code::ReplicationBroken
-            | Code::SwitchedOnTooEarly
             | Code::SecureCommunicationsOff
             | Code::NotReceived
             | Code::Suspended
@@ -67,10 +67,6 @@ pub(super) fn number_of(code: Code, layer: Option<TrustLayer>, what: &str, is_co
     match code {
         Code::ReplicationBroken => nothing(
             "Give the clients a new communications file; next time restore replication before the next manager is updated.",
-        ),
-        Code::SwitchedOnTooEarly => nothing(
-            "Give the clients a new communications file; next time switch secure communications on only when each client has had a \
-             heartbeat since the update.",
         ),
         Code::CertificateForAnotherName => {
             nothing("Update the certificate with one that has the name of each server in the list.")

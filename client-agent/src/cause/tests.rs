@@ -104,7 +104,7 @@ fn the_cause_of_each_mistake_is_told_from_what_the_site_did() {
         ),
         (
             "single-manager-switched-on-too-early",
-            &[(2, Code::SwitchedOnTooEarly, Some(4), None, "switched secure communications on", file)],
+            &[(2, Code::SwitchedOnTooEarly, Some(4), Some("F45"), "switched secure communications on", file)],
         ),
         (
             "holidays-single-manager",
@@ -114,7 +114,7 @@ fn the_cause_of_each_mistake_is_told_from_what_the_site_did() {
                     1,
                     Code::SwitchedOnTooEarly,
                     Some(3),
-                    None,
+                    Some("F45"),
                     "14d after step 2 had given sepm-1 a new certificate",
                     file,
                 ),

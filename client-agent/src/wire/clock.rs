@@ -13,6 +13,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 
+use super::sleepers::Sleepers;
 use super::uptime::{Gaps, Uptime};
 
 /// The clock of a lab. Everything in the lab shares one, so that moving it moves everything.
@@ -28,7 +29,9 @@ pub struct LabClock {
 #[derive(Debug)]
 struct Shared {
     rate: Mutex<Rate>,
-    moved: watch::Sender<()>,
+    sleepers: Sleepers,
+    /// Changes whenever the speed may have changed.
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -38,6 +41,8 @@ struct Rate {
     /// Uptime at which the clock showed `lab`.
     real: Duration,
     speed: u32,
+    /// How often the clock was set back.
+    set_back: u64,
     /// How long the clock stands after a change of the site; zero without a hold.
     hold: Duration,
     /// Uptime until which the clock stands, whatever its speed.
@@ -80,8 +85,9 @@ impl LabClock {
     fn with(mut uptime: Uptime, lab: Timestamp, speed: u32) -> Self {
         let now = uptime.read();
         let (hold, ran) = (Duration::ZERO, Duration::ZERO);
-        let rate = Rate { uptime, lab, real: now, speed, hold, held_until: now, ran };
-        let shared = Shared { rate: Mutex::new(rate), moved: watch::Sender::new(()) };
+        let rate = Rate { uptime, lab, real: now, speed, set_back: 0, hold, held_until: now, ran };
+        let sleepers = Sleepers::default();
+        let shared = Shared { rate: Mutex::new(rate), sleepers, changed: watch::Sender::new(()) };
         Self { started: real_time(), shared: Arc::new(shared), setting: RwLock::new(()) }
     }
 
@@ -174,34 +180,34 @@ impl LabClock {
     /// Waits until the clock shows `moment` or is set back. Returns whether it shows `moment`.
     pub async fn sleep_or_set_back(&self, moment: Timestamp) -> bool {
         self.shared.keep_reading();
-        let mut moved = self.shared.moved.subscribe();
-        let mut latest = None;
+        let mut first = None;
+        let sleeper = self.shared.sleepers.enter(moment);
         loop {
-            let (now, speed, held) = self.shared.rate.lock().read_for_sleep();
+            let (now, speed, held, set_back) = self.shared.rate.lock().read_for_sleep();
             let left = moment.since(now);
             if moment != Timestamp::NEVER && left.is_zero() {
                 return true;
             }
-            if latest.replace(now).is_some_and(|before| now < before) {
+            if *first.get_or_insert(set_back) != set_back {
                 return false;
             }
             if speed == 0 || moment == Timestamp::NEVER {
-                let _ = moved.changed().await;
+                sleeper.woken().await;
                 continue;
             }
             let real = held.saturating_add(left / speed) + Duration::from_millis(1);
             tokio::select! {
                 () = real_sleep(real) => {}
-                _ = moved.changed() => {}
+                () = sleeper.woken() => {}
             }
         }
     }
 
     /// Waits until the clock is stopped.
     pub async fn stands(&self) {
-        let mut moved = self.shared.moved.subscribe();
+        let mut changed = self.shared.changed.subscribe();
         while self.speed() != 0 {
-            let _ = moved.changed().await;
+            let _ = changed.changed().await;
         }
     }
 
@@ -215,13 +221,21 @@ impl LabClock {
     }
 
     fn change(&self, with: impl FnOnce(&mut Rate, Duration)) {
-        {
+        let (before, after) = {
             let mut rate = self.shared.rate.lock();
             let real = rate.uptime.read();
             rate.settle(real);
+            let before = (rate.lab, rate.speed);
             with(&mut rate, real);
+            rate.set_back += u64::from(rate.lab < before.0);
+            (before, (rate.lab, rate.speed))
+        };
+        if (before.1, after.1) == (0, 0) && before.0 <= after.0 {
+            self.shared.sleepers.wake_due(after.0);
+        } else {
+            self.shared.sleepers.wake_all();
         }
-        let _ = self.shared.moved.send(());
+        let _ = self.shared.changed.send(());
     }
 }
 
@@ -268,7 +282,7 @@ impl Shared {
             }
         }
         if are_late || gap.is_some() {
-            let _ = self.moved.send(());
+            self.sleepers.wake_all();
         }
     }
 }
@@ -323,10 +337,10 @@ impl Rate {
         self.lab + self.running(real) * self.speed
     }
 
-    /// Reads the lab time, the speed, and for how long the clock still stands.
-    fn read_for_sleep(&mut self) -> (Timestamp, u32, Duration) {
+    /// Reads the lab time, the speed, for how long the clock still stands, and how often it was set back.
+    fn read_for_sleep(&mut self) -> (Timestamp, u32, Duration, u64) {
         let real = self.uptime.read();
-        (self.now(real), self.speed, self.held_until.saturating_sub(real))
+        (self.now(real), self.speed, self.held_until.saturating_sub(real), self.set_back)
     }
 
     /// Real time for which the clock has run since `self.real`.
@@ -384,6 +398,22 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_wakes_what_slept_while_it_went_forward() {
+        let start = Timestamp::from_seconds(1_000_000);
+        let clock = Arc::new(LabClock::starting_at(start, 0));
+        let sleeper = tokio::spawn({
+            let clock = Arc::clone(&clock);
+            async move { clock.sleep_or_set_back(start + Duration::from_secs(100)).await }
+        });
+        while clock.shared.sleepers.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.set(start + Duration::from_secs(50));
+        clock.set(start + Duration::from_secs(20));
+        assert!(!sleeper.await.unwrap(), "the clock was set back, though not before the sleep began");
+    }
 
     #[tokio::test]
     async fn who_sleeps_wakes_when_the_clock_is_moved_past_his_hour() {
@@ -478,7 +508,7 @@ mod tests {
             let clock = Arc::clone(&clock);
             async move { clock.sleep_until(hour).await }
         });
-        while clock.shared.moved.receiver_count() == 0 {
+        while clock.shared.sleepers.count() == 0 {
             tokio::task::yield_now().await;
         }
         clock.now();

@@ -11,6 +11,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
+use super::agenda::{Agenda, Entry, Seat};
 use super::clock::LabClock;
 use super::connection::{Endpoint, Handshakes, Session};
 use super::store::{DiskCache, StoreError};
@@ -43,6 +44,7 @@ pub struct AgentHandle {
     /// Whether the agent is kept from waking.
     frozen: watch::Sender<bool>,
     progressed: Arc<Progressed>,
+    seat: Arc<Seat>,
 }
 
 /// How often an agent has handled an input, and how often its cache has changed.
@@ -84,6 +86,7 @@ pub(super) struct Driver {
     /// The last reading of the clock.
     seen: Timestamp,
     progressed: Arc<Progressed>,
+    seat: Arc<Seat>,
 }
 
 /// What the agents of a fleet share.
@@ -93,13 +96,14 @@ pub(super) struct Shared {
     turns: Arc<Semaphore>,
     states: Mutex<SharedStates>,
     tls: Arc<SharedTls>,
+    pub(super) agenda: Arc<Agenda>,
 }
 
 impl Shared {
     /// What agents share of which this many may be in a heartbeat at the same time.
     pub(super) fn with_turns(turns: usize) -> Arc<Self> {
         let turns = Arc::new(Semaphore::new(turns));
-        Arc::new(Self { turns, states: Mutex::default(), tls: Arc::default() })
+        Arc::new(Self { turns, states: Mutex::default(), tls: Arc::default(), agenda: Arc::default() })
     }
 }
 
@@ -140,6 +144,7 @@ impl AgentHandle {
     /// Keeps the agent from waking by itself, or lets it again: a machine that is on, whose client does nothing.
     pub fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);
+        self.note();
     }
 
     /// Whether the agent is kept from waking.
@@ -171,6 +176,7 @@ impl AgentHandle {
     /// Gives the agent an input. Returns false when its task has ended.
     pub async fn tell(&self, input: Input) -> bool {
         self.unheard.fetch_add(1, Ordering::SeqCst);
+        self.note();
         self.inputs.send(Box::new(input)).await.is_ok()
     }
 
@@ -184,6 +190,7 @@ impl AgentHandle {
     /// Continues after the clock was set from `then` to `now`: the agent's heartbeats keep their phase.
     pub fn clock_moved(&self, then: Timestamp, now: Timestamp) {
         lock(&self.agent).clock_moved(then, now);
+        self.note();
         self.frozen.send_modify(|_| ()); // wakes the task, which sleeps until another time
     }
 
@@ -206,6 +213,20 @@ impl AgentHandle {
             && !self.acts.load(Ordering::SeqCst)
             && agent.is_resting()
             && (is_frozen || agent.next_wake() > now)
+    }
+
+    /// The number of the agent in its fleet; that of no other agent, before or after.
+    pub fn number(&self) -> u64 {
+        self.seat.number()
+    }
+
+    /// Takes the agent off the fleet's agenda: it has left the fleet.
+    pub(super) fn leave(&self) {
+        self.seat.leave();
+    }
+
+    fn note(&self) {
+        note(&self.seat, &self.agent, &self.unheard, &self.acts, || self.is_frozen());
     }
 
     /// The request that the agent's manager holds, in push mode.
@@ -235,6 +256,7 @@ pub(super) fn prepare(
     let unheard = Arc::new(AtomicU64::new(0));
     let acts = Arc::new(AtomicBool::new(false));
     let (frozen, is_frozen) = watch::channel(false);
+    let seat = Arc::new(shared.agenda.seat());
     let handle = AgentHandle {
         agent: Arc::clone(&agent),
         handshakes: Arc::clone(&handshakes),
@@ -244,7 +266,9 @@ pub(super) fn prepare(
         acts: Arc::clone(&acts),
         frozen,
         progressed: Arc::default(),
+        seat: Arc::clone(&seat),
     };
+    handle.note();
     let tickets = Arc::new(shared.tls.slot(None));
     let session =
         Session::new(Arc::clone(&clock), handshakes, endpoint).sharing(Arc::clone(&shared.tls), tickets);
@@ -266,6 +290,7 @@ pub(super) fn prepare(
         under_way: None,
         turn: None,
         seen: Timestamp::EPOCH,
+        seat,
     };
     (handle, driver)
 }
@@ -292,6 +317,7 @@ impl Driver {
             self.hear(input).await?;
             if is_told {
                 self.unheard.fetch_sub(1, Ordering::SeqCst);
+                self.note();
                 self.progress.send_modify(|count| *count += 1);
             }
         }
@@ -305,6 +331,7 @@ impl Driver {
         }
         // Set before the agent has decided: otherwise it would seem settled before its lines are in the log.
         self.acts.store(true, Ordering::SeqCst);
+        self.note();
         let outputs = lock(&self.agent).handle(input, self.clock.now());
         self.progressed.inputs.fetch_add(1, Ordering::Release);
         if outputs.iter().any(|output| matches!(output, Output::Persist(_))) {
@@ -322,6 +349,7 @@ impl Driver {
             }
         }
         self.acts.store(false, Ordering::SeqCst);
+        self.note();
         if is_resting {
             self.progress.send_modify(|count| *count += 1);
         }
@@ -345,11 +373,11 @@ impl Driver {
             let wake = {
                 let _steady = self.clock.steady();
                 let now = self.clock.now();
-                let mut agent = lock(&self.agent);
                 if now < std::mem::replace(&mut self.seen, now) {
-                    agent.replan(now);
+                    lock(&self.agent).replan(now);
+                    self.note();
                 }
-                if is_frozen { Timestamp::NEVER } else { agent.next_wake() }
+                if is_frozen { Timestamp::NEVER } else { lock(&self.agent).next_wake() }
             };
             let answered = async {
                 match &mut self.under_way {
@@ -374,6 +402,11 @@ impl Driver {
                 changed = self.frozen.changed() => changed.ok()?,
             }
         }
+    }
+
+    /// Notes the agent's state in the fleet's agenda.
+    fn note(&self) {
+        note(&self.seat, &self.agent, &self.unheard, &self.acts, || *self.frozen.borrow());
     }
 
     async fn carry_out(&mut self, output: Output) -> Result<(), StoreError> {
@@ -409,6 +442,25 @@ impl Driver {
             Input::Answered { exchange: exchange.id, outcome }
         }));
     }
+}
+
+/// Notes the state of an agent in its fleet's agenda. Called after each change of what it reads; the agent is not locked.
+fn note(
+    seat: &Seat,
+    agent: &Mutex<Agent>,
+    unheard: &AtomicU64,
+    acts: &AtomicBool,
+    is_frozen: impl FnOnce() -> bool,
+) {
+    seat.note(|| {
+        let is_frozen = is_frozen();
+        let agent = lock(agent);
+        Entry {
+            is_busy: unheard.load(Ordering::SeqCst) > 0 || acts.load(Ordering::SeqCst) || !agent.is_resting(),
+            is_held: agent.held().is_some() && agent.cache().state.agent.is_some(),
+            wake: if is_frozen { Timestamp::NEVER } else { agent.next_wake() },
+        }
+    });
 }
 
 fn lock(agent: &Mutex<Agent>) -> MutexGuard<'_, Agent> {

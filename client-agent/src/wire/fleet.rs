@@ -1,5 +1,6 @@
 //! Many agents in one process, with a limit on how many are in a heartbeat at the same time.
 
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub struct Member {
 /// A running fleet. Dropping it ends every agent at once.
 pub struct Fleet {
     members: Vec<Member>,
+    /// Places of the members by their numbers.
+    places: HashMap<u64, usize>,
     tasks: JoinSet<Result<(), StoreError>>,
     counter: watch::Sender<u64>,
     progress: watch::Receiver<u64>,
@@ -69,9 +72,9 @@ impl Fleet {
     pub fn new(clock: Arc<LabClock>, assumptions: Arc<Assumptions>, log: LogSink) -> Self {
         let (counter, progress) = watch::channel(0);
         let tasks = JoinSet::new();
-        let members = Vec::new();
+        let (members, places) = (Vec::new(), HashMap::new());
         let (watcher, shared) = (None, Shared::with_turns(TURNS));
-        Self { members, tasks, counter, progress, clock, assumptions, log, watcher, shared }
+        Self { members, places, tasks, counter, progress, clock, assumptions, log, watcher, shared }
     }
 
     /// Sets the watcher of agents that are added from now on.
@@ -99,6 +102,7 @@ impl Fleet {
     /// Adds an agent that is not started yet.
     pub fn add(&mut self, spec: MemberSpec) {
         let member = self.employ(spec);
+        self.places.insert(member.handle.number(), self.members.len());
         self.members.push(member);
     }
 
@@ -106,6 +110,7 @@ impl Fleet {
     /// connections, the system's choice if none.
     pub fn bring_back(&mut self, part: String, agent: Agent, source: Option<Ipv4Addr>) -> &Member {
         let member = self.run(part, agent, None, source);
+        self.places.insert(member.handle.number(), self.members.len());
         self.members.push_mut(member)
     }
 
@@ -116,14 +121,19 @@ impl Fleet {
 
     /// Stops these agents and removes them from the fleet.
     pub fn dismiss(&mut self, leaves: impl Fn(&Member) -> bool) {
-        self.members.retain(|member| !leaves(member));
+        self.members.extract_if(.., |member| leaves(member)).for_each(|gone| gone.handle.leave());
+        let numbers = self.members.iter().map(|member| member.handle.number());
+        self.places = numbers.zip(0..).collect();
     }
 
     /// Stops an agent, and puts another one, not started yet, in its place.
     pub fn replace(&mut self, place: usize, spec: MemberSpec) {
         let member = self.employ(spec);
         if let Some(old) = self.members.get_mut(place) {
-            *old = member;
+            self.places.insert(member.handle.number(), place);
+            let old = std::mem::replace(old, member);
+            self.places.remove(&old.handle.number());
+            old.handle.leave();
         }
     }
 
@@ -158,6 +168,32 @@ impl Fleet {
     /// The agents, in the order in which they were added.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// The agent with this number.
+    pub fn member(&self, number: u64) -> Option<&Member> {
+        self.places.get(&number).and_then(|place| self.members.get(*place))
+    }
+
+    /// Whether every agent has handled all external inputs, rests, and has nothing to do until after `now`.
+    pub fn is_settled(&self, now: Timestamp) -> bool {
+        self.shared.agenda.is_settled(now)
+    }
+
+    /// The time at which the first agent wants to be woken.
+    pub fn next_wake(&self) -> Timestamp {
+        self.shared.agenda.next_wake()
+    }
+
+    /// The numbers of the agents whose managers hold their requests.
+    pub fn held(&self) -> HashSet<u64> {
+        self.shared.agenda.held()
+    }
+
+    /// How many agents' managers hold their requests, and the numbers of those for whom that may have changed since this was
+    /// last asked.
+    pub fn take_acted(&self) -> (usize, HashSet<u64>) {
+        self.shared.agenda.take_acted()
     }
 
     /// A receiver that changes whenever an agent has ended a heartbeat.
@@ -196,7 +232,8 @@ impl Fleet {
     ///
     /// When an agent's cache could not be written.
     pub async fn stop_all(&mut self) -> Result<(), StoreError> {
-        self.members.clear();
+        self.members.drain(..).for_each(|gone| gone.handle.leave());
+        self.places.clear();
         while let Some(ended) = self.tasks.join_next().await {
             if let Ok(result) = ended {
                 result?;

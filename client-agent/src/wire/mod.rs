@@ -3,6 +3,7 @@
 //! It moves bytes, asks [`judge`](fn@epm_protocol::trust::judge) after every handshake, and carries out the agent's
 //! outputs. It makes no decision about behaviour.
 
+mod agenda;
 mod clock;
 mod compact_fleet;
 mod connection;
@@ -14,6 +15,7 @@ mod log_file;
 mod own_file;
 mod package;
 mod signals;
+mod sleepers;
 mod store;
 mod tls;
 mod tls_memory;

@@ -93,10 +93,16 @@ fn a_client_keeps_its_file_as_it_was_given_and_survives_a_restart_with_the_netwo
     fs::remove_file(&given).unwrap();
     let again = live_for_one_heartbeat(&["run", "--state", text(&state)]);
     assert!(!again.contains("Imported"), "{again}");
-    let shown = run(&["show", "--state", text(&state)]);
+    let shown = run(&["show", "--state", text(&state), "--json"]);
     let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(shown["list"], "by hand");
     assert_eq!(shown["health"]["state"], "disconnected");
+    let words = run(&["show", "--state", text(&state)]);
+    let words = String::from_utf8(words.stdout).unwrap();
+    assert!(
+        words.contains("list          by hand\n") && words.contains("contact       disconnected since"),
+        "{words}"
+    );
 
     let log = fs::read_to_string(state.join("syslog.log")).unwrap();
     let mut lines = log.split_terminator("\r\n");

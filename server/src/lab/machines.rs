@@ -1,6 +1,6 @@
 //! The machines of a scenario: power, location, and the client installed on each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, Input};
@@ -26,6 +26,8 @@ pub(super) struct Machines {
     seed: u64,
     parts: Vec<Part>,
     machines: Vec<Machine>,
+    /// Machines that will be switched, by the time of that.
+    due: BTreeSet<(Timestamp, usize)>,
     /// Hardware IDs of images, by the parts that they are made from.
     images_of: BTreeMap<String, HardwareKey>,
 }
@@ -46,6 +48,10 @@ struct Machine {
     part: usize,
     number: u32,
     power: PowerSchedule,
+    /// The time of this machine in `due`.
+    next: Timestamp,
+    /// How often the machine was switched off.
+    switched_off: u32,
 }
 
 impl Machines {
@@ -64,12 +70,13 @@ impl Machines {
             for number in 1..=plan.count {
                 let power = PowerSchedule::new(&calendar, plan.client_seed(scenario.seed, number), start);
                 let spec = lab.member_spec(this.seed, &plan, number, Arc::clone(&image));
-                this.machines.push(Machine { part, number, power });
+                this.machines.push(Machine { part, number, power, next: Timestamp::NEVER, switched_off: 0 });
                 fleet.add(spec);
             }
             lab.remember_part(plan.clone());
             this.parts.push(Part { plan, calendar, import: Arc::clone(&image), image, identity: None });
         }
+        (0..this.machines.len()).for_each(|place| this.schedule(place));
         Ok(this)
     }
 
@@ -85,9 +92,9 @@ impl Machines {
             .map(|(machine, member)| (member.part.as_str(), member.handle.view(), machine.power.is_on()))
     }
 
-    /// Whether the machine at this index is on.
-    pub(super) fn is_on(&self, place: usize) -> bool {
-        self.machines.get(place).is_some_and(|machine| machine.power.is_on())
+    /// Whether the machine at this index is on, and how often it was switched off; none without a machine.
+    pub(super) fn power(&self, place: usize) -> Option<(bool, u32)> {
+        self.machines.get(place).map(|machine| (machine.power.is_on(), machine.switched_off))
     }
 
     /// Applies the events of a step to the machines of the affected parts; returns once the clients have acted on
@@ -116,8 +123,11 @@ impl Machines {
             }
         }
         for place in 0..self.machines.len() {
-            let Machine { part, power, .. } = &mut self.machines[place];
+            let Machine { part, power, switched_off, .. } = &mut self.machines[place];
+            let was_on = power.is_on();
             let actions = power.apply_change(&self.parts[*part].calendar, changes[*part]);
+            *switched_off += u32::from(was_on && !power.is_on());
+            self.schedule(place);
             self.act(lab, place, actions).await?;
         }
         Ok(())
@@ -125,26 +135,37 @@ impl Machines {
 
     /// Next time at which a machine is switched on or off.
     pub(super) fn next_transition(&self, now: Timestamp) -> Timestamp {
-        let transitions =
-            self.machines.iter().map(|one| one.power.next_transition(&self.parts[one.part].calendar, now));
-        transitions.min().unwrap_or(Timestamp::NEVER)
+        self.due.first().map_or(Timestamp::NEVER, |(next, _)| now.max(*next))
     }
 
-    /// Switches the machines that are due.
+    /// Switches the machines that are due, in fleet order.
     pub(super) async fn take_transitions(&mut self, lab: &Lab) -> Result<(), CommandError> {
         let now = lab.clock().now();
-        for place in 0..self.machines.len() {
-            loop {
+        let places: BTreeSet<usize> = self.due.range(..=(now, usize::MAX)).map(|(_, place)| *place).collect();
+        for place in places {
+            let was_on = self.machines[place].power.is_on();
+            while self.machines[place].next <= now {
                 let Machine { part, power, .. } = &mut self.machines[place];
-                let calendar = &self.parts[*part].calendar;
-                if power.next_transition(calendar, now) > now {
-                    break;
-                }
-                let actions = power.take_transition(calendar, now);
+                let actions = power.take_transition(&self.parts[*part].calendar, now);
+                self.schedule(place);
                 self.act(lab, place, actions).await?;
             }
+            let Machine { power, switched_off, .. } = &mut self.machines[place];
+            *switched_off += u32::from(was_on && !power.is_on());
         }
         Ok(())
+    }
+
+    /// Notes when a machine is switched next.
+    fn schedule(&mut self, place: usize) {
+        let Machine { part, power, next, .. } = &mut self.machines[place];
+        // That of a machine whose hours have begun has passed.
+        let then = power.next_transition(&self.parts[*part].calendar, Timestamp::EPOCH);
+        let before = std::mem::replace(next, then);
+        self.due.remove(&(before, place));
+        if then != Timestamp::NEVER {
+            self.due.insert((then, place));
+        }
     }
 
     async fn act(&self, lab: &Lab, place: usize, actions: ClientActions) -> Result<(), CommandError> {

@@ -41,6 +41,7 @@ mod expectation;
 mod fault_check;
 mod finding_result;
 mod fleet;
+mod held_check;
 mod history;
 mod keeping;
 mod machines;
@@ -86,6 +87,7 @@ use crate::mock_site::MockSite;
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
 use client_logs::ClientLogs;
+use held_check::HeldCheck;
 use history::History;
 pub(crate) use keeping::kept_clock;
 use keeping::written::Written;
@@ -123,6 +125,7 @@ pub struct Lab {
     presence_changed: Notify,
     /// Held while the clock is moved or a snapshot is restored.
     moving: tokio::sync::Mutex<()>,
+    held_check: Mutex<HeldCheck>,
 }
 
 impl std::fmt::Debug for Lab {
@@ -161,6 +164,7 @@ impl Lab {
             present: tokio::sync::Mutex::default(),
             presence_changed: Notify::new(),
             moving: tokio::sync::Mutex::default(),
+            held_check: Mutex::default(),
         })
     }
 

@@ -6,16 +6,16 @@
 //!
 //! A clock that is held after a change of the site is not stopped: what waits for lab time waits for the end of the hold.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use epm_client_agent::wire::{Member, TURNS};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
-use crate::lab::Lab;
 use crate::lab::machines::Machines;
 use crate::lab::time_error::{PATIENCE, TimeError};
+use crate::lab::{Lab, lock};
 
 impl Lab {
     /// Sets the clock's speed and time while nothing else moves the clock. A held clock runs on at a new speed at once; the
@@ -55,29 +55,25 @@ impl Lab {
     ///
     /// When the heartbeats are not completed within `limit` of real time.
     pub async fn pass_heartbeats(&self, heartbeats: u64, limit: Duration) -> Result<(), TimeError> {
-        let start: Vec<(String, u64)> = {
+        let start: HashMap<String, u64> = {
             let fleet = self.fleet.read().await;
             let on = fleet.members().iter().filter(|member| is_on(member));
             on.map(|member| (member.name.clone(), member.handle.view().heartbeats)).collect()
         };
-        let behind = |members: &[Member]| -> Vec<String> {
-            let here: std::collections::HashMap<_, _> =
-                members.iter().map(|member| (member.name.as_str(), member)).collect();
-            let late = start.iter().filter(|(name, before)| {
-                here.get(name.as_str())
-                    .is_some_and(|member| is_on(member) && ended_heartbeats(member) < before + heartbeats)
-            });
-            late.map(|(name, _)| name.clone()).collect()
+        let is_behind = |member: &Member| {
+            let before = start.get(&member.name);
+            before.is_some_and(|before| is_on(member) && ended_heartbeats(member) < before + heartbeats)
         };
+        let mut first = FirstBehind::default();
         let passing = async {
             loop {
                 if self.stands() {
                     let _moving = self.moving.lock().await;
                     if self.stands() {
-                        let done = |_: &Machines, members: &[Member]| behind(members).is_empty();
+                        let done = |_: &Machines, members: &[Member]| !first.is_any(members, is_behind);
                         return self.pass(&mut Machines::default(), Timestamp::NEVER, done).await;
                     }
-                } else if self.wait(Timestamp::NEVER, |members| behind(members).is_empty()).await {
+                } else if self.wait(Timestamp::NEVER, |members| !first.is_any(members, is_behind)).await {
                     return Ok(true);
                 }
             }
@@ -86,7 +82,9 @@ impl Lab {
             self.site.pauses().asked();
             return Ok(());
         }
-        let late = behind(self.fleet.read().await.members());
+        let fleet = self.fleet.read().await;
+        let late = fleet.members().iter().filter(|member| is_behind(member));
+        let late: Vec<String> = late.map(|member| member.name.clone()).collect();
         Err(TimeError::Waited {
             heartbeats,
             limit,
@@ -129,10 +127,7 @@ impl Lab {
                 self.wait(due, |members| done(machines, members)).await;
                 continue;
             }
-            let fleet = self.fleet.read().await;
-            let due =
-                fleet.members().iter().map(|member| member.handle.next_wake()).fold(due, Timestamp::min);
-            drop(fleet);
+            let due = due.min(self.fleet.read().await.next_wake());
             let due = due.min(self.site.faults().set().next_turn(now));
             if due == Timestamp::NEVER {
                 return Ok(false);
@@ -181,10 +176,9 @@ impl Lab {
                 progress.mark_unchanged();
                 stalled.mark_unchanged();
                 held.mark_unchanged();
-                let members = fleet.members();
-                if !members.iter().all(|one| self.is_idle(one, at)) {
-                    self.give_up_stalled(members, at);
-                } else if self.has_received_held_requests(members) {
+                if !fleet.is_settled(at) {
+                    self.give_up_stalled(fleet.members(), at);
+                } else if lock(&self.held_check).is_right(&self.site, &fleet) {
                     return;
                 }
                 tokio::select! {
@@ -195,42 +189,6 @@ impl Lab {
             }
         };
         timeout(PATIENCE, idle).await.map_err(|_| TimeError::Restless { at })
-    }
-
-    /// Whether a client rests, with nothing due now, neither from its schedule nor from the request that its manager
-    /// holds.
-    fn is_idle(&self, member: &Member, now: Timestamp) -> bool {
-        let held = member.handle.held();
-        member.handle.is_settled(now) && held.is_none_or(|held| self.site.would_hold(held.agent, held.serial))
-    }
-
-    /// Whether the managers hold exactly the requests that this lab's clients want held, each over the connection that
-    /// the client has. A sent request may not have arrived yet, and the end of a connection may not have been noticed yet,
-    /// on either side: a client's earlier request, on the connection that it has closed, is no substitute for the present
-    /// one.
-    fn has_received_held_requests(&self, members: &[Member]) -> bool {
-        let held = self.site.held_requests();
-        let requests: Vec<_> = members.iter().filter(|member| member.handle.held().is_some()).collect();
-        if requests.is_empty() && held.count() == 0 {
-            return true;
-        }
-        let (open, stalled) = (self.site.connected_peers(), self.site.faults().stalled());
-        let stalled = stalled.borrow();
-        let mut wanted = 0;
-        for member in requests {
-            let Some(request) = member.handle.held() else { return false };
-            match member.handle.connection() {
-                // Such a request never arrives; the client waits until its limit.
-                Some(from) if stalled.contains(&from) => {}
-                Some(from) if open.contains(&from) && held.is_from(request.agent, from) => wanted += 1,
-                _ => return false,
-            }
-        }
-        // Requests beyond these are those of clients elsewhere, or earlier ones of these.
-        held.count() == wanted || {
-            let agents: HashSet<_> = members.iter().filter_map(|one| one.handle.agent_id()).collect();
-            agents.into_iter().map(|agent| held.of(agent)).sum::<usize>() == wanted
-        }
     }
 
     /// Once every busy client only waits on a connection that a fault stalls, these clients give up, as if their
@@ -248,6 +206,21 @@ impl Lab {
         if waiting.len() == busy.len() || waiting.len() == TURNS {
             waiting.iter().for_each(|one| one.handle.give_up());
         }
+    }
+}
+
+/// The first of many that is behind: asked again and again, it is looked at first.
+#[derive(Debug, Default)]
+pub(super) struct FirstBehind(usize);
+
+impl FirstBehind {
+    /// Whether any of these is behind. They stay in order between the calls, or the call takes longer.
+    pub(super) fn is_any<T>(&mut self, all: &[T], is_behind: impl Fn(&T) -> bool) -> bool {
+        let (before, after) = all.split_at(self.0.min(all.len()));
+        let found = after.iter().position(&is_behind).map(|place| before.len() + place);
+        let found = found.or_else(|| before.iter().position(&is_behind));
+        self.0 = found.unwrap_or(0);
+        found.is_some()
     }
 }
 

@@ -17,7 +17,7 @@ use epm_protocol::trust::Fingerprint;
 use crate::addresses::Addresses;
 use crate::lab::Lab;
 use crate::lab::machines::Machines;
-use crate::lab::pace::ended_heartbeats;
+use crate::lab::pace::{FirstBehind, ended_heartbeats};
 use crate::lab::run_error::RunError;
 use crate::mock_site::{MockSite, MockSiteBuilder};
 use crate::runtime::capture::Capture;
@@ -312,22 +312,31 @@ impl<'a> ScenarioRun<'a> {
         before: &[u64],
         began: Timestamp,
     ) -> Result<(), RunError> {
-        let mut awaited: Vec<bool> = (0..before.len()).map(|place| self.machines.is_on(place)).collect();
+        let places = 0..before.len();
+        let awaited: Vec<(usize, u64, u32)> = places
+            .filter_map(|place| match self.machines.power(place)? {
+                (true, switched_off) => {
+                    Some((place, before[place] + u64::from(wait.heartbeats), switched_off))
+                }
+                (false, _) => None,
+            })
+            .collect();
         // A client that is switched off is no longer waited for, even if it comes back before the others are done.
-        let mut behind = |machines: &Machines, members: &[Member]| -> Vec<String> {
-            let members = members.iter().zip(before).enumerate();
-            let late = members.filter(|(place, (member, before))| {
-                awaited[*place] &= machines.is_on(*place);
-                let ended = ended_heartbeats(member).saturating_sub(**before);
-                awaited[*place] && ended < u64::from(wait.heartbeats)
-            });
-            late.map(|(_, (member, _))| member.name.clone()).collect()
-        };
+        let is_behind =
+            |machines: &Machines, members: &[Member], (place, wanted, switched_off): (usize, u64, u32)| {
+                machines.power(place) == Some((true, switched_off))
+                    && members.get(place).is_some_and(|member| ended_heartbeats(member) < wanted)
+            };
         let limit = began + wait.limit.0;
-        let done = |machines: &Machines, members: &[Member]| behind(machines, members).is_empty();
+        let mut first = FirstBehind::default();
+        let done = |machines: &Machines, members: &[Member]| {
+            !first.is_any(&awaited, |one| is_behind(machines, members, *one))
+        };
         if !self.lab.pass(&mut self.machines, limit, done).await? {
             let fleet = self.lab.fleet.read().await;
-            let behind = behind(&self.machines, fleet.members());
+            let behind = awaited.iter().filter(|one| is_behind(&self.machines, fleet.members(), **one));
+            let behind: Vec<String> =
+                behind.map(|(place, ..)| fleet.members()[*place].name.clone()).collect();
             return Err(PlanError::Waited {
                 step: number,
                 title: step.title.clone(),

@@ -180,6 +180,11 @@ impl Clients {
         self.changes.send_modify(|count| *count += 1);
     }
 
+    /// Increases whenever held requests check again for an answer.
+    pub(crate) fn changes(&self) -> u64 {
+        *self.changes.borrow()
+    }
+
     /// Queues a command for clients; their held requests are answered at once.
     pub(crate) fn command(
         &self,

@@ -34,6 +34,8 @@ const STREAMS: u64 = 1 << 62;
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     book: Mutex<Book>,
+    /// How often connections were ended, as opposed to coming to their end.
+    ended: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -87,12 +89,23 @@ impl Connections {
     /// Ends all current connections.
     pub(crate) fn end_all(&self) {
         let all = std::mem::take(&mut self.book().here);
+        self.ended.fetch_add(1, Ordering::SeqCst);
         all.into_values().filter_map(|entry| entry.task).for_each(|task| task.abort());
     }
 
     /// Addresses of the peers with open connections, without those that have been ended.
     pub(crate) fn peers(&self) -> Vec<SocketAddr> {
         self.book().here.values().map(|entry| entry.peer).collect()
+    }
+
+    /// Whether the connection from `peer` is open and has not been ended.
+    pub(crate) fn has(&self, peer: SocketAddr) -> bool {
+        self.book().here.values().any(|entry| entry.peer == peer)
+    }
+
+    /// How often connections were ended.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// Ends the connections in which the peer's turn has lasted this long, and returns their peers.
@@ -111,6 +124,7 @@ impl Connections {
         };
         let stalled: Vec<Entry> =
             self.book().here.extract_if(|_, entry| stalls(entry)).map(|(_, one)| one).collect();
+        self.ended.fetch_add(u64::from(!stalled.is_empty()), Ordering::SeqCst);
         stalled.iter().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
         stalled.iter().map(|entry| entry.peer).collect()
     }
@@ -134,6 +148,7 @@ impl Connections {
         }
         let ended: Vec<Entry> = idle.iter().filter_map(|(_, _, number)| book.here.remove(number)).collect();
         drop(book);
+        self.ended.fetch_add(1, Ordering::SeqCst);
         ended.iter().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
         ended.iter().map(|entry| entry.peer).collect()
     }

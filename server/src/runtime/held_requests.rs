@@ -1,11 +1,14 @@
 //! The requests of push mode that the managers of a site hold, by client and connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use epm_protocol::id::AgentId;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+
+/// The largest number of clients that are remembered until it is asked which requests are no longer held.
+const MOST_ENDED: usize = 10_000;
 
 /// The requests that the managers of a site hold.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ struct Book {
     count: usize,
     /// Peers of the connections of the requests, by client; unregistered clients count as one.
     from: HashMap<Option<AgentId>, Vec<SocketAddr>>,
+    /// Clients of which a request is no longer held, since this was last asked for; none when there are too many.
+    ended: Option<HashSet<AgentId>>,
 }
 
 /// A request that is held while this exists.
@@ -63,6 +68,11 @@ impl HeldRequests {
         self.book.lock().from.get(&Some(agent)).is_some_and(|peers| peers.contains(&peer))
     }
 
+    /// The clients of which a request is no longer held, since this was last asked; none when that is not known.
+    pub(crate) fn take_ended(&self) -> Option<HashSet<AgentId>> {
+        self.book.lock().ended.replace(HashSet::new())
+    }
+
     /// A receiver that changes whenever a request is held, or no longer.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
@@ -79,6 +89,14 @@ impl Drop for Holding<'_> {
             }
             if peers.is_empty() {
                 book.from.remove(&self.agent);
+            }
+        }
+        if let Some(agent) = self.agent
+            && let Some(ended) = &mut book.ended
+        {
+            ended.insert(agent);
+            if ended.len() > MOST_ENDED {
+                book.ended = None;
             }
         }
         drop(book);
@@ -110,7 +128,9 @@ mod tests {
         changes.mark_unchanged();
         drop(before);
         assert!(changes.has_changed().unwrap() && !held.is_from(one, peer(1)) && held.is_from(one, peer(2)));
+        assert_eq!(held.take_ended(), None, "what ended before anything was asked is not known");
         drop((again, theirs));
+        assert_eq!(held.take_ended(), Some(HashSet::from([one, other])));
         assert_eq!((held.count(), held.of(one), held.book.lock().from.len()), (0, 0, 0));
     }
 }

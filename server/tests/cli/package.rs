@@ -37,7 +37,7 @@ impl Site {
     }
 
     fn held(&self) -> Value {
-        json(&output(&mut self.agent(&["show", "--state", "state"])))
+        json(&output(&mut self.agent(&["show", "--state", "state", "--json"])))
     }
 
     /// Waits until so many clients are lost.
