@@ -3,6 +3,7 @@
 mod kept;
 mod plan;
 mod ports;
+mod watched;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
@@ -27,7 +28,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::addresses::{Addresses, addresses, port_of};
 use crate::rest_api::{Database, RestApi, rest_api};
-use crate::runtime::capture::Capture;
 use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::context::ManagerContext;
@@ -286,16 +286,6 @@ impl MockSite {
     /// What the site knows of a client.
     pub fn client_status(&self, agent: AgentId) -> Option<ClientStatus> {
         self.state.clients.status(agent)
-    }
-
-    /// The capture of the traffic, if there is one.
-    pub(crate) fn capture(&self) -> Option<Arc<Capture>> {
-        self.state.capture.clone()
-    }
-
-    /// The managers, in name order.
-    pub(crate) fn managers(&self) -> &[Arc<ManagerRuntime>] {
-        &self.state.managers
     }
 
     /// The name of the manager with this number in the journal.

@@ -1024,6 +1024,9 @@ class JournalEntry:
     #: For an exchange: whether it used TLS.
     tls: typing.Optional[bool] = None
 
+    #: For an exchange or a call: header `traceparent` of the request.
+    traceparent: typing.Optional[str] = None
+
     #: For a call: user of the token.
     user: typing.Optional[str] = None
 
@@ -1867,6 +1870,16 @@ class ControlApi(Transport):
         answer: AppliedCommands = self._json(AppliedCommands, "POST", "/v1/commands", None, body, timeout)
         return answer
 
+    def evidence(self, *, capture: typing.Optional[bool] = None, timeout: typing.Optional[float] = None) -> bytes:
+        """Download evidence: verdict, journal, logs, certificates and the lab itself as one ZIP file.
+
+        GET /v1/evidence
+
+        capture: Whether the capture of the traffic goes with it, if the lab takes one. Its session secrets decrypt
+            what tools have sent, such as passwords. Defaults to `true`.
+        """
+        return self._bytes("GET", "/v1/evidence", {"capture": capture}, None, timeout)
+
     def findings(self, *, timeout: typing.Optional[float] = None) -> Findings:
         """Show the results of all registered expectations.
 
@@ -2302,6 +2315,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         timeout: typing.Optional[float] = None,
     ) -> Entries:
         """List journal entries, as JSON, NDJSON or HAR.
@@ -2319,6 +2333,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         """
         answer: Entries = self._json(
             Entries,
@@ -2335,6 +2351,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
             },
             None,
             timeout,
@@ -2355,6 +2372,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         timeout: typing.Optional[float] = None,
     ) -> bytes:
         """List journal entries, as JSON, NDJSON or HAR, in this format.
@@ -2373,6 +2391,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         """
         return self._bytes(
             "GET",
@@ -2388,6 +2408,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
                 "format": format,
             },
             None,
@@ -2407,6 +2428,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         timeout: typing.Optional[float] = None,
     ) -> EntryCount:
         """Count the matching entries by kind, action and status.
@@ -2424,6 +2446,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         """
         answer: EntryCount = self._json(
             EntryCount,
@@ -2440,6 +2464,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
             },
             None,
             timeout,
@@ -2459,6 +2484,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         timeout: typing.Optional[float] = None,
     ) -> typing.List[NearMiss]:
         """List requests that came close to a known one, and what was wrong with each.
@@ -2476,6 +2502,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         """
         answer: typing.List[NearMiss] = self._json(
             typing.List[NearMiss],
@@ -2492,6 +2520,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
             },
             None,
             timeout,
@@ -2511,6 +2540,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         timeout: typing.Optional[float] = None,
     ) -> typing.Iterator[JsonObject]:
         """Follow new entries as server-sent events, without end.
@@ -2528,6 +2558,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         """
         return self._events(
             "GET",
@@ -2543,6 +2575,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
             },
             None,
             timeout,
