@@ -108,7 +108,7 @@ fn expectations(all: &[EvidenceExpectation]) -> Markup {
         section {
             h2 { "Expectations" }
             @if all.is_empty() { p { "None was registered with the lab." } } @else {
-                (table("Expectations", &["Name", "Expected", "Limit", "Found", "Result", "Against it"], html! {
+                (table("Expectations", &["Name", "Expected", "Limit", "Found", "Result", "Against it"], &html! {
                     @for one in all {
                         tr {
                             th scope="row" { (one.name) }
@@ -129,7 +129,7 @@ fn certificates(outcome: &Outcome) -> Markup {
     html! {
         section {
             h2 { "Certificates in force" }
-            (table("Certificates in force", &["Manager", "SHA-256"], html! {
+            (table("Certificates in force", &["Manager", "SHA-256"], &html! {
                 @for (manager, fingerprint) in &outcome.verdict.certificates {
                     tr { th scope="row" { (manager) } td { code.long { (fingerprint) } } }
                 }
@@ -148,7 +148,7 @@ fn events(evidence: &Evidence) -> Markup {
                 @if evidence.earlier > 0 { " " (words::grouped(evidence.earlier)) " earlier ones are not listed." }
             }
             @if evidence.events.is_empty() { p { "Nothing of these." } } @else {
-                (table("What happened", &["Lab time (UTC)", "Kind", "Who", "What"], html! {
+                (table("What happened", &["Lab time (UTC)", "Kind", "Who", "What"], &html! {
                     @for one in &evidence.events {
                         tr class=[one.is_bad.then_some("changed")] {
                             td.when data-key=(one.at) { (words::moment(one.at)) }
@@ -172,7 +172,7 @@ fn files(files: &[(String, String)]) -> Markup {
     }
 }
 
-fn table(label: &str, columns: &[&str], rows: Markup) -> Markup {
+fn table(label: &str, columns: &[&str], rows: &Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) {
             table.sortable {
