@@ -48,9 +48,10 @@ enum Open {
     #[command(after_help = "\
 Examples:
   epm-lab evidence open red.zip
-  epm-lab evidence open red.zip red-data -- --control-port 0 --ready-file ready.json
+  epm-lab evidence open red.zip red-data -- --control-port 0
 
-Exit codes: as `epm-lab up`.")]
+Exit codes: 0 stopped by Ctrl-C or SIGTERM; 1 it failed while it ran; 2 invalid
+input, or a port is in use.")]
     Open {
         /// File of `epm-lab evidence`
         file: PathBuf,
