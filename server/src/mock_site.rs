@@ -3,6 +3,8 @@
 mod kept;
 mod plan;
 mod ports;
+mod shared;
+mod start;
 mod watched;
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,13 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use epm_client_agent::scenario::ManagerPlan;
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::CommandKind;
 use epm_protocol::id::{AgentId, CommandId};
 use epm_protocol::policy::PolicySerial;
-use epm_protocol::site::{Command, CommandError, Effect, Founding, GivenCommand, Replay, Site};
+use epm_protocol::site::{Command, CommandError, Effect, GivenCommand, Replay, Site};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Kcs, ServerCertificate};
@@ -26,11 +27,10 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::addresses::{Addresses, addresses, port_of};
-use crate::rest_api::{Database, RestApi, rest_api};
+use crate::addresses::Addresses;
+use crate::rest_api::RestApi;
 use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
-use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::Faults;
 use crate::runtime::held_requests::HeldRequests;
 use crate::runtime::install_dir::{InstallationError, RecoveryFile};
@@ -38,14 +38,14 @@ use crate::runtime::journal::Journal;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::pauses::Pauses;
-use crate::runtime::replayed::{Beginning, CannotBegin, Data};
+use crate::runtime::replayed::{CannotBegin, Data};
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
 use crate::runtime::updates::Updates;
 use crate::store::{Batch, Change, Given, GivenBy, NamedUpdate, StoreError};
-use crate::wire::{BindError, presented, serve, serve_rest};
+use crate::wire::{BindError, presented};
 pub use plan::MockSiteBuilder;
-use ports::WantedPorts;
+pub(crate) use plan::SharedStart;
 
 /// A running site. Its ports are closed when it is dropped; [`MockSite::stop`] returns when they are.
 ///
@@ -503,90 +503,6 @@ impl Drop for MockSite {
     fn drop(&mut self) {
         self.stopping.cancel();
         self.state.release_folders();
-    }
-}
-
-impl MockSiteBuilder {
-    /// Opens the ports, founds the site and serves it.
-    ///
-    /// # Errors
-    ///
-    /// When a port cannot be opened or the site cannot be founded.
-    pub async fn start(mut self) -> Result<MockSite, StartError> {
-        // Nothing below waits: without this, a task that starts and drops sites in a loop would never let their ports
-        // close.
-        tokio::task::yield_now().await;
-        if self.managers.is_empty() {
-            self.managers.push(ManagerPlan {
-                name: "sepm-1".to_owned(),
-                address: "127.0.0.1".to_owned(),
-                http_port: 0,
-                https_port: None,
-            });
-        }
-        let data = self.data.take();
-        if let Some(founded) = data.as_ref().and_then(|data| data.founded.as_ref()) {
-            self.go_on_from(founded);
-        }
-        let wanted = WantedPorts {
-            bind: self.bind,
-            rest: self.rest,
-            rest_ports: &self.rest_ports,
-            managers: &self.managers,
-        };
-        let mut places = Vec::new();
-        let mut opened = Vec::new();
-        for plan in &self.managers {
-            let (listeners, ports) = wanted.open(plan).await?;
-            let rest = wanted.open_rest(plan, places.len()).await?;
-            places.push(addresses(&plan.name, &ports, &listeners, rest.as_ref()));
-            opened.push((plan.name.clone(), ports, listeners, rest));
-        }
-        let clock = self.clock.unwrap_or_else(|| Arc::new(LabClock::wall()));
-        let founding = Founding {
-            name: self.name,
-            seed: self.seed,
-            managers: opened.iter().map(|(name, ports, ..)| (name.clone(), ports.clone())).collect(),
-            assumptions: self.assumptions,
-        };
-        let rest_ports: Vec<Option<u16>> =
-            opened.iter().map(|(.., rest)| rest.as_ref().map(port_of)).collect();
-        let Beginning { site, clients, snapshots, updates } =
-            Beginning::of(data.as_ref(), founding, &rest_ports, &clock)?;
-        let keeper = Keeper::new(data.map(|data| data.store));
-        let mut state = SiteState::new(site, clock, self.seed, keeper)?;
-        state.capture = self.capture;
-        let state = Arc::new(state);
-        state.clients.restore(clients);
-        let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let database = Database::new(self.administrator);
-        let mut rest_apis = Vec::new();
-        for ((name, _, listeners, rest), place) in opened.into_iter().zip(&places) {
-            let Some(manager) = state.manager(&name) else { continue };
-            let context = Arc::new(ManagerContext::new(manager, &state));
-            for (listener, speaks) in listeners {
-                let context = Arc::clone(&context);
-                tasks.spawn(serve(listener, speaks, context, stopping.clone(), tasks.clone()));
-            }
-            let (Some(listener), Some(base)) = (rest, &place.rest) else { continue };
-            state.open_rest(manager)?;
-            if let Ok(place) = listener.local_addr() {
-                manager.rest.is_at(place);
-            }
-            let (api, router) = rest_api(&context, &database, base);
-            tasks.spawn(serve_rest(listener, router.clone(), context, stopping.clone(), tasks.clone()));
-            rest_apis.push((api, router));
-        }
-        Ok(MockSite {
-            state,
-            places,
-            stopping,
-            tasks,
-            rest_apis,
-            is_set_up: AtomicBool::new(false),
-            snapshots: Mutex::new(snapshots),
-            updates: Mutex::new(updates),
-        })
     }
 }
 

@@ -50,7 +50,8 @@ pub(super) struct Fleet {
     /// The interval between two heartbeats of a client; defaults to the communications settings
     #[arg(long, value_name = "DURATION", value_parser = positive)]
     heartbeat: Option<Span>,
-    /// Run only shard I of N: a consecutive part of the fleet, the same clients in every run
+    /// Run only shard I of N: a consecutive part of the fleet, the same clients in every run. An index from 0, as a job of
+    /// Kubernetes has it, is written as INDEX+1/N
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// The beginning of the computers' names; the clients are NAME-1, NAME-2 and so on
@@ -96,11 +97,14 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbers =
-            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        let number = |number: &str| match number.strip_suffix("+1") {
+            Some(index) => index.parse::<u32>().ok()?.checked_add(1),
+            None => number.parse().ok(),
+        };
+        let numbers = text.split_once('/').and_then(|(one, of)| Some((number(one)?, of.parse().ok()?)));
         match numbers {
             Some((number, of)) if 1 <= number && number <= of => Ok(Self { number, of }),
-            _ => Err("expected I/N with I from 1 to N, such as 2/4".to_owned()),
+            _ => Err("expected I/N with I from 1 to N, such as 2/4, or from 0 as 1+1/4".to_owned()),
         }
     }
 }
@@ -341,7 +345,10 @@ mod tests {
     #[test]
     fn a_shard_is_one_of_several_and_a_duration_more_than_nothing() {
         assert_eq!("2/4".parse(), Ok(Shard { number: 2, of: 4 }));
-        for wrong in ["0/4", "5/4", "1/0", "1", "", "a/b", "1/2/3", "-1/2"] {
+        assert_eq!(["0+1/4", "3+1/4"].map(|one| one.parse::<Shard>().unwrap().number), [1, 4]);
+        for wrong in
+            ["4+1/4", "+1/4", "4294967295+1/4", "0+2/4", "0/4", "5/4", "1/0", "1", "", "a/b", "1/2/3", "-1/2"]
+        {
             assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
         }
         assert!(positive("0s").is_err() && positive("x").is_err() && positive("20s").is_ok());

@@ -79,7 +79,13 @@ impl LabClock {
     /// Makes a clock that shows real time and goes on while the machine is suspended or the process stopped: the clock
     /// of a program that meets managers on other machines, whose dates have gone on.
     pub fn of_one_client() -> Self {
-        Self::with(Uptime::new(machine_time, Gaps::Pass), wall_time(), 1)
+        Self::going_on_from(wall_time(), 1)
+    }
+
+    /// Makes a clock that shows `start` now, runs `speed` times as fast as real time, and goes on while the machine is suspended or
+    /// the process stopped: the clock of one of several processes, of which the others have gone on.
+    pub fn going_on_from(start: Timestamp, speed: u32) -> Self {
+        Self::with(Uptime::new(machine_time, Gaps::Pass), start, speed)
     }
 
     fn with(mut uptime: Uptime, lab: Timestamp, speed: u32) -> Self {

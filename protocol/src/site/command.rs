@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::client_key::ClientKey;
 use crate::excerpt::excerpt;
 use crate::heartbeat::Registration;
-use crate::id::{AgentId, DomainId, GroupId};
+use crate::id::{AgentId, DomainId};
 use crate::policy::{CommunicationChange, Protocol, ServerPriority};
 use crate::suggest::hint;
 use crate::trust::{
-    FilePosition, FileRole, Fingerprint, IssueError, Kcs, KeyStore, KeystoreError, Password, ServerIdentity,
-    StoreType, WizardRules, read_identity_with,
+    FilePosition, FileRole, IssueError, Kcs, KeyStore, KeystoreError, Password, ServerIdentity, StoreType,
+    WizardRules, read_identity_with,
 };
 
 /// A change of a site. The state of a site follows from its commands alone.
@@ -410,47 +410,6 @@ impl Command {
     }
 }
 
-/// An effect of a command, which the driver of the site carries out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Groups have a new policy, list or index, on every manager.
-    Published {
-        /// The identifiers of the groups.
-        groups: Vec<GroupId>,
-    },
-    /// The clients' port of this manager shows another certificate from the next handshake on.
-    CertificateServed {
-        /// The name of the manager.
-        manager: String,
-        /// The fingerprint of the new certificate.
-        fingerprint: Fingerprint,
-    },
-    /// The console of this manager shows another certificate and was restarted.
-    ConsoleCertificate {
-        /// The name of the manager.
-        manager: String,
-        /// The fingerprint of the new certificate.
-        fingerprint: Fingerprint,
-    },
-    /// The services of all managers were restarted with another domain, secret or certificate, and all connections
-    /// ended.
-    ServicesRestarted,
-    /// All clients were forgotten: none is registered any more.
-    ClientsForgotten,
-    /// A client is in this group now.
-    ClientPlaced {
-        /// The identifier of the client.
-        agent: AgentId,
-        /// The identifier of the client's group.
-        group: GroupId,
-    },
-    /// A client is no longer registered.
-    ClientRemoved {
-        /// The identifier of the client.
-        agent: AgentId,
-    },
-}
-
 /// The reason why a site refuses a command; then nothing has changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CommandError {
@@ -493,6 +452,22 @@ pub enum CommandError {
     NotStored {
         /// The folder, and the error.
         why: String,
+    },
+    /// The database that the managers of the site share is not available.
+    #[error("the database is not available: {why}")]
+    NoDatabase {
+        /// The database, the error, and whether anything may have changed.
+        why: String,
+    },
+    /// The site has its managers in several processes, and this needs one.
+    #[error(
+        "{what} needs a site in one process (`epm-lab up`), and this site has its managers in several: {why}"
+    )]
+    SeveralProcesses {
+        /// What was asked for.
+        what: &'static str,
+        /// What it needs one process for.
+        why: &'static str,
     },
     /// The group inherits its settings.
     #[error("the group {group:?} inherits from {from:?}: change it there, or stop the inheritance first")]

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `state` | [`Site`]: its parts |
 //! | `founding` | [`Site::found`] |
-//! | `command` | [`Command`], [`Effect`], [`CommandError`] |
+//! | `command`, `effect` | [`Command`], [`CommandError`]; [`Effect`] |
 //! | `apply` | [`Site::apply`]: a command, and which groups are published anew |
 //! | `group_commands`, `list_commands`, `certificate_update`, `registry`, `replication`, `recovery` | each command |
 //! | `render` | renders a [`Publication`] from the settings |
@@ -23,6 +23,7 @@ mod client;
 mod client_key;
 mod command;
 mod command_table;
+mod effect;
 mod founding;
 mod group;
 mod group_commands;
@@ -41,8 +42,9 @@ mod tests;
 pub use calls::{CallCounter, CallLimit};
 pub use client::{RegisteredClient, agent_id};
 pub use client_key::ClientKey;
-pub use command::{Command, CommandError, Effect, Material, NewCertificate, Stores};
+pub use command::{Command, CommandError, Material, NewCertificate, Stores};
 pub use command_table::{CommandRow, CommandTable, GivenCommand};
+pub use effect::Effect;
 pub use founding::Founding;
 pub use group::{
     DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, Location, LocationSettings, TOP_GROUP,

@@ -3,7 +3,8 @@
 use super::client::RegisteredClient;
 use super::client::agent_id;
 use super::client_key::ClientKey;
-use super::command::{CommandError, Effect};
+use super::command::CommandError;
+use super::effect::Effect;
 use super::group::DEFAULT_GROUP;
 use super::state::Site;
 use crate::heartbeat::Registration;
@@ -90,6 +91,16 @@ impl Site {
                 Err(CommandError::unknown("registered client", name, known))
             }
         }
+    }
+
+    /// Takes over the record of a client that another process of the site has registered or moved.
+    pub fn adopt_client(&mut self, client: RegisteredClient) {
+        self.clients.insert(client.agent, client);
+    }
+
+    /// Forgets a client that another process of the site has removed.
+    pub fn forget_client(&mut self, agent: AgentId) {
+        self.clients.remove(&agent);
     }
 
     pub(super) fn move_client(&mut self, client: &ClientKey, path: &str) -> Result<Effect, CommandError> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::client::RegisteredClient;
 use super::command::{Command, CommandError, Stores};
+use super::effect::Effect;
 use super::founding::Founding;
 use super::state::{Drawn, Publishing, Site};
 use crate::assumption::Assumptions;
@@ -111,6 +112,40 @@ impl Replay {
             }
         }
         site
+    }
+}
+
+impl Site {
+    /// Repeats commands that another process of the site has applied, with the time and the deviations of the managers' clocks
+    /// at which it did, and publishes. Records of clients are left alone, unless all are forgotten: they follow by themselves.
+    ///
+    /// # Errors
+    ///
+    /// When the site refuses a command that the other process had accepted; nothing has changed then.
+    pub fn follow(
+        &mut self,
+        commands: &[Command],
+        clocks: &BTreeMap<String, i64>,
+        now: Timestamp,
+    ) -> Result<Vec<Effect>, CommandError> {
+        let mut next = self.clone();
+        if next.clocks() != clocks {
+            next.set_clocks(clocks.clone());
+        }
+        // The other process may not have known these yet, so no decision may depend on them.
+        let clients = std::mem::take(&mut next.clients);
+        let (mut effects, mut paths) = (Vec::new(), BTreeSet::new());
+        for command in commands.iter().filter(|one| !is_of_clients(one)) {
+            let (more, affected) = next.change(command, now)?;
+            effects.extend(more);
+            paths.extend(affected);
+        }
+        if !effects.contains(&Effect::ClientsForgotten) {
+            next.clients = clients;
+        }
+        next.publish_affected(&paths, &mut effects, now);
+        *self = next;
+        Ok(effects)
     }
 }
 

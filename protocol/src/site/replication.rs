@@ -11,7 +11,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::command::{CommandError, Effect};
+use super::command::CommandError;
+use super::effect::Effect;
 use super::manager::Manager;
 use super::state::{AffectedGroups, Site, StoppedReplication};
 use crate::time::Timestamp;

@@ -236,6 +236,14 @@ class Baseline:
     settings: RotationSettings
 
 
+#: State of a client's machine.
+Machine = typing.Literal["on", "off", "frozen"]
+
+
+#: How the verdict finds a client, as the lists of the verdict are named.
+ClientStanding = typing.Literal["well", "orphaned", "out-of-touch", "not-secure", "behind", "silent", "away"]
+
+
 #: State of a client's connection with its managers.
 ClientState = typing.Literal["new", "connected", "disconnected", "orphaned"]
 
@@ -439,6 +447,34 @@ class WholeClient:
 
     #: Server that the client uses until it fails.
     last_server: typing.Optional[LastServer] = None
+
+
+@dataclass(frozen=True)
+class ClientLogLine:
+    """A line of a client's log."""
+
+    #: Lab time of the event.
+    at: str
+
+    #: Number of the event, in eight hexadecimal digits.
+    event: str
+
+    #: Text of the line: that of the product's client, then what was expected and what was found.
+    text: str
+
+
+@dataclass(frozen=True)
+class ClientLog:
+    """Lines of a client's log."""
+
+    #: Computer name of the client.
+    client: str
+
+    #: Number of lines of all clients that were dropped: some of them may have been of this client.
+    dropped: int
+
+    #: The latest lines, oldest first.
+    lines: typing.List[ClientLogLine]
 
 
 #: An action on a client. One of: {"do": "poke"}, {"do": "freeze"}, {"do": "thaw"}, {"do": "offline"}, {"do":
@@ -796,6 +832,35 @@ class SetFault:
 
 
 @dataclass(frozen=True)
+class PreviewedClient:
+    """A client that a fault would hit."""
+
+    #: Computer name of the client.
+    client: str
+
+    #: Ordinals of the occasions that would be hit, from 1.
+    ordinals: typing.List[int]
+
+
+@dataclass(frozen=True)
+class FaultPreview:
+    """What a fault would hit."""
+
+    #: Number of occasions of each client that were asked about: connections, or exchanges on the route of the fault,
+    #: else the index.
+    asked: int
+
+    #: Number of clients that were asked about.
+    clients: int
+
+    #: The first clients that would be hit.
+    examples: typing.List[PreviewedClient]
+
+    #: Number of clients that would be hit.
+    hit: int
+
+
+@dataclass(frozen=True)
 class PartNow:
     """A part of the fleet."""
 
@@ -1023,9 +1088,6 @@ class JournalEntry:
 
     #: For an exchange: whether it used TLS.
     tls: typing.Optional[bool] = None
-
-    #: For an exchange or a call: header `traceparent` of the request.
-    traceparent: typing.Optional[str] = None
 
     #: For a call: user of the token.
     user: typing.Optional[str] = None
@@ -1299,6 +1361,54 @@ class SnapshotInfo:
 
     #: Name of the snapshot.
     name: str
+
+
+@dataclass(frozen=True)
+class ChangedClient:
+    """A client that has changed."""
+
+    #: Computer name of the client.
+    client: str
+
+    #: State in the snapshot; absent if the client was not there.
+    before: typing.Optional[str] = None
+
+    #: State now; absent if the client is not there.
+    now: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ChangedField:
+    """A field of the site that has changed."""
+
+    #: Value in the snapshot; null if there was none.
+    before: typing.Any
+
+    #: Object and field, such as `groups/My Company/list`.
+    field: str
+
+    #: Value now; null if there is none.
+    now: typing.Any
+
+
+@dataclass(frozen=True)
+class SnapshotChanges:
+    """Differences between a snapshot and now."""
+
+    #: Lab time of the snapshot.
+    at: str
+
+    #: Number of clients that have changed, have come, or have gone.
+    clients: int
+
+    #: The first of these clients.
+    examples: typing.List[ChangedClient]
+
+    #: Changed fields of managers, groups and lists.
+    site: typing.List[ChangedField]
+
+    #: Name of the snapshot.
+    snapshot: str
 
 
 @dataclass(frozen=True)
@@ -1728,26 +1838,65 @@ class ControlApi(Transport):
     def clients(
         self,
         *,
+        certificate: typing.Optional[str] = None,
+        group: typing.Optional[str] = None,
         limit: typing.Optional[int] = None,
+        list: typing.Optional[str] = None,
+        location: typing.Optional[str] = None,
+        machine: typing.Optional[Machine] = None,
+        name: typing.Optional[str] = None,
         offset: typing.Optional[int] = None,
         part: typing.Optional[str] = None,
+        serial: typing.Optional[str] = None,
+        server: typing.Optional[str] = None,
+        standing: typing.Optional[ClientStanding] = None,
         state: typing.Optional[ClientState] = None,
+        unserved: typing.Optional[int] = None,
+        version: typing.Optional[str] = None,
         timeout: typing.Optional[float] = None,
     ) -> Clients:
         """List the clients of this lab.
 
         GET /v1/clients
 
-        limit: Number of clients to return; 1000 when absent, which is the maximum.
+        certificate: Only clients that hold a certificate whose SHA-256 fingerprint begins with this, with or without
+            colons.
+        group: Only clients in a group whose full path contains this.
+        limit: Number of clients to return; 100 when absent, at most 1000.
+        list: Only clients with a management server list whose name contains this.
+        location: Only clients in a location whose name contains this.
+        machine: Only clients whose machine is so.
+        name: Only clients whose computer name contains this.
         offset: Number of clients to skip. Defaults to `0`.
         part: Only clients of this part.
+        serial: Only clients with a policy whose serial number contains this.
+        server: Only clients whose first server contains this, as `address:port`.
+        standing: Only clients that the verdict finds so.
         state: Only clients in this state.
+        unserved: Only clients with at least so many heartbeats that no manager served.
+        version: Only clients whose version begins with this.
         """
         answer: Clients = self._json(
             Clients,
             "GET",
             "/v1/clients",
-            {"limit": limit, "offset": offset, "part": part, "state": state},
+            {
+                "certificate": certificate,
+                "group": group,
+                "limit": limit,
+                "list": list,
+                "location": location,
+                "machine": machine,
+                "name": name,
+                "offset": offset,
+                "part": part,
+                "serial": serial,
+                "server": server,
+                "standing": standing,
+                "state": state,
+                "unserved": unserved,
+                "version": version,
+            },
             None,
             timeout,
         )
@@ -1761,6 +1910,30 @@ class ControlApi(Transport):
         client: Computer name of the client.
         """
         answer: WholeClient = self._json(WholeClient, "GET", f"/v1/clients/{quote(client)}", None, None, timeout)
+        return answer
+
+    def client_log(
+        self,
+        client: str,
+        *,
+        limit: typing.Optional[int] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> ClientLog:
+        """Show the latest lines of a client's log, as the client writes them.
+
+        GET /v1/clients/{client}/log
+
+        client: Computer name of the client.
+        limit: Number of lines to return, the latest ones; 100 when absent, at most 1000.
+        """
+        answer: ClientLog = self._json(
+            ClientLog,
+            "GET",
+            f"/v1/clients/{quote(client)}/log",
+            {"limit": limit},
+            None,
+            timeout,
+        )
         return answer
 
     def operate_client(
@@ -1869,16 +2042,6 @@ class ControlApi(Transport):
         """
         answer: AppliedCommands = self._json(AppliedCommands, "POST", "/v1/commands", None, body, timeout)
         return answer
-
-    def evidence(self, *, capture: typing.Optional[bool] = None, timeout: typing.Optional[float] = None) -> bytes:
-        """Download evidence: verdict, journal, logs, certificates and the lab itself as one ZIP file.
-
-        GET /v1/evidence
-
-        capture: Whether the capture of the traffic goes with it, if the lab takes one. Its session secrets decrypt
-            what tools have sent, such as passwords. Defaults to `true`.
-        """
-        return self._bytes("GET", "/v1/evidence", {"capture": capture}, None, timeout)
 
     def findings(self, *, timeout: typing.Optional[float] = None) -> Findings:
         """Show the results of all registered expectations.
@@ -2055,6 +2218,43 @@ class ControlApi(Transport):
             SetFault,
             "PUT",
             f"/v1/faults/{quote(fault)}",
+            None,
+            {"name": name, "probability": probability, "what": what, "when": when, "where": where, "whom": whom},
+            timeout,
+        )
+        return answer
+
+    def preview_fault(
+        self,
+        fault: str,
+        *,
+        name: str,
+        what: typing.Any,
+        probability: typing.Optional[float] = None,
+        when: typing.Optional[typing.Union[FaultRuleWhen, JsonObject]] = None,
+        where: typing.Optional[typing.Union[FaultRuleWhere, JsonObject]] = None,
+        whom: typing.Optional[typing.Union[FaultRuleWhom, JsonObject]] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> FaultPreview:
+        """Predict which clients a fault would hit if it were set now; changes nothing.
+
+        POST /v1/faults/{fault}/preview
+
+        fault: Name of the fault.
+        name: The name of the fault, unique among the faults of a lab. Random decisions depend on it: two faults with
+            the same rule and different names hit different occasions.
+        what: The kind of fault: its name, if the defaults of its parameters will do, or a table with `kind` and
+            parameters.
+        probability: The probability with which a matching occasion is hit, from 0 (never) to 1 (always); 1 if left
+            out.
+        when: The time and the occasions that the fault applies to; all if left out.
+        where: The managers, listeners and routes that the fault applies to; all if left out.
+        whom: The clients that the fault applies to; all if left out.
+        """
+        answer: FaultPreview = self._json(
+            FaultPreview,
+            "POST",
+            f"/v1/faults/{quote(fault)}/preview",
             None,
             {"name": name, "probability": probability, "what": what, "when": when, "where": where, "whom": whom},
             timeout,
@@ -2315,7 +2515,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
-        traceparent: typing.Optional[str] = None,
+        until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> Entries:
         """List journal entries, as JSON, NDJSON or HAR.
@@ -2333,8 +2533,7 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
-        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
-            identifier (32 hexadecimal digits), as tools that trace their requests send it.
+        until: Only entries up to this number.
         """
         answer: Entries = self._json(
             Entries,
@@ -2351,7 +2550,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
-                "traceparent": traceparent,
+                "until": until,
             },
             None,
             timeout,
@@ -2372,7 +2571,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
-        traceparent: typing.Optional[str] = None,
+        until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> bytes:
         """List journal entries, as JSON, NDJSON or HAR, in this format.
@@ -2391,8 +2590,7 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
-        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
-            identifier (32 hexadecimal digits), as tools that trace their requests send it.
+        until: Only entries up to this number.
         """
         return self._bytes(
             "GET",
@@ -2408,7 +2606,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
-                "traceparent": traceparent,
+                "until": until,
                 "format": format,
             },
             None,
@@ -2428,7 +2626,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
-        traceparent: typing.Optional[str] = None,
+        until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> EntryCount:
         """Count the matching entries by kind, action and status.
@@ -2446,8 +2644,7 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
-        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
-            identifier (32 hexadecimal digits), as tools that trace their requests send it.
+        until: Only entries up to this number.
         """
         answer: EntryCount = self._json(
             EntryCount,
@@ -2464,7 +2661,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
-                "traceparent": traceparent,
+                "until": until,
             },
             None,
             timeout,
@@ -2484,7 +2681,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
-        traceparent: typing.Optional[str] = None,
+        until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> typing.List[NearMiss]:
         """List requests that came close to a known one, and what was wrong with each.
@@ -2502,8 +2699,7 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
-        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
-            identifier (32 hexadecimal digits), as tools that trace their requests send it.
+        until: Only entries up to this number.
         """
         answer: typing.List[NearMiss] = self._json(
             typing.List[NearMiss],
@@ -2520,7 +2716,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
-                "traceparent": traceparent,
+                "until": until,
             },
             None,
             timeout,
@@ -2540,7 +2736,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
-        traceparent: typing.Optional[str] = None,
+        until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> typing.Iterator[JsonObject]:
         """Follow new entries as server-sent events, without end.
@@ -2558,8 +2754,7 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
-        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
-            identifier (32 hexadecimal digits), as tools that trace their requests send it.
+        until: Only entries up to this number.
         """
         return self._events(
             "GET",
@@ -2575,7 +2770,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
-                "traceparent": traceparent,
+                "until": until,
             },
             None,
             timeout,
@@ -2936,6 +3131,23 @@ class ControlApi(Transport):
             SnapshotInfo,
             "PUT",
             f"/v1/snapshots/{quote(snapshot)}",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def snapshot_changes(self, snapshot: str, *, timeout: typing.Optional[float] = None) -> SnapshotChanges:
+        """Show what has changed since a snapshot: the site and the clients.
+
+        GET /v1/snapshots/{snapshot}/changes
+
+        snapshot: Name of the snapshot.
+        """
+        answer: SnapshotChanges = self._json(
+            SnapshotChanges,
+            "GET",
+            f"/v1/snapshots/{quote(snapshot)}/changes",
             None,
             None,
             timeout,

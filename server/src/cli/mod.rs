@@ -23,6 +23,7 @@ mod rotate;
 mod run;
 mod scenario;
 mod schema;
+mod site;
 mod sylink;
 mod table;
 mod up;
@@ -115,6 +116,9 @@ enum Verb {
     /// List, update and restart the managers of a running lab, and break their replication
     #[command(after_help = "Example:\n  epm-lab manager update sepm-1 --name january")]
     Manager(lab::At<lab::ManagerVerb>),
+    /// Found a site in a database, and run its managers as processes of their own, on one machine or many
+    #[command(subcommand)]
+    Site(site::SiteVerb),
     /// Restart a service of a manager in a running lab, so that it reads its files again
     #[command(after_help = "Example:\n  epm-lab service restart semwebsrv")]
     Service(lab::At<lab::ServiceVerb>),
@@ -185,6 +189,7 @@ pub fn main() -> ExitCode {
         Verb::Client(verb) => waiting(verb.go()),
         Verb::List(verb) => waiting(verb.go()),
         Verb::Manager(verb) => waiting(verb.go()),
+        Verb::Site(verb) => waiting(verb.go()),
         Verb::Service(verb) => waiting(verb.go()),
         Verb::Recovery(recovery) => waiting(recovery.go()),
         Verb::Clock(verb) => waiting(verb.go()),

@@ -24,6 +24,7 @@ use crate::cli::rehearse::{SeedsOutcome, SweepOutcome};
 use crate::cli::rotate::Rotated;
 use crate::cli::run::RunOutcome;
 use crate::cli::scenario::Checked;
+use crate::cli::site::SiteStatus;
 use crate::cli::sylink::{Checks, Difference, Edited, Facts, Packed};
 use crate::cli::up_ready::Ready;
 use crate::control_api;
@@ -121,6 +122,8 @@ const OUTPUTS: &[(&[&str], Form)] = &[
     (&["run"], Own(of::<RunOutcome>)),
     (&["scenario"], Own(scenario::schema)),
     (&["scenario check"], Own(of::<Checked>)),
+    (&["site manager"], Own(of::<Ready<'_>>)),
+    (&["site status"], Own(of::<SiteStatus>)),
     (&["snapshot list", "snapshot remove"], Operation("snapshots")),
     (&["snapshot reset", "snapshot restore"], Operation("restoreSnapshot")),
     (&["snapshot take"], Operation("takeSnapshot")),
@@ -141,8 +144,8 @@ Examples:
   epm-lab schema client list > clients.schema.json
   epm-lab schema scenario > scenario.schema.json
 
-`scenario` is the schema of scenario files. `up` prints one line of JSON, `journal
-tail` and `journal export` a line for each entry; all others print one document,
+`scenario` is the schema of scenario files. `up` and `site manager` print one line of
+JSON, `journal tail` and `journal export` a line for each entry; all others print one document,
 with --json.")]
 pub(super) struct Schema {
     /// Command, without `epm-lab`

@@ -18,21 +18,21 @@ use epm_protocol::trust::{StoreType, read_private_key};
 
 use crate::cli::again;
 use crate::cli::config::in_force::{InForce, elsewhere};
-use crate::cli::io::{Ending, Failure, complain, notice, read, read_password, say, warning};
+use crate::cli::io::{Ending, Failure, complain, notice, read, say, warning};
 use crate::cli::lab::OwnReadyFile;
 use crate::cli::out::OutFolder;
 use crate::cli::pcap::Pcap;
 use crate::cli::print;
 use crate::cli::up_control::OpenControlApi;
 use crate::cli::up_data;
-use crate::cli::up_files::{Outs, Token, check_ready_file, check_root, token};
+use crate::cli::up_files::{Outs, Token, check_ready_file, check_root, rest_password, token};
 use crate::cli::up_plan::{LabPlan, PlanOptions};
 use crate::cli::up_ready::{self, Reader};
 use crate::control_api::{self, Access};
 use crate::lab::scenario_run::silent;
 use crate::lab::{Lab, fits};
 use crate::mock_site::MockSite;
-use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::rest_api::DEFAULT_USER;
 use crate::runtime::install_dir::{connector_port, read_recovery};
 
 /// Port of the REST API in the product.
@@ -197,8 +197,9 @@ impl Up {
         let access = self.access(outs.token.as_ref().map(|token| token.text.clone()))?;
         let mut builder = plan.builder(&self.what);
         if !self.no_rest {
-            builder =
-                builder.rest_api(self.rest_port()).administrator(DEFAULT_USER, &self.rest_password(exposed)?);
+            let password =
+                rest_password(self.rest_password.as_deref(), self.rest_password_file.as_deref(), exposed)?;
+            builder = builder.rest_api(self.rest_port()).administrator(DEFAULT_USER, &password);
             for (manager, port, or_any) in self.ports_in_files(&plan) {
                 builder = builder.rest_port_of(&manager, port, or_any);
             }
@@ -317,24 +318,6 @@ impl Up {
     /// Whether files from an earlier run are overwritten.
     fn is_anew(&self) -> bool {
         self.recovery.is_some() || self.certificate.is_some() || self.keystore.is_some()
-    }
-
-    /// The password of the REST API. The default one is refused unless on loopback.
-    fn rest_password(&self, exposed: Option<String>) -> Result<String, Failure> {
-        let password = match &self.rest_password_file {
-            Some(file) => read_password(file)?,
-            None => self.rest_password.clone().unwrap_or_else(|| DEFAULT_PASSWORD.to_owned()),
-        };
-        if password.is_empty() {
-            return Err(Failure::BadInput("the password of the REST API is empty".to_owned()));
-        }
-        if let Some(address) = exposed.filter(|_| password == DEFAULT_PASSWORD) {
-            return Err(Failure::BadInput(format!(
-                "{address} can be reached from other machines, and the REST API's default password is public; \
-                 set another with `--rest-password-file`, or disable the API with `--no-rest`"
-            )));
-        }
-        Ok(password)
     }
 
     fn set_up(

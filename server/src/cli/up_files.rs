@@ -6,8 +6,9 @@ use std::path::Path;
 
 use epm_client_agent::program::read_file;
 
-use crate::cli::io::{Failure, read, warning};
+use crate::cli::io::{Failure, read, read_password, warning};
 use crate::cli::out::{OutFile, OutFolder, can_be_filled, refuse_foreign};
+use crate::rest_api::DEFAULT_PASSWORD;
 use crate::runtime::install_dir::ROOTS;
 
 /// The error without random numbers.
@@ -61,7 +62,7 @@ pub(super) fn token(file: &Path) -> Result<Token, Failure> {
         }
         Err(error) => return Err(bad(&error)),
     };
-    check_permissions(file)?;
+    check_permissions(file, "token")?;
     let token = text.trim();
     if token.len() < 16 || !token.chars().all(|c| c.is_ascii_graphic()) {
         return Err(Failure::BadInput(format!(
@@ -75,18 +76,40 @@ pub(super) fn token(file: &Path) -> Result<Token, Failure> {
 }
 
 /// Refuses a file with a secret that others can replace, and warns of one that others can read: a cluster mounts them so.
-fn check_permissions(file: &Path) -> Result<(), Failure> {
+pub(super) fn check_permissions(file: &Path, what: &str) -> Result<(), Failure> {
     let mode = std::fs::metadata(file).map_or(0, |found| found.permissions().mode()) & 0o777;
     let name = file.display();
     if mode & 0o022 != 0 {
         return Err(Failure::BadInput(format!(
-            "{name}: others can write the token (mode {mode:03o}): `chmod go-w {name}`, and change the token if it was theirs"
+            "{name}: others can write the {what} (mode {mode:03o}): `chmod go-w {name}`, and change the {what} if it was theirs"
         )));
     }
     if mode & 0o044 != 0 {
-        warning(&format!("{name}: others can read the token (mode {mode:03o})"));
+        warning(&format!("{name}: others can read the {what} (mode {mode:03o})"));
     }
     Ok(())
+}
+
+/// The password of the REST API. The default one is refused at an address that other machines reach.
+pub(super) fn rest_password(
+    password: Option<&str>,
+    file: Option<&Path>,
+    exposed: Option<String>,
+) -> Result<String, Failure> {
+    let password = match file {
+        Some(file) => read_password(file)?,
+        None => password.unwrap_or(DEFAULT_PASSWORD).to_owned(),
+    };
+    if password.is_empty() {
+        return Err(Failure::BadInput("the password of the REST API is empty".to_owned()));
+    }
+    if let Some(address) = exposed.filter(|_| password == DEFAULT_PASSWORD) {
+        return Err(Failure::BadInput(format!(
+            "{address} can be reached from other machines, and the REST API's default password is public; \
+             set another with `--rest-password-file`, or disable the API with `--no-rest`"
+        )));
+    }
+    Ok(password)
 }
 
 /// Draws a seed of 53 bits, which every JSON reader takes exactly.

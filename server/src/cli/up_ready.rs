@@ -84,9 +84,12 @@ pub(super) fn line(lab: &Lab, started: Timestamp, control: &str, reader: Reader)
     let site = &lab.site;
     let fingerprint = |manager: &str| in_force(site, manager);
     let service_errors = site.service_errors();
+    // What other processes serve is theirs to say.
+    let is_here = |one: &Addresses| site.own_manager().is_none_or(|own| own == one.manager);
     let managers = site
         .addresses_now()
         .into_iter()
+        .filter(is_here)
         .map(|addresses| ReadyManager { fingerprint: fingerprint(&addresses.manager), addresses });
     let ready = Ready {
         ready: true,
@@ -136,6 +139,7 @@ pub(super) fn greeting(lab: &Lab, control: &str, pace: Option<(Span, u32)>) -> S
             "  TLS certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
         );
     }
+    let _ = writeln!(text, "  page:             {control}/   (for a browser)");
     let _ = writeln!(text, "  control API:      curl {control}/v1/verdict   (epm-lab check)");
     let client = site.look(|site| site.clients().next().map(|client| client.agent));
     if let (Some(agent), Some(place)) = (client, site.addresses().first()) {

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::error::Problem;
 use super::journal::TAIL;
+use super::page::EVENTS;
 use crate::runtime::descriptors::DESCRIPTORS;
 
 /// Places of the calls that may last.
@@ -46,8 +47,8 @@ impl CallLimits {
 
 /// Answers a call that may last if it finds a place, and refuses it otherwise.
 pub(super) async fn limit(limits: Arc<CallLimits>, request: Request, next: Next) -> Response {
-    let (kind, what) = if request.uri().path() == TAIL {
-        (&limits.listeners, "listeners of the journal")
+    let (kind, what) = if [TAIL, EVENTS].contains(&request.uri().path()) {
+        (&limits.listeners, "listeners of the journal and of the page")
     } else if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return next.run(request).await;
     } else {

@@ -356,7 +356,7 @@ async fn restart(
     Path(ManagerName { manager }): Path<ManagerName>,
     JsonBody(Restart { service }): JsonBody<Restart>,
 ) -> Answer<Certificates> {
-    if !lab.site.restart(&manager, service) {
+    if !tokio::task::block_in_place(|| lab.site.restart_anywhere(&manager, service))? {
         return Err(unknown(&lab, &manager));
     }
     lab.site.journal().operator_action(format!("{service:?} of {manager:?} restarted"));

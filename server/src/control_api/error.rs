@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::lab::{AssumptionsRefused, BaselineError, FleetError, SnapshotError, TimeError, UpdateDiffers};
+use crate::runtime::following::FaultNotSet;
 
 /// An error. Nothing has changed, unless the detail says otherwise.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -107,6 +108,8 @@ impl From<CommandError> for Problem {
             CommandError::NotWritten { .. } | CommandError::NotStored { .. } => {
                 (Status::INSUFFICIENT_STORAGE, "not-written")
             }
+            CommandError::NoDatabase { .. } => (Status::SERVICE_UNAVAILABLE, "no-database"),
+            CommandError::SeveralProcesses { .. } => (Status::CONFLICT, "several-processes"),
             CommandError::Inherits { .. } => (Status::CONFLICT, "inherits"),
             CommandError::TopGroup { .. } => (Status::CONFLICT, "top-group"),
             CommandError::ListInUse { .. } => (Status::CONFLICT, "list-in-use"),
@@ -139,6 +142,15 @@ impl From<AssumptionsRefused> for Problem {
         match error {
             AssumptionsRefused::Value(error) => error.into(),
             AssumptionsRefused::NotStored(error) => error.into(),
+        }
+    }
+}
+
+impl From<FaultNotSet> for Problem {
+    fn from(error: FaultNotSet) -> Self {
+        match error {
+            FaultNotSet::Rule(error) => error.into(),
+            FaultNotSet::Shared(error) => error.into(),
         }
     }
 }

@@ -124,8 +124,10 @@ impl Gathered {
         for (name, pem) in certificates {
             add(&name, "a certificate of a manager, with its chain", pem);
         }
-        let (logs, dropped) = lab.client_logs(&concerned(lab, &outcome.verdict).await);
-        for (client, lines) in logs {
+        let mut dropped = 0;
+        for client in concerned(lab, &outcome.verdict).await {
+            let (lines, missing) = lab.client_log(&client, usize::MAX);
+            dropped = missing;
             let name = format!("clients/{}/syslog.log", file_name(&client));
             add(&name, "the system log of a client, in the real one's form", log_text(&lines));
         }

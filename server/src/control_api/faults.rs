@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aide::axum::ApiRouter;
-use aide::axum::routing::{get_with, put_with};
+use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
 use epm_client_agent::catalogue;
@@ -15,8 +15,13 @@ use serde_json::{Map, Value};
 
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path};
-use crate::lab::Lab;
+use crate::lab::{FaultHits, Lab};
 use crate::schema::BridgedSchema;
+
+/// Number of occasions of each client that a preview asks about.
+const ASKED: u64 = 20;
+/// Number of clients that a preview names.
+const EXAMPLES: usize = 20;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Fault {
@@ -70,6 +75,28 @@ impl SetFault {
     }
 }
 
+/// What a fault would hit.
+#[derive(Debug, Serialize, JsonSchema)]
+struct FaultPreview {
+    /// Number of clients that were asked about.
+    clients: usize,
+    /// Number of clients that would be hit.
+    hit: usize,
+    /// Number of occasions of each client that were asked about: connections, or exchanges on the route of the fault, else the index.
+    asked: u64,
+    /// The first clients that would be hit.
+    examples: Vec<PreviewedClient>,
+}
+
+/// A client that a fault would hit.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PreviewedClient {
+    /// Computer name of the client.
+    client: String,
+    /// Ordinals of the occasions that would be hit, from 1.
+    ordinals: Vec<u64>,
+}
+
 /// Kinds of faults.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
@@ -102,6 +129,10 @@ pub(super) fn routes() -> Routes {
             put_with(set, doc("setFault", "Add a fault, or replace the one of this name; it expires after an hour unless its rule says otherwise"))
             .delete_with(remove, doc("removeFault", "Remove a fault")),
         )
+        .api_route(
+            "/v1/faults/{fault}/preview",
+            post_with(preview, doc("previewFault", "Predict which clients a fault would hit if it were set now; changes nothing")),
+        )
         .api_route("/v1/failures", get_with(failures, doc("failures", "List the known failures")))
         .api_route(
             "/v1/failures/{failure}",
@@ -123,37 +154,58 @@ async fn kinds() -> Json<Kinds> {
     Json(Kinds(FaultKind::kinds()))
 }
 
-async fn set(
-    State(lab): LabState,
-    Path(Fault { fault }): Path<Fault>,
-    JsonBody(Rule(mut rule)): JsonBody<Rule>,
-) -> Answer<SetFault> {
+/// The rule of a fault of this name, if the lab has what it names.
+async fn checked(lab: &Lab, fault: &str, mut rule: Value) -> Result<FaultRule, Problem> {
     let refused = |error: serde_json::Error| Problem::invalid(error.to_string());
     if let Some(table) = rule.as_object_mut() {
-        if table.get("name").is_some_and(|name| name.as_str() != Some(&fault)) {
+        if table.get("name").is_some_and(|name| name.as_str() != Some(fault)) {
             return Err(Problem::invalid(format!("name: expected {fault:?} as in the path")));
         }
-        table.insert("name".to_owned(), Value::String(fault.clone()));
+        table.insert("name".to_owned(), Value::String(fault.to_owned()));
     }
     let rule: FaultRule = serde_json::from_value(rule).map_err(refused)?;
     lab.check_fault(&rule).await.map_err(|error| Problem::invalid(error.to_string()))?;
-    lab.site.faults().add(rule.with_default_lifetime())?.keep();
+    Ok(rule)
+}
+
+async fn preview(
+    State(lab): LabState,
+    Path(Fault { fault }): Path<Fault>,
+    JsonBody(Rule(rule)): JsonBody<Rule>,
+) -> Answer<FaultPreview> {
+    let rule = checked(&lab, &fault, rule).await?;
+    let mut hits = lab.preview_fault(rule, ASKED).await?;
+    let clients = hits.len();
+    hits.retain(|one| !one.ordinals.is_empty());
+    let hit = hits.len();
+    let example = |FaultHits { client, ordinals }| PreviewedClient { client, ordinals };
+    let examples = hits.into_iter().take(EXAMPLES).map(example).collect();
+    Ok(Json(FaultPreview { clients, hit, asked: ASKED, examples }))
+}
+
+async fn set(
+    State(lab): LabState,
+    Path(Fault { fault }): Path<Fault>,
+    JsonBody(Rule(rule)): JsonBody<Rule>,
+) -> Answer<SetFault> {
+    let rule = checked(&lab, &fault, rule).await?;
+    tokio::task::block_in_place(|| lab.site.set_fault(rule.with_default_lifetime()))?;
     lab.site.journal().operator_action(format!("fault {fault:?} added"));
     let set = in_force(&lab).into_iter().find(|one| one.fault.name == fault);
     set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} was removed meanwhile")))
 }
 
-async fn remove(State(lab): LabState, Path(Fault { fault }): Path<Fault>) -> Json<Vec<SetFault>> {
-    if lab.site.faults().remove(&fault).is_ok() {
+async fn remove(State(lab): LabState, Path(Fault { fault }): Path<Fault>) -> Answer<Vec<SetFault>> {
+    if tokio::task::block_in_place(|| lab.site.remove_faults(Some(&fault)))? {
         lab.site.journal().operator_action(format!("fault {fault:?} removed"));
     }
-    Json(in_force(&lab))
+    Ok(Json(in_force(&lab)))
 }
 
-async fn clear(State(lab): LabState) -> Json<Vec<SetFault>> {
-    lab.site.faults().clear();
+async fn clear(State(lab): LabState) -> Answer<Vec<SetFault>> {
+    tokio::task::block_in_place(|| lab.site.remove_faults(None))?;
     lab.site.journal().operator_action("all faults removed".to_owned());
-    Json(in_force(&lab))
+    Ok(Json(in_force(&lab)))
 }
 
 async fn failures() -> Json<Vec<FailureTitle>> {

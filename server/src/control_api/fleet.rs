@@ -6,7 +6,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
-use epm_client_agent::agent::{AgentView, Health, LastServer};
+use epm_client_agent::agent::{AgentView, LastServer};
 use epm_client_agent::scenario::PartPlan;
 use epm_protocol::plural::counted;
 use epm_protocol::time::{Clock, Timestamp};
@@ -14,6 +14,7 @@ use epm_protocol::version::ClientVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control_api::client_query::ClientQuery;
 use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path, Query};
 use crate::lab::{ClientOperation, ClientView, Lab, Trace};
@@ -50,40 +51,6 @@ struct PartSetting {
     /// Whether to respond at once instead of after every client has been served.
     #[serde(default)]
     at_once: bool,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-struct ClientQuery {
-    /// Only clients of this part.
-    part: Option<String>,
-    /// Only clients in this state.
-    state: Option<ClientState>,
-    /// Number of clients to skip.
-    #[serde(default)]
-    offset: usize,
-    /// Number of clients to return; 1000 when absent, which is the maximum.
-    limit: Option<usize>,
-}
-
-/// State of a client's connection with its managers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-enum ClientState {
-    New,
-    Connected,
-    Disconnected,
-    Orphaned,
-}
-
-impl ClientState {
-    const fn of(health: &Health) -> Self {
-        match health {
-            Health::New => Self::New,
-            Health::Connected { .. } => Self::Connected,
-            Health::Disconnected { .. } => Self::Disconnected,
-            Health::Orphaned { .. } => Self::Orphaned,
-        }
-    }
 }
 
 /// A page of clients.
@@ -166,10 +133,8 @@ async fn list(State(lab): LabState, Query(page): Query<ClientQuery>) -> Json<Cli
     let request = format!("/v1/clients from {}", page.offset);
     lab.site.pauses().read(&request, lab.clock().now());
     let mut clients = lab.views().await;
-    clients.retain(|one| {
-        page.part.as_ref().is_none_or(|wanted| *wanted == one.part)
-            && page.state.is_none_or(|wanted| wanted == ClientState::of(&one.view.health))
-    });
+    let in_force: Vec<_> = lab.certificates().into_values().collect();
+    clients.retain(|one| page.fits(one, &in_force));
     let total = clients.len();
     let limit = page.limit.unwrap_or(100).min(PAGE);
     let clients = clients.into_iter().skip(page.offset).take(limit).collect();

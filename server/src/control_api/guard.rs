@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::Problem;
+use super::session::{Sessions, is_public, to_log_in};
 use crate::runtime::connections::Peer;
 use crate::runtime::failed_attempts::{Attempt, FailedAttempts};
 
@@ -27,6 +28,8 @@ pub struct Access {
     names: Vec<String>,
     /// Requests with a wrong token, whose answers wait after several of a peer.
     failed: Arc<FailedAttempts>,
+    /// Sessions of browsers that have given the token.
+    sessions: Arc<Sessions>,
 }
 
 impl Access {
@@ -52,6 +55,16 @@ impl Access {
         }
         self.names.push(name.to_ascii_lowercase());
         Ok(self)
+    }
+
+    /// Whether requests need a token.
+    pub(super) fn needs_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Sessions of browsers that have given the token.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     fn knows(&self, host: &Host<'_>) -> bool {
@@ -106,9 +119,9 @@ impl Access {
         None
     }
 
-    /// The error for a request without the token. The state of health needs none.
+    /// The error for a request without the token. The state of health and the form for the token need none.
     fn without_token(&self, uri: &Uri, headers: &HeaderMap) -> Option<Problem> {
-        let token = self.token.as_ref().filter(|_| uri.path() != "/v1/health")?;
+        let token = self.token.as_ref().filter(|_| uri.path() != "/v1/health" && !is_public(uri.path()))?;
         let given = only(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         if given.is_some_and(|given| is_same(given.as_bytes(), token.as_bytes()).is_ok()) {
             return None;
@@ -134,7 +147,8 @@ pub struct InvalidHost {
 
 /// Refuses what the access does not allow, and gives every answer the headers that keep a browser from using it
 /// elsewhere. No header for CORS is ever sent.
-pub(super) async fn guard(access: Arc<Access>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(access: Arc<Access>, mut request: Request, next: Next) -> Response {
+    access.sessions.resume(&mut request);
     let mut response = match access.refusal(&request) {
         Some(problem) => {
             if problem.code() == NO_TOKEN && request.headers().contains_key(header::AUTHORIZATION) {
@@ -143,7 +157,8 @@ pub(super) async fn guard(access: Arc<Access>, request: Request, next: Next) -> 
                 let _ = access.failed.turn(attempt).await;
                 access.failed.failed(attempt);
             }
-            problem.into_response()
+            let led = if problem.code() == NO_TOKEN { to_log_in(&request) } else { None };
+            led.unwrap_or_else(|| problem.into_response())
         }
         None => next.run(request).await,
     };

@@ -38,6 +38,8 @@ const PAGE: usize = 100_000;
 struct JournalQuery {
     /// Only entries from this number on.
     since: u64,
+    /// Only entries up to this number.
+    until: Option<u64>,
     /// Only entries of this kind.
     kind: Option<Kind>,
     /// Only entries of this manager.
@@ -271,7 +273,8 @@ impl NamedEntry<'_> {
                 (None, None, None)
             }
         };
-        query.kind.is_none_or(|kind| kind == self.entry.kind())
+        query.until.is_none_or(|last| self.number <= last)
+            && query.kind.is_none_or(|kind| kind == self.entry.kind())
             && (query.manager.is_none() || query.manager == self.manager)
             && (query.client.is_none() || query.client == self.client)
             && (query.agent.is_none() || query.agent == agent)

@@ -2,12 +2,15 @@
 //!
 //! Plain HTTP, JSON under `/v1`, described by `/v1/openapi.json`. Faults and certificates never affect it, so it
 //! cannot lock users out. Every change names its object, returns the resulting state, and can be repeated. [`Lab`]
-//! decides; nothing here does.
+//! decides; nothing here does. Other paths are those of the lab's page, whose views are in `crate::page`.
 
 mod answers;
 mod baselines;
+mod board;
 mod call_limits;
 mod certificates;
+mod client_log;
+mod client_query;
 mod clock;
 mod error;
 mod evidence;
@@ -21,7 +24,11 @@ mod kept;
 mod metrics;
 mod metrics_text;
 mod packages;
+mod page;
+mod session;
+mod several_processes;
 mod site;
+mod snapshot_changes;
 mod snapshots;
 mod verdict;
 mod view;
@@ -47,6 +54,7 @@ use crate::lab::Lab;
 use crate::schema::name_tuples;
 use crate::wire::serve_plain;
 use crate::{Addresses, Service};
+use board::Board;
 use call_limits::{CallLimits, limit};
 pub(crate) use clock::LONGEST_HOLD;
 pub(crate) use error::DROPPED;
@@ -55,6 +63,8 @@ use extract::{LabState, Routes, doc};
 use guard::guard;
 pub use guard::{Access, InvalidHost};
 use kept::keep;
+use page::Pages;
+use several_processes::refuse;
 
 /// Default port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
@@ -69,7 +79,9 @@ pub async fn serve(
     access: impl Into<Access>,
     stopping: CancellationToken,
 ) {
-    serve_plain(listener, router(lab, access.into()), stopping).await;
+    let board = Board::new(Arc::clone(&lab));
+    tokio::spawn(Arc::clone(&board).watch(stopping.clone()));
+    serve_plain(listener, pages(lab, access.into(), board), stopping).await;
 }
 
 /// The OpenAPI document of the control API.
@@ -116,33 +128,41 @@ fn routes() -> Routes {
         .merge(certificates::routes())
         .merge(clock::routes())
         .merge(fleet::routes())
+        .merge(client_log::routes())
         .merge(faults::routes())
         .merge(journal::routes())
         .merge(packages::routes())
         .merge(verdict::routes())
         .merge(snapshots::routes())
+        .merge(snapshot_changes::routes())
         .merge(baselines::routes())
         .merge(evidence::routes())
 }
 
-/// The control API as a service in this process, without a socket.
+/// The control API as a service in this process, without a socket. Its page tells of no change by itself.
 pub fn router(lab: Arc<Lab>, access: Access) -> Router {
+    let board = Board::new(Arc::clone(&lab));
+    pages(lab, access, board)
+}
+
+fn pages(lab: Arc<Lab>, access: Access, board: Arc<Board>) -> Router {
     let (access, limits) = (Arc::new(access), Arc::new(CallLimits::new()));
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);
-    let kept = Arc::clone(&lab);
+    let (kept, shared) = (Arc::clone(&lab), Arc::clone(&lab));
     let described = serde_json::to_value(&api).unwrap_or_default();
+    let asked = routes.clone().with_state(Arc::clone(&lab));
+    let pages = Arc::new(Pages { api: asked, board, access: Arc::clone(&access) });
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
         .route("/metrics", get(metrics::metrics))
-        .fallback(|| {
-            std::future::ready(Problem::unknown("unknown path: /v1/openapi.json describes every path"))
-        })
+        .fallback(move |request| Arc::clone(&pages).answer(request))
         .method_not_allowed_fallback(|| {
             let detail = "method not allowed for this path: /v1/openapi.json describes its methods";
             std::future::ready(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail))
         })
         .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(middleware::from_fn(move |request, next| refuse(Arc::clone(&shared), request, next)))
         .layer(middleware::from_fn(move |request, next| keep(Arc::clone(&kept), request, next)))
         .layer(middleware::from_fn(move |request, next| limit(Arc::clone(&limits), request, next)))
         .layer(middleware::from_fn(move |request, next| guard(Arc::clone(&access), request, next)))

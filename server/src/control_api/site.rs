@@ -265,8 +265,20 @@ async fn commands(
         )));
     }
     let effects = tokio::task::block_in_place(|| lab.site.apply_all(&commands))?;
-    lab.site.journal().operator_action(format!("{} commands applied", commands.len()));
+    let names: Vec<String> = commands.iter().map(named).collect();
+    lab.site.journal().operator_action(format!("commands applied: {}", names.join("; ")));
     Ok(Json(AppliedCommands { commands: commands.len(), effects: effects.len() }))
+}
+
+/// A command and the objects that it names, without its other values.
+fn named(command: &Command) -> String {
+    let command = serde_json::to_value(command).unwrap_or_default();
+    let Some((name, fields)) = command.as_object().and_then(|one| one.iter().next()) else {
+        return command.as_str().unwrap_or_default().to_owned();
+    };
+    let objects = ["manager", "list", "group", "location", "policy", "package"];
+    let objects = objects.iter().filter_map(|one| fields[*one].as_str());
+    std::iter::once(name.as_str()).chain(objects).collect::<Vec<_>>().join(" ")
 }
 
 async fn lists(State(lab): LabState) -> Json<Vec<ListView>> {

@@ -12,9 +12,9 @@ use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::lab::SnapshotInfo;
 
 #[derive(Debug, Deserialize, JsonSchema)]
-struct Snapshot {
+pub(super) struct Snapshot {
     /// Name of the snapshot.
-    snapshot: String,
+    pub(super) snapshot: String,
 }
 
 /// State that the lab has returned to.

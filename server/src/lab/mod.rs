@@ -7,9 +7,8 @@
 //! | `pace` | the clock, moved from event to event |
 //! | `fleet` | clients that are added, removed, frozen and re-imaged |
 //! | `sources` | source addresses of clients, by which connection faults know them |
-//! | `fault_check` | faults that name what there is not |
-//! | `history` | recorded history of each client |
-//! | `client_logs` | latest lines of the clients' logs |
+//! | `fault_check`, `fault_preview` | faults that name what there is not; what a fault would hit |
+//! | `history`, `client_log` | recorded history of each client; the latest lines of the clients' logs |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
 //! | `assumed` | assumptions that are set on a running lab |
 //! | `baseline` | the state of a lab before a rotation |
@@ -36,9 +35,10 @@
 
 mod assumed;
 mod baseline;
-mod client_logs;
+mod client_log;
 mod expectation;
 mod fault_check;
+mod fault_preview;
 mod finding_result;
 mod fleet;
 mod held_check;
@@ -61,7 +61,6 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::{Fleet, LabClock, LogSink};
 use epm_protocol::site::CommandError;
@@ -73,6 +72,7 @@ pub use assumed::AssumptionsRefused;
 pub use baseline::{Baseline, BaselineClient, BaselineError, BaselineInfo, START_BASELINE};
 pub use expectation::{Asked, Expectation, Finding};
 pub use fault_check::FaultRefused;
+pub(crate) use fault_preview::FaultHits;
 pub use finding_result::FindingResult;
 pub(crate) use fleet::fits;
 pub use fleet::{ClientOperation, ClientView, FleetError};
@@ -86,7 +86,7 @@ pub use time_error::TimeError;
 use crate::mock_site::MockSite;
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
-use client_logs::ClientLogs;
+use client_log::ClientLog;
 use held_check::HeldCheck;
 use history::History;
 pub(crate) use keeping::kept_clock;
@@ -109,7 +109,7 @@ pub struct Lab {
     /// Source addresses of the clients.
     sources: Sources,
     history: Arc<History>,
-    client_logs: Arc<ClientLogs>,
+    client_log: Arc<ClientLog>,
     /// Command that starts the same lab again, if the program that runs it has told it.
     repeat: Mutex<Option<String>>,
     expectations: Mutex<BTreeMap<String, Asked>>,
@@ -138,12 +138,11 @@ impl Lab {
     /// A lab with this site and an empty fleet; `log` receives the log of its clients.
     pub fn new(site: Arc<MockSite>, seed: u64, log: LogSink) -> Arc<Self> {
         let history = Arc::new(History::default());
+        let client_log = Arc::<ClientLog>::default();
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
         let assumed = Mutex::new(RequestedAssumptions::new(Arc::clone(&assumptions)));
         let sources = Sources::of(&site);
-        let client_logs = Arc::<ClientLogs>::default();
-        let log = client_logs.keep(log);
-        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, log);
+        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, client_log.sink(log));
         fleet.watch(history.watcher(site.changes()));
         Arc::new(Self {
             site,
@@ -153,7 +152,7 @@ impl Lab {
             parts: Mutex::default(),
             sources,
             history,
-            client_logs,
+            client_log,
             repeat: Mutex::default(),
             expectations: Mutex::default(),
             baselines: Mutex::default(),
@@ -188,15 +187,10 @@ impl Lab {
         self.history.of(client)
     }
 
-    /// The latest lines of the logs of these clients, oldest first, and the number of older lines of all clients that are not
-    /// kept.
-    pub(crate) fn client_logs(&self, clients: &[String]) -> (Vec<(String, Vec<LogLine>)>, u64) {
-        self.client_logs.of(clients)
-    }
-
     /// Named certificate updates of a manager, oldest first.
     pub fn updates(&self, manager: &str) -> Vec<Update> {
-        lock(&self.updates).get(manager).cloned().unwrap_or_default()
+        let own = || lock(&self.updates).get(manager).cloned().unwrap_or_default();
+        self.site.shared_updates(manager).unwrap_or_else(own)
     }
 
     /// Updates a manager's certificate unless an update of this name exists; of two concurrent calls the second finds
@@ -212,8 +206,10 @@ impl Lab {
         request: Fingerprint,
         update: impl FnOnce() -> Result<Update, E>,
     ) -> Result<(), E> {
+        let shared = self.site.shared_updates(manager);
         let mut updates = lock(&self.updates);
         let known = updates.get(manager).map_or(&[][..], Vec::as_slice);
+        let known = shared.as_deref().unwrap_or(known);
         if let Some(known) = known.iter().find(|one| one.update == name) {
             return if known.request == request { Ok(()) } else { Err(UpdateDiffers::from(known).into()) };
         }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use epm_client_agent::agent::Agent;
 use epm_protocol::fault::FaultRule;
-use epm_protocol::site::CommandError;
+use epm_protocol::site::{CommandError, Site};
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -105,6 +106,21 @@ impl Lab {
         snapshots.iter().map(info).collect()
     }
 
+    /// Reads the site and the clients of a snapshot: its lab time, its site, and its clients by part.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such snapshot.
+    pub(crate) fn look_at_snapshot<R>(
+        &self,
+        name: &str,
+        read: impl FnOnce(Timestamp, &Site, &[(String, Agent, bool)]) -> R,
+    ) -> Result<R, SnapshotError> {
+        let snapshots = lock(&self.snapshots);
+        let one = snapshots.get(name).ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
+        Ok(read(one.at, &one.site, &one.agents))
+    }
+
     /// Removes a snapshot. Whether there was one.
     ///
     /// # Errors
@@ -146,6 +162,7 @@ impl Lab {
             fleet.dismiss(|_| true);
             fleet.assume(Arc::clone(&assumptions));
             self.history.begin_again();
+            self.client_log.clear();
             fleet.watch(self.history.watcher(self.site.changes()));
             self.site.faults().clear();
             if self.clock().speed() == 0 {

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::error::ExportError;
 use super::manifest::{Manifest, Replaced};
 use crate::runtime::kept_journal::KeptEntry;
-use crate::store::{Batch, Change, FoundedWith, Kind, LogEntry, SqliteStore, Store};
+use crate::store::{Batch, Change, FoundedWith, Kind, Log, LogEntry, SqliteStore, Store};
 
 /// What a lab has that is foreign, and what stands in for it.
 #[derive(Default)]
@@ -87,6 +87,8 @@ impl Foreign {
                     let drawn = replaces.map_or(site.drawn(), |one| one.drawn);
                     site.restore(earlier.ok_or_else(|| bad(&"a snapshot is missing"))?, assumptions, drawn);
                 }
+                // Of a log that several processes share, which is in no data folder.
+                Change::Restart { .. } | Change::SetFault(_) | Change::RemoveFault(_) => {}
             }
         }
         Ok(())

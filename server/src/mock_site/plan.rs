@@ -7,11 +7,14 @@ use std::sync::Arc;
 use epm_client_agent::scenario::{ManagerPlan, Scenario};
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::site::ManagerPorts;
 
+use crate::addresses::{Addresses, addresses};
 use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER};
 use crate::runtime::capture::Capture;
-use crate::runtime::replayed::Data;
-use crate::store::{FoundedManager, FoundedWith};
+use crate::runtime::replayed::{Beginning, Data};
+use crate::runtime::shared_site::Followed;
+use crate::store::{FoundedManager, FoundedWith, SharedLog, StoreError};
 
 /// Builds a running site, a [`MockSite`](crate::MockSite).
 #[derive(Clone, Debug)]
@@ -29,6 +32,33 @@ pub struct MockSiteBuilder {
     pub(super) administrator: Administrator,
     pub(super) data: Option<Data>,
     pub(super) capture: Option<Arc<Capture>>,
+    pub(super) shared: Option<SharedStart>,
+}
+
+/// A manager of a site whose log several processes share.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedStart {
+    pub(crate) log: Arc<dyn SharedLog>,
+    pub(crate) founded: FoundedWith,
+    /// The manager that this process is.
+    pub(crate) manager: String,
+}
+
+impl SharedStart {
+    /// Makes the site again from its log.
+    pub(super) fn begin(&self) -> Result<(Beginning, Followed), StoreError> {
+        tokio::task::block_in_place(|| Beginning::shared(&self.founded, self.log.as_ref()))
+    }
+
+    /// The addresses of a manager that is another process; none if it is this one.
+    pub(super) fn elsewhere(&self, manager: &str) -> Option<Addresses> {
+        if manager == self.manager {
+            return None;
+        }
+        let known = self.founded.managers.iter().find(|one| one.name == manager)?;
+        let ports = ManagerPorts { address: known.address.clone(), http: known.http, https: known.https };
+        Some(addresses(manager, &ports, &[], None))
+    }
 }
 
 impl Default for MockSiteBuilder {
@@ -45,6 +75,7 @@ impl Default for MockSiteBuilder {
             administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
             data: None,
             capture: None,
+            shared: None,
         }
     }
 }
@@ -115,6 +146,12 @@ impl MockSiteBuilder {
     /// Keeps the site in a store, and goes on with the site that it has.
     pub(crate) fn keep(mut self, data: Data) -> Self {
         self.data = Some(data);
+        self
+    }
+
+    /// Serves one manager of a site whose log several processes share.
+    pub(crate) fn share(mut self, shared: SharedStart) -> Self {
+        self.shared = Some(shared);
         self
     }
 

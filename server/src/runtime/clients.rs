@@ -43,14 +43,19 @@ struct Row {
 enum Unkept {
     Nothing,
     LastSeen,
+    /// What visits change.
+    Visit,
+    /// The registration as well.
     Everything,
 }
 
 /// The clients that have changed since they were last taken for the store.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ChangedClients {
-    /// Clients of which something has changed that is not in `seen`.
+    /// Clients that were registered or moved.
     pub(crate) changed: Vec<ClientStatus>,
+    /// Other clients of which something has changed that is not in `seen`.
+    pub(crate) visited: Vec<ClientStatus>,
     /// Clients that were seen, and have not changed otherwise.
     pub(crate) seen: Vec<(AgentId, Timestamp)>,
 }
@@ -157,6 +162,7 @@ impl Clients {
             match std::mem::replace(&mut row.unkept, Unkept::Nothing) {
                 Unkept::Nothing => {}
                 Unkept::LastSeen => taken.seen.push((row.status.client.agent, row.status.last_seen)),
+                Unkept::Visit => taken.visited.push(row.status.clone()),
                 Unkept::Everything => taken.changed.push(row.status.clone()),
             }
         }
@@ -167,12 +173,44 @@ impl Clients {
 
     /// Takes back that these clients were taken: the store could not be written.
     pub(crate) fn still_changed(&self, taken: &ChangedClients) {
-        let changed = taken.changed.iter().map(|status| status.client.agent);
-        for agent in changed.chain(taken.seen.iter().map(|(agent, _)| *agent)) {
+        let ChangedClients { changed, visited, seen } = taken;
+        let agents = changed.iter().chain(visited).map(|status| status.client.agent);
+        for agent in agents.chain(seen.iter().map(|(agent, _)| *agent)) {
             if let Some(mut row) = self.table.get_mut(&agent) {
                 row.unkept = Unkept::Everything;
             }
         }
+    }
+
+    /// Takes over a client that another process of the site has registered, moved or seen: its registration, and its last visit
+    /// if that was later than the one that is known here. A registration that is not written yet keeps all but its group.
+    /// Returns the client as it is then.
+    pub(crate) fn adopt(&self, theirs: ClientStatus) -> RegisteredClient {
+        let mut row = self
+            .table
+            .entry(theirs.client.agent)
+            .or_insert_with(|| Row { status: theirs.clone(), unkept: Unkept::Nothing });
+        let Row { status, unkept } = &mut *row;
+        if *unkept == Unkept::Everything {
+            status.client.group = theirs.client.group;
+        } else {
+            status.client = theirs.client;
+        }
+        status.since = status.since.min(theirs.since);
+        if theirs.last_seen > status.last_seen {
+            (status.last_seen, status.manager) = (theirs.last_seen, theirs.manager);
+            (status.serial, status.state) = (theirs.serial, theirs.state);
+            if *unkept != Unkept::Everything {
+                *unkept = Unkept::Nothing;
+            }
+        }
+        status.client.clone()
+    }
+
+    /// Notes that clients were adopted or forgotten: held requests are checked again.
+    pub(crate) fn adopted(&self) {
+        self.table_changed();
+        self.wake_held();
     }
 
     /// Makes every held request check again for an answer.
@@ -299,9 +337,9 @@ impl ClientTable for VisitTo<'_> {
             _ => {}
         }
         match (changed, *unkept) {
-            (true, _) => *unkept = Unkept::Everything,
+            (true, Unkept::Nothing | Unkept::LastSeen) => *unkept = Unkept::Visit,
             (false, Unkept::Nothing) => *unkept = Unkept::LastSeen,
-            (false, Unkept::LastSeen | Unkept::Everything) => {}
+            (true, Unkept::Visit) | (_, Unkept::Everything) | (false, Unkept::LastSeen | Unkept::Visit) => {}
         }
         (answer, visit)
     }

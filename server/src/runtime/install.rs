@@ -82,7 +82,8 @@ impl SiteState {
             let known = self.managers.iter().map(|manager| manager.name.as_str());
             return Err(CommandError::unknown("manager", manager, known));
         }
-        let name = format!("recovery file of {}", self.journal.next_number());
+        let shared = self.keeper.shared_site().map(|shared| shared.followed().unsigned_abs());
+        let name = format!("recovery file of {}", shared.unwrap_or_else(|| self.journal.next_number()));
         let from = || Some(name.clone());
         let kept = Command::KeepRecovery {
             recovery: name.clone(),

@@ -8,78 +8,155 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use epm_protocol::site::{Command, CommandError, Effect, Site};
 use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::runtime::clients::{ChangedClients, Clients};
-use crate::store::{Batch, Change, Given, GivenBy, Store, StoreError};
+use crate::runtime::shared_site::SharedSite;
+use crate::store::{Batch, Change, Given, GivenBy, LogEntry, Step, Store, StoreError};
 
 /// Records the changes of a site.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    store: Option<Arc<dyn Store>>,
+    kept: Kept,
     /// Held from before a change is recorded until it shows, and while the client table is written: otherwise a batch that was
     /// taken before the change could be written after it.
     order: Mutex<()>,
-    /// Number of writes, and of those that failed.
-    writes: [AtomicU64; 2],
+    writes: Writes,
+}
+
+/// Number of writes into a store of this process, and of those that failed.
+#[derive(Debug, Default)]
+struct Writes([AtomicU64; 2]);
+
+impl Writes {
+    fn counted<T, E>(&self, written: Result<T, E>) -> Result<T, E> {
+        self.0[0].fetch_add(1, Ordering::Relaxed);
+        self.0[1].fetch_add(u64::from(written.is_err()), Ordering::Relaxed);
+        written
+    }
+}
+
+/// Where a site is kept.
+#[derive(Debug)]
+enum Kept {
+    Nowhere,
+    /// In a store of this process.
+    Alone(Arc<dyn Store>),
+    /// In a log that other processes follow as well.
+    Shared(SharedSite),
 }
 
 /// Held until a recorded change shows.
 #[must_use]
 pub(crate) struct Recording<'a> {
-    keeper: &'a Keeper,
+    to: RecordedTo<'a>,
     _order: Option<MutexGuard<'a, ()>>,
 }
 
+enum RecordedTo<'a> {
+    Nothing,
+    Alone(&'a Arc<dyn Store>, &'a Writes),
+    Shared(&'a SharedSite, Box<dyn Step + 'a>),
+    /// A shared log without a step: for changes that need a process of its own.
+    Refused,
+}
+
 impl Keeper {
+    /// Keeps a site in this store, or nowhere.
     pub(crate) fn new(store: Option<Arc<dyn Store>>) -> Self {
-        Self { store, order: Mutex::default(), writes: Default::default() }
+        Self {
+            kept: store.map_or(Kept::Nowhere, Kept::Alone),
+            order: Mutex::default(),
+            writes: Writes::default(),
+        }
     }
 
-    /// The store, if there is one.
+    /// Keeps a site in a log that other processes follow as well.
+    pub(crate) fn shared(site: SharedSite) -> Self {
+        Self { kept: Kept::Shared(site), order: Mutex::default(), writes: Writes::default() }
+    }
+
+    /// Number of writes into a store of this process since its start, and of those that failed.
+    pub(crate) fn writes(&self) -> [u64; 2] {
+        self.writes.0.each_ref().map(|one| one.load(Ordering::Relaxed))
+    }
+
+    /// The store of this process, if there is one.
     pub(crate) const fn store(&self) -> Option<&Arc<dyn Store>> {
-        self.store.as_ref()
+        match &self.kept {
+            Kept::Alone(store) => Some(store),
+            Kept::Nowhere | Kept::Shared(_) => None,
+        }
     }
 
-    /// Begins to record changes. Where the site is locked as well, it is locked first.
+    /// The log that other processes follow as well, if there is one.
+    pub(crate) const fn shared_site(&self) -> Option<&SharedSite> {
+        match &self.kept {
+            Kept::Shared(site) => Some(site),
+            Kept::Nowhere | Kept::Alone(_) => None,
+        }
+    }
+
+    /// Begins to record changes that need a process of their own. Where the site is locked as well, it is locked first.
     pub(crate) fn record(&self) -> Recording<'_> {
-        Recording { keeper: self, _order: self.store.as_ref().map(|_| self.order.lock()) }
+        match &self.kept {
+            Kept::Nowhere => Recording::of_nothing(),
+            Kept::Alone(store) => {
+                Recording { to: RecordedTo::Alone(store, &self.writes), _order: Some(self.order.lock()) }
+            }
+            Kept::Shared(_) => Recording { to: RecordedTo::Refused, _order: None },
+        }
+    }
+
+    /// Begins to record a change in a shared log: no other process changes the site until the recording is dropped, and what others
+    /// have changed is returned. None without a shared log. The site is locked after it, since this waits for the others.
+    ///
+    /// # Errors
+    ///
+    /// When the shared log is not available.
+    pub(crate) fn begin(&self) -> Result<Option<(Recording<'_>, Vec<LogEntry>)>, CommandError> {
+        let Kept::Shared(site) = &self.kept else { return Ok(None) };
+        let begin = || {
+            let order = self.order.lock();
+            let (news, step) = site.log.begin(site.followed())?;
+            Ok((Recording { to: RecordedTo::Shared(site, step), _order: Some(order) }, news))
+        };
+        // What else this thread has to do goes on elsewhere.
+        let is_worker =
+            Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
+        let begun = if is_worker { tokio::task::block_in_place(begin) } else { begin() };
+        begun.map(Some).map_err(|error| not_available(&error))
     }
 
     /// Writes what has changed in the client table, and this batch with it. On an error everything is tried again the next time,
     /// except the batch.
     pub(crate) fn write_clients(&self, clients: &Clients, mut batch: Batch) -> Result<(), StoreError> {
-        let Some(store) = &self.store else { return Ok(()) };
+        let Some(store) = self.store() else { return Ok(()) };
         let _order = self.order.lock();
-        let ChangedClients { changed, seen } = clients.take_changed();
+        let ChangedClients { mut changed, visited, seen } = clients.take_changed();
+        changed.extend(visited);
         (batch.clients, batch.seen) = (changed, seen);
         if batch.is_empty() {
             return Ok(());
         }
-        let written = self.counted(store.write(&batch));
+        let written = self.writes.counted(store.write(&batch));
         if written.is_err() {
-            clients.still_changed(&ChangedClients { changed: batch.clients, seen: batch.seen });
+            let (changed, seen) = (batch.clients, batch.seen);
+            clients.still_changed(&ChangedClients { changed, seen, ..ChangedClients::default() });
         }
-        written
-    }
-}
-
-impl Keeper {
-    /// Number of writes since the process started, and of those that failed.
-    pub(crate) fn writes(&self) -> [u64; 2] {
-        self.writes.each_ref().map(|one| one.load(Ordering::Relaxed))
-    }
-
-    fn counted<T, E>(&self, written: Result<T, E>) -> Result<T, E> {
-        self.writes[0].fetch_add(1, Ordering::Relaxed);
-        self.writes[1].fetch_add(u64::from(written.is_err()), Ordering::Relaxed);
         written
     }
 }
 
 impl Recording<'_> {
+    /// Records nothing.
+    pub(crate) const fn of_nothing() -> Self {
+        Self { to: RecordedTo::Nothing, _order: None }
+    }
+
     /// Whether changes are recorded.
     pub(crate) const fn is_kept(&self) -> bool {
-        self.keeper.store.is_some()
+        !matches!(self.to, RecordedTo::Nothing)
     }
 
     /// Records a change, and writes a batch with it.
@@ -94,11 +171,24 @@ impl Recording<'_> {
         now: Timestamp,
         with: &Batch,
     ) -> Result<(), CommandError> {
-        let Some(store) = &self.keeper.store else { return Ok(()) };
-        self.keeper.counted(store.append(change, by, now, with)).map_err(|error| {
-            tracing::error!(%error, "a change was refused, because it cannot be recorded");
-            CommandError::NotStored { why: error.to_string() }
-        })
+        match &self.to {
+            RecordedTo::Nothing => Ok(()),
+            RecordedTo::Alone(store, writes) => {
+                writes.counted(store.append(change, by, now, with)).map_err(|error| {
+                    tracing::error!(%error, "a change was refused, because it cannot be recorded");
+                    CommandError::NotStored { why: error.to_string() }
+                })
+            }
+            RecordedTo::Shared(site, step) => {
+                let sequence = step.append(change, by, now, with).map_err(|error| not_available(&error))?;
+                site.has_followed(sequence, now);
+                Ok(())
+            }
+            RecordedTo::Refused => Err(CommandError::SeveralProcesses {
+                what: "this change",
+                why: "it is of one process's fleet, clock or files",
+            }),
+        }
     }
 
     /// Records commands and what they do to records of clients; `site` has applied them already.
@@ -139,4 +229,9 @@ impl Recording<'_> {
         };
         self.append(&change, given.by, now, &batch)
     }
+}
+
+fn not_available(error: &StoreError) -> CommandError {
+    tracing::error!(%error, "a change was refused, because it cannot be recorded");
+    CommandError::NoDatabase { why: error.to_string() }
 }

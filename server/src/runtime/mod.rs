@@ -12,6 +12,7 @@
 //! | `journal`, `transfer`, `redact`, `kept_journal` | what the managers recorded, with requests and responses, without secrets; its entries for a store |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `keeper`, `replayed` | the store of a site: changes recorded before their effects show, and made again from the log |
+//! | `following`, `shared_site` | a site whose log several processes share: changes on its newest state, and those of others |
 //! | `updates` | named updates of certificates |
 //! | `folder_lock` | the lock of a folder that one lab may have at a time |
 //! | `descriptors` | file descriptors of the process: what they are for |
@@ -33,6 +34,7 @@ pub(crate) mod descriptors;
 pub(crate) mod failed_attempts;
 pub(crate) mod faults;
 pub(crate) mod folder_lock;
+pub(crate) mod following;
 pub(crate) mod held_requests;
 mod install;
 pub(crate) mod install_dir;
@@ -44,6 +46,7 @@ pub(crate) mod pauses;
 pub(crate) mod redact;
 pub(crate) mod replayed;
 pub(crate) mod service;
+pub(crate) mod shared_site;
 pub(crate) mod state;
 pub(crate) mod tls;
 pub(crate) mod transfer;

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::fault::FaultRule;
 use epm_protocol::site::{Command, CommandError, Drawn, Founding, Replay, Site};
 use epm_protocol::time::{Clock, Timestamp};
 
-use crate::runtime::clients::ClientStatus;
+use crate::runtime::clients::{ChangedClients, ClientStatus};
+use crate::runtime::shared_site::Followed;
 use crate::runtime::updates::{MOST_UPDATES, Update, Updates};
 use crate::store::{
-    Batch, Change, FoundedManager, FoundedWith, Kind, LogEntry, NamedUpdate, Replaced, Store, StoreError,
+    Batch, Change, FoundedManager, FoundedWith, Kind, Log, LogEntry, NamedUpdate, Replaced, SharedLog, Store,
+    StoreError,
 };
 
 /// A log is compacted at a start if it has so many entries that its site no longer depends on.
@@ -36,6 +39,8 @@ pub(crate) struct Beginning {
     pub(crate) snapshots: BTreeMap<String, (Replay, Updates)>,
     /// Named updates of certificates.
     pub(crate) updates: Updates,
+    /// Faults that are set in every process of the site, with since when.
+    pub(crate) faults: Vec<(FaultRule, Timestamp)>,
 }
 
 /// Why a site cannot begin.
@@ -141,11 +146,25 @@ impl Beginning {
             clients: Vec::new(),
             snapshots: BTreeMap::new(),
             updates: Updates::new(),
+            faults: Vec::new(),
         })
     }
 
+    /// Makes the site again whose log several processes share, and says how far the log was read.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read or repeated.
+    pub(crate) fn shared(founded: &FoundedWith, log: &dyn SharedLog) -> Result<(Self, Followed), StoreError> {
+        let Replayed { site, updates, at, sequence, faults, .. } = Replayed::from_log(founded, log)?;
+        let news = log.exchange(&ChangedClients::default(), 0)?;
+        let site = site.finish(news.clients.iter().map(|one| one.client.clone()));
+        let followed = Followed { sequence, at, revision: news.revision };
+        Ok((Self { site, clients: news.clients, snapshots: BTreeMap::new(), updates, faults }, followed))
+    }
+
     fn again(founded: &FoundedWith, store: &dyn Store, clock: &LabClock) -> Result<Self, StoreError> {
-        let Replayed { site, snapshots, updates, at, history } = Replayed::from_log(founded, store)?;
+        let Replayed { site, snapshots, updates, at, history, .. } = Replayed::from_log(founded, store)?;
         let (removed, replaced) = history.dead();
         let dead: i64 = removed.iter().map(|range| range.end() - range.start() + 1).sum();
         if dead >= WORTHWHILE {
@@ -157,7 +176,7 @@ impl Beginning {
             clock.set(at);
         }
         let site = site.finish(clients.iter().map(|one| one.client.clone()));
-        Ok(Self { site, clients, snapshots, updates })
+        Ok(Self { site, clients, snapshots, updates, faults: Vec::new() })
     }
 }
 
@@ -170,6 +189,9 @@ struct Replayed {
     updates: Updates,
     /// Lab time of the last entry, or of the founding.
     at: Timestamp,
+    /// Number of the last entry.
+    sequence: i64,
+    faults: Vec<(FaultRule, Timestamp)>,
     history: SnapshotHistory,
 }
 
@@ -223,7 +245,7 @@ impl Replayed {
     /// # Errors
     ///
     /// When the log cannot be read, or an entry is refused.
-    fn from_log(founded: &FoundedWith, store: &dyn Store) -> Result<Self, StoreError> {
+    fn from_log(founded: &FoundedWith, store: &dyn Log) -> Result<Self, StoreError> {
         let begun = Replay::begin(founded.founding(), founded.at)
             .map_err(|error| store.invalid("the founding".to_owned(), &error))?;
         let mut this = Self {
@@ -231,10 +253,13 @@ impl Replayed {
             snapshots: BTreeMap::new(),
             updates: Updates::new(),
             at: founded.at,
+            sequence: 0,
+            faults: Vec::new(),
             history: SnapshotHistory::default(),
         };
         store.read_log(&mut |LogEntry { sequence, at, change }| {
             this.at = this.at.max(at);
+            this.sequence = sequence;
             this.repeat(sequence, change, at)
                 .map_err(|why| store.invalid(format!("entry {sequence} of the log"), &why))
         })?;
@@ -277,6 +302,15 @@ impl Replayed {
                 });
                 self.site.restore(earlier.0, assumptions, drawn);
                 self.updates = earlier.1;
+            }
+            // A process that starts has nothing to restart.
+            Change::Restart { .. } => {}
+            Change::SetFault(rule) => {
+                self.faults.retain(|(one, _)| one.name != rule.name);
+                self.faults.push((FaultRule::clone(&rule), at));
+            }
+            Change::RemoveFault(name) => {
+                self.faults.retain(|(one, _)| name.as_ref().is_some_and(|name| one.name != *name));
             }
         }
         Ok(())

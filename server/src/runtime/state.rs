@@ -26,7 +26,7 @@ use crate::runtime::clients::{ClientStatus, Clients};
 use crate::runtime::faults::FaultState;
 use crate::runtime::install_dir::{StoreTrouble, sync};
 use crate::runtime::journal::Journal;
-use crate::runtime::keeper::Keeper;
+use crate::runtime::keeper::{Keeper, Recording};
 use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::pauses::Pauses;
 use crate::runtime::service::Service;
@@ -185,10 +185,15 @@ impl SiteState {
         self.apply_all(std::slice::from_ref(command), given)
     }
 
-    /// Applies a command, and returns the time of the change.
+    /// Applies a named update of a certificate, and returns the time of the change. One that another process has applied already
+    /// changes nothing.
     pub(crate) fn apply_at(&self, command: &Command, given: &Given) -> Result<Timestamp, CommandError> {
-        let now = self.now();
-        self.change(&mut self.site(), std::slice::from_ref(command), given, now)?;
+        let (mut site, recording) = self.begin_change()?;
+        if let Some(done) = self.is_done(command, given)? {
+            return Ok(done);
+        }
+        let now = self.time_of_change();
+        self.change(&mut site, std::slice::from_ref(command), given, now, recording)?;
         Ok(now)
     }
 
@@ -198,9 +203,11 @@ impl SiteState {
         commands: &[Command],
         given: impl Into<Given>,
     ) -> Result<Vec<Effect>, CommandError> {
-        let now = self.now();
-        let mut site = self.site();
-        self.change(&mut site, commands, &given.into(), now)
+        let (mut site, recording) = match commands.iter().any(is_logged) {
+            true => self.begin_change()?,
+            false => (self.site(), Recording::of_nothing()),
+        };
+        self.change(&mut site, commands, &given.into(), self.time_of_change(), recording)
     }
 
     /// Reads the site, decides on commands, and applies them under one lock. An empty decision changes nothing.
@@ -209,13 +216,12 @@ impl SiteState {
         decide: impl FnOnce(&Site) -> Result<(Vec<Command>, R), E>,
         by: GivenBy,
     ) -> Result<R, E> {
-        let now = self.now();
-        let mut site = self.site();
+        let (mut site, recording) = self.begin_change()?;
         let (commands, decided) = decide(&site)?;
         if commands.is_empty() {
             return Ok(decided);
         }
-        self.change(&mut site, &commands, &by.into(), now)?;
+        self.change(&mut site, &commands, &by.into(), self.time_of_change(), recording)?;
         Ok(decided)
     }
 
@@ -226,18 +232,18 @@ impl SiteState {
         commands: &[Command],
         given: &Given,
         now: Timestamp,
+        recording: Recording<'_>,
     ) -> Result<Vec<Effect>, CommandError> {
         self.set_clocks(site, now);
         // What clients do is never refused for a file, and needs no copy of the site.
         let is_written = commands.iter().any(is_of_an_operator)
             && self.managers.iter().any(|one| one.installation.get().is_some());
-        let recording =
-            commands.iter().any(is_logged).then(|| self.keeper.record()).filter(|one| one.is_kept());
-        let effects = if is_written || recording.is_some() {
+        let is_recorded = recording.is_kept() && commands.iter().any(is_logged);
+        let effects = if is_written || is_recorded {
             let mut next = site.clone();
             let effects = apply(&mut next, commands, now)?;
             let mut written = sync::write_effects(&self.managers, &next, &effects, now);
-            if let (Ok(()), Some(recording)) = (&written, &recording) {
+            if written.is_ok() && is_recorded {
                 written = recording.append_commands(commands, &effects, (&next, &self.clients), given, now);
             }
             if let Err(error) = written {
@@ -246,6 +252,7 @@ impl SiteState {
                 return Err(error);
             }
             *site = next;
+            self.note_named(site, commands, given, now);
             effects
         } else {
             let effects = apply(site, commands, now)?;
@@ -266,7 +273,7 @@ impl SiteState {
     }
 
     /// Shows the effects of commands, as a change of the site if an operator gave one of them.
-    fn changed_by(&self, commands: &[Command], show: impl FnOnce()) {
+    pub(super) fn changed_by(&self, commands: &[Command], show: impl FnOnce()) {
         if commands.iter().any(is_of_an_operator) { self.changed(show) } else { show() }
     }
 
@@ -301,7 +308,7 @@ impl SiteState {
     }
 
     /// Publishes effects that the folders already contain.
-    fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
+    pub(super) fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
         if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
             self.changes.note(site, now);
         }
@@ -340,15 +347,19 @@ impl SiteState {
     pub(crate) fn restart_manager(&self, manager: &str, service: Option<Service>) -> bool {
         let Some(manager) = self.manager(manager) else { return false };
         let started = self.read_files(manager, service);
-        let site = self.site();
+        self.show_restart(&self.site(), manager, &started);
+        true
+    }
+
+    /// Shows that services of a manager have started.
+    pub(super) fn show_restart(&self, site: &Site, manager: &ManagerRuntime, started: &[Service]) {
         self.changed(|| ());
         if started.contains(&Service::Semwebsrv) {
-            self.renew(&site, manager, OpenConnections::End);
+            self.renew(site, manager, OpenConnections::End);
         }
         if started.contains(&Service::Semsrv) {
-            self.restart_rest(&site, manager, true);
+            self.restart_rest(site, manager, true);
         }
-        true
     }
 
     /// Reads the stores of services that are about to start, and returns the services that start. The site adopts a
@@ -441,9 +452,11 @@ impl SiteState {
     ///
     /// When the change cannot be recorded; nothing has changed then.
     pub(crate) fn assume(&self, assumptions: Arc<Assumptions>) -> Result<(), CommandError> {
-        let mut site = self.site();
-        self.record(&Change::Assume(Arc::clone(&assumptions)), GivenBy::ControlApi)?;
+        let (mut site, recording) = self.begin_change()?;
+        let change = Change::Assume(Arc::clone(&assumptions));
+        recording.append(&change, GivenBy::ControlApi, self.time_of_change(), &Batch::default())?;
         site.assume(assumptions);
+        drop(recording);
         Ok(())
     }
 

@@ -120,6 +120,13 @@ impl Batch {
         self.documents.push((kind, name.to_owned(), Some(content)));
     }
 
+    /// What the batch does to records of clients, without its documents.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn for_clients(&self) -> Self {
+        let (clients, removed) = (self.clients.clone(), self.removed.clone());
+        Self { forgets_clients: self.forgets_clients, clients, removed, ..Self::default() }
+    }
+
     /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         !self.forgets_clients

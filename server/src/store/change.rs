@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::fault::FaultRule;
 use epm_protocol::id::{AgentId, DomainId};
 use epm_protocol::site::{Command, Drawn, Stores};
 use epm_protocol::trust::{Fingerprint, Kcs, ServerIdentity, read_certificates, read_private_key};
 use serde::{Deserialize, Serialize};
+
+use crate::runtime::service::Service;
 
 /// A change of a site.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +31,12 @@ pub(crate) enum Change {
     RemoveSnapshot(String),
     /// The site was put back to a snapshot, with other assumptions if there are any.
     RestoreSnapshot { name: String, assumptions: Option<Arc<Assumptions>>, replaces: Option<Replaced> },
+    /// A service of a manager was restarted, or both. Only a log that several processes share has it.
+    Restart { manager: String, service: Option<Service> },
+    /// A fault was set. Only a log that several processes share has it.
+    SetFault(Arc<FaultRule>),
+    /// The fault of this name was removed, or every fault. Only a log that several processes share has it.
+    RemoveFault(Option<String>),
 }
 
 /// Entries before one that puts the site back to a state before them: they are no longer in the log.
@@ -114,6 +123,18 @@ enum Form {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replaces: Option<Replaced>,
     },
+    Restart {
+        manager: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<Service>,
+    },
+    SetFault {
+        fault: Arc<FaultRule>,
+    },
+    RemoveFault {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
 }
 
 /// The JSON of a command: that of the control API where it has one.
@@ -155,6 +176,11 @@ impl Change {
                 assumptions: assumptions.as_deref().cloned(),
                 replaces: *replaces,
             },
+            Self::Restart { manager, service } => {
+                Form::Restart { manager: manager.clone(), service: *service }
+            }
+            Self::SetFault(fault) => Form::SetFault { fault: Arc::clone(fault) },
+            Self::RemoveFault(name) => Form::RemoveFault { name: name.clone() },
         };
         Ok((serde_json::to_string(&form)?, files))
     }
@@ -178,6 +204,9 @@ impl Change {
             Form::RestoreSnapshot { name, assumptions, replaces } => {
                 Self::RestoreSnapshot { name, assumptions: assumptions.map(Arc::new), replaces }
             }
+            Form::Restart { manager, service } => Self::Restart { manager, service },
+            Form::SetFault { fault } => Self::SetFault(fault),
+            Form::RemoveFault { name } => Self::RemoveFault(name),
         };
         match files.count() {
             0 => Ok(change),
@@ -255,6 +284,7 @@ fn identity_of(certificates: &[u8], key: &[u8]) -> Result<ServerIdentity, String
 
 #[cfg(test)]
 mod tests {
+    use epm_protocol::fault::FaultKind;
     use epm_protocol::site::{Founding, ManagerPorts, Material, NewCertificate, Site};
     use epm_protocol::time::Timestamp;
 
@@ -321,6 +351,10 @@ mod tests {
                 replaces: None,
             },
             Change::RestoreSnapshot { name: "a".to_owned(), assumptions: None, replaces: None },
+            Change::Restart { manager: "sepm-2".to_owned(), service: Some(Service::Semsrv) },
+            Change::SetFault(FaultRule::new("busy", FaultKind::named("status").unwrap()).into()),
+            Change::RemoveFault(Some("busy".to_owned())),
+            Change::RemoveFault(None),
         ] {
             let (json, files) = change.written().unwrap();
             assert_eq!(Change::read(&json, files.clone()), Ok(change), "{json}");

@@ -74,4 +74,55 @@ pub enum StoreError {
         /// Error of the database.
         why: String,
     },
+    /// The database of a site cannot be reached, or has refused something.
+    #[error("{place}: {why}")]
+    Database {
+        /// The database, without its password.
+        place: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// The database has no site yet.
+    #[error("{place} has no site yet: found one with `epm-lab site found`")]
+    NotFounded {
+        /// The database, without its password.
+        place: String,
+    },
+    /// The tables in the database are of another version.
+    #[error(
+        "the tables in {place} have version {found}, and this program (epm-lab {}) has version {known}: use the same program for \
+         all managers, or found the site anew in another database",
+        env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion {
+        /// The database, without its password.
+        place: String,
+        /// Version of the tables.
+        found: i32,
+        /// The version that this program reads and writes.
+        known: i32,
+    },
+    /// Another process is the manager.
+    #[error("the manager {name:?} runs already, {by}: stop that one, or start another manager")]
+    NameInUse {
+        /// Name of the manager.
+        name: String,
+        /// The other process.
+        by: String,
+    },
+    /// The dates of this machine and of the database's differ.
+    #[error(
+        "the date of this machine is {apart} s {way} that of the database {place}, and at most {most} s are allowed, since \
+         certificates and policies have dates: set the clocks right"
+    )]
+    ClockOff {
+        /// The database, without its password.
+        place: String,
+        /// Seconds between the two.
+        apart: i64,
+        /// Whether this machine is "ahead of" or "behind" the database.
+        way: &'static str,
+        /// Seconds that are allowed.
+        most: i64,
+    },
 }

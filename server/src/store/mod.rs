@@ -10,15 +10,21 @@
 //! | `schema` | tables and views of that database, and their versions |
 //! | `checksum` | checksums of its rows |
 //! | `steps` | the number of steps that were written, beside it |
+//! | `shared` | a log that several processes share |
+//! | `postgres` | the shared log, in a PostgreSQL database; with the feature `postgres` |
 //!
-//! A [`Store`] is told facts and gives them back; it decides nothing. `docs/data.md` describes the folder for people.
+//! A [`Store`] is told facts and gives them back; it decides nothing. `docs/data.md` describes the folder for people, and
+//! `docs/many-machines.md` the database.
 
 mod batch;
 mod change;
 mod checksum;
 mod error;
 mod founding;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 mod schema;
+mod shared;
 mod sqlite;
 mod steps;
 
@@ -32,6 +38,7 @@ pub(crate) use batch::{Batch, Kind};
 pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, Replaced, is_logged};
 pub use error::StoreError;
 pub(crate) use founding::{FoundedManager, FoundedWith};
+pub(crate) use shared::{ClientNews, Founded, LinkState, SharedLog, Step};
 pub(crate) use sqlite::{FILES, SqliteStore, hold, is_held};
 
 use crate::runtime::clients::ClientStatus;
@@ -46,16 +53,22 @@ pub(crate) struct LogEntry {
     pub(crate) change: Change,
 }
 
+/// Reads the log of a site.
+pub(crate) trait Log: fmt::Debug + Send + Sync {
+    /// Reads the log from its beginning.
+    fn read_log(&self, each: &mut dyn FnMut(LogEntry) -> Result<(), StoreError>) -> Result<(), StoreError>;
+
+    /// The error of content that cannot be understood; `what` names it.
+    fn invalid(&self, what: String, why: &dyn fmt::Display) -> StoreError;
+}
+
 /// Keeps what outlives a lab.
-pub(crate) trait Store: fmt::Debug + Send + Sync {
+pub(crate) trait Store: Log {
     /// Appends a change to the log, and writes what belongs to it; both or neither, and on disk when this returns.
     fn append(&self, change: &Change, by: GivenBy, at: Timestamp, with: &Batch) -> Result<(), StoreError>;
 
     /// Writes a batch, all of it or nothing.
     fn write(&self, batch: &Batch) -> Result<(), StoreError>;
-
-    /// Reads the log from its beginning.
-    fn read_log(&self, each: &mut dyn FnMut(LogEntry) -> Result<(), StoreError>) -> Result<(), StoreError>;
 
     /// The registered clients.
     fn clients(&self) -> Result<Vec<ClientStatus>, StoreError>;
@@ -74,7 +87,4 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// Forgets everything.
     fn clear(&self) -> Result<(), StoreError>;
-
-    /// The error of content that cannot be understood; `what` names it.
-    fn invalid(&self, what: String, why: &dyn fmt::Display) -> StoreError;
 }

@@ -19,10 +19,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params};
 
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::folder_lock::{LockError, holder, lock_file};
-use crate::store::checksum::checksum;
+use crate::store::checksum::{checksum, entry_checksum};
 use crate::store::schema::{APPLICATION, MIGRATIONS};
 use crate::store::steps::Steps;
-use crate::store::{Batch, Change, GivenBy, Kind, LogEntry, Store, StoreError};
+use crate::store::{Batch, Change, GivenBy, Kind, Log, LogEntry, Store, StoreError};
 
 const DATABASE: &str = "lab.db";
 const LOCK: &str = "lab.lock";
@@ -263,26 +263,7 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {
-    fn append(&self, change: &Change, by: GivenBy, at: Timestamp, with: &Batch) -> Result<(), StoreError> {
-        let (json, files) = self.written(change)?;
-        self.in_one_step(|to| {
-            let next = "SELECT coalesce(max(sequence), 0) + 1 FROM log";
-            let sequence: i64 = to.query_row(next, [], |row| row.get(0))?;
-            let check = entry_checksum(sequence, at.as_millis(), by.name(), &json, &files);
-            to.execute(
-                "INSERT INTO log (sequence, at, given_by, change, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![sequence, at.as_millis(), by.name(), json, check],
-            )?;
-            add_files(to, sequence, &files)?;
-            write(to, with)
-        })
-    }
-
-    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.in_one_step(|to| write(to, batch))
-    }
-
+impl Log for SqliteStore {
     fn read_log(&self, each: &mut dyn FnMut(LogEntry) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let here = |error: rusqlite::Error| failed(&self.file, &error);
         let connection = self.connection();
@@ -320,6 +301,31 @@ impl Store for SqliteStore {
             each(LogEntry { sequence, at: Timestamp::from_millis(at), change })?;
         }
         Ok(())
+    }
+
+    fn invalid(&self, what: String, why: &dyn fmt::Display) -> StoreError {
+        StoreError::Invalid { file: self.file.clone(), what, why: why.to_string() }
+    }
+}
+
+impl Store for SqliteStore {
+    fn append(&self, change: &Change, by: GivenBy, at: Timestamp, with: &Batch) -> Result<(), StoreError> {
+        let (json, files) = self.written(change)?;
+        self.in_one_step(|to| {
+            let next = "SELECT coalesce(max(sequence), 0) + 1 FROM log";
+            let sequence: i64 = to.query_row(next, [], |row| row.get(0))?;
+            let check = entry_checksum(sequence, at.as_millis(), by.name(), &json, &files);
+            to.execute(
+                "INSERT INTO log (sequence, at, given_by, change, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![sequence, at.as_millis(), by.name(), json, check],
+            )?;
+            add_files(to, sequence, &files)?;
+            write(to, with)
+        })
+    }
+
+    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.in_one_step(|to| write(to, batch))
     }
 
     fn clients(&self) -> Result<Vec<ClientStatus>, StoreError> {
@@ -396,10 +402,6 @@ impl Store for SqliteStore {
                 "DELETE FROM log_file; DELETE FROM log; DELETE FROM client; DELETE FROM last_seen; DELETE FROM document;",
             )
         })
-    }
-
-    fn invalid(&self, what: String, why: &dyn fmt::Display) -> StoreError {
-        StoreError::Invalid { file: self.file.clone(), what, why: why.to_string() }
     }
 }
 
@@ -514,13 +516,6 @@ fn write(to: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
         };
     }
     Ok(())
-}
-
-fn entry_checksum(sequence: i64, at: i64, given_by: &str, change: &str, files: &[Bytes]) -> i64 {
-    let (sequence, at) = (sequence.to_le_bytes(), at.to_le_bytes());
-    let mut columns: Vec<&[u8]> = vec![&sequence, &at, given_by.as_bytes(), change.as_bytes()];
-    columns.extend(files.iter().map(|file| &file[..]));
-    checksum(&columns)
 }
 
 fn seen_checksum(agent: &[u8], at: i64) -> i64 {

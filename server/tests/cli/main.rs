@@ -37,6 +37,8 @@ mod reference;
 mod rehearse;
 mod rotate;
 mod schema_check;
+#[cfg(feature = "postgres")]
+mod site;
 mod standard_output;
 mod sylink;
 mod up_limits;

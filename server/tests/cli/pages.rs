@@ -34,6 +34,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("ci.md", "action.rs runs its script, and the action"),
     ("failures.md", "failure.rs reproduces each entry"),
     ("install.md", ".ci/release runs its commands with the files that it makes"),
+    ("many-machines.md", "site.rs runs them, with a database"),
     ("python.md", "python/tests/test_page.py runs each example"),
     ("test-your-rotation-tool.md", "docs.rs runs each example by itself"),
 ];
@@ -68,6 +69,7 @@ pages! {
     large_fleets_runs: "docs/large-fleets.md",
     limits_runs: "docs/limits.md",
     metrics_runs: "docs/metrics.md",
+    page_runs: "docs/page.md",
     performance_runs: "docs/performance.md",
     reproduce_a_failure_runs: "docs/reproduce-a-failure.md",
     rest_api_runs: "docs/rest-api.md",
@@ -102,7 +104,7 @@ fn run(page: &str) {
 }
 
 /// The fenced blocks that begin so.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+pub(crate) fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix(language)).collect()
 }
 

@@ -17,7 +17,10 @@ const NO_FACTS: &[&str] = &[
     "schema",
     // A page of the documentation.
     "failure page",
+    // Does what it is told, and has nothing to tell but that.
+    "site found",
     // One line of JSON, asked for or not.
+    "site manager",
     "up",
 ];
 

@@ -116,4 +116,5 @@ fn footer() -> Markup {
 }
 
 const SORT: &str = include_str!("sort.js");
-const STYLE: &str = include_str!("style.css");
+/// The style of reports; the page of a lab begins with it.
+pub const STYLE: &str = include_str!("style.css");

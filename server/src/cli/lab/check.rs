@@ -8,6 +8,7 @@ use epm_protocol::plural::{counted, either};
 use serde_json::{Value, json};
 
 use super::answer::{Where, rows, table, words};
+use super::control_client::{ControlClient, segment};
 use crate::cli::io::{Ending, Failure};
 use crate::cli::out::OutFile;
 use crate::cli::print::{failures_in_json, holdings_in_json, short, shortened, why_in_json};
@@ -89,7 +90,7 @@ impl Check {
             file.write(control.text("/v1/verdict?format=junit").await?.as_bytes())?;
         }
         let verdict = control.get("/v1/verdict").await?;
-        self.at.show(&verdict, shown)?;
+        self.at.show(&verdict, |verdict| shown(verdict) + &on_the_page(verdict, &control))?;
         let orphaned = verdict["orphaned"].as_array().is_some_and(|all| !all.is_empty());
         Ending::of_verdict(orphaned, verdict["well"].as_bool())
     }
@@ -209,6 +210,16 @@ fn findings(found: &Value) -> String {
         text.push_str(&format!("The same lab again: {again}\n"));
     }
     text
+}
+
+/// Where the page of the lab has more: the first orphaned client, else the verdict; nothing if all is well.
+fn on_the_page(verdict: &Value, control: &ControlClient) -> String {
+    let path = match verdict["orphaned"][0]["client"].as_str() {
+        _ if verdict["well"] == true => return String::new(),
+        Some(client) => format!("/clients/{}", segment(client)),
+        None => "/".to_owned(),
+    };
+    format!("On the page of the lab: {}\n", control.page(&path))
 }
 
 fn shown(verdict: &Value) -> String {

@@ -53,6 +53,11 @@ impl ControlClient {
         Self { patience: Duration::from_secs(seconds.into()), ..self }
     }
 
+    /// Address of a view of the lab's page.
+    pub(super) fn page(&self, path: &str) -> String {
+        format!("http://{}:{}{path}", self.server.host, self.server.port)
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.ask(Method::GET, path, None).await
     }

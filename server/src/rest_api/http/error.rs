@@ -165,6 +165,8 @@ impl From<CommandError> for ApiError {
         let words = sentence(&error);
         match error {
             CommandError::NameTaken { .. } => Self::Taken { words, id: None },
+            // As clients are answered without the database (F32). The words say no more: they may name machines.
+            CommandError::NoDatabase { .. } => Self::assumed(500, "The database is not available."),
             _ => Self::Invalid(words),
         }
     }

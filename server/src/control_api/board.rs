@@ -1,0 +1,361 @@
+//! The summary of a lab for all of its pages: one task looks at the fleet, and every page is told of what it found.
+//!
+//! The task spends a small share of a processor's time: the larger the fleet, the less often it looks. A lab in which nothing
+//! happens is not looked at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use epm_client_agent::scenario::{Standing, Verdict};
+use epm_client_agent::wire::{Stopwatch, wait};
+use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::Fingerprint;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::lab::Lab;
+
+/// Shortest time between two messages to a page.
+const SHORTEST: Duration = Duration::from_millis(400);
+/// Share of the time that is spent with a page open, and without one: one part of so many.
+const SHARES: (u32, u32) = (30, 200);
+/// Number of samples that are kept; then every second one is left out.
+const SAMPLES: usize = 160;
+/// Number of different sets of certificates that have a band of their own.
+const BANDS: usize = 5;
+/// Number of clients that are named of each list of the verdict.
+const NAMED: usize = 20;
+
+/// The latest summary, and the samples since the lab was started.
+pub(super) struct Board {
+    lab: Arc<Lab>,
+    latest: Mutex<Latest>,
+    /// Held while the fleet is looked at.
+    looking: tokio::sync::Mutex<()>,
+    /// What pages are told: the version of the summary and the figures of its head.
+    told: watch::Sender<Arc<str>>,
+}
+
+#[derive(Default)]
+struct Latest {
+    /// State of the lab that the summary is of.
+    mark: Option<Mark>,
+    version: u64,
+    verdict: Arc<Verdict>,
+    /// The verdict as JSON, with its lists cut.
+    shown: Value,
+    samples: Samples,
+}
+
+/// Numbers that differ if anything has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    journal: u64,
+    changes: u64,
+    speed: u32,
+}
+
+/// Counts of clients over time.
+#[derive(Debug, Default)]
+struct Samples {
+    all: Vec<Sample>,
+    /// Lab time that has to pass before the next sample is kept.
+    apart: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sample {
+    at: Timestamp,
+    /// Clients by how they are, in the order of [`STANDINGS`].
+    standing: [u64; 6],
+    /// Clients by the certificates that they hold.
+    held: BTreeMap<Vec<Fingerprint>, u64>,
+}
+
+/// Names of the bands: how clients are.
+const STANDINGS: [&str; 6] = ["well", "behind", "orphaned", "out of touch", "not secure", "off"];
+
+impl Board {
+    pub(super) fn new(lab: Arc<Lab>) -> Arc<Self> {
+        Arc::new(Self {
+            lab,
+            latest: Mutex::default(),
+            looking: tokio::sync::Mutex::default(),
+            told: watch::Sender::new("{\"version\":0}".into()),
+        })
+    }
+
+    /// Looks at the fleet whenever something has happened, until it is stopped.
+    pub(super) async fn watch(self: Arc<Self>, stopping: CancellationToken) {
+        // A look takes longer while the machine is busy with something else: the shortest of the last ones counts.
+        let (mut last, mut costs) = (Stopwatch::start(), [Duration::ZERO; 4]);
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = wait(SHORTEST) => {}
+            }
+            let share = if self.told.receiver_count() > 0 { SHARES.0 } else { SHARES.1 };
+            if last.elapsed() < costs.iter().min().copied().unwrap_or_default() * share {
+                continue;
+            }
+            last = Stopwatch::start();
+            if self.look().await {
+                costs.rotate_left(1);
+                costs[3] = last.elapsed();
+            }
+        }
+    }
+
+    /// A listener, who is told of each new summary.
+    pub(super) fn listen(&self) -> watch::Receiver<Arc<str>> {
+        self.told.subscribe()
+    }
+
+    /// Names of the managers.
+    pub(super) fn managers(&self) -> Vec<String> {
+        self.lab.site.look(|site| site.managers().map(|one| one.name.clone()).collect())
+    }
+
+    /// The summary as JSON; of a moment ago is good enough with `is_live`.
+    pub(super) async fn summary(&self, is_live: bool) -> Value {
+        if !is_live || self.latest.lock().mark.is_none() {
+            self.look().await;
+        }
+        let clock = self.lab.clock();
+        let now = clock.now();
+        let latest = self.latest.lock();
+        json!({
+            "site": self.lab.site.look(|site| site.name().to_owned()),
+            "clock": { "now": now, "now_ms": now.as_millis(), "speed": clock.speed(), "held_ms": u64::try_from(clock.held_for().as_millis()).unwrap_or(u64::MAX) },
+            "version": latest.version,
+            "verdict": latest.shown,
+            "samples": latest.samples.shown(),
+        })
+    }
+
+    /// Why a client is not well: its reasons, and since when it is orphaned.
+    pub(super) async fn why(&self, client: &str) -> Value {
+        self.look().await;
+        let verdict = Arc::clone(&self.latest.lock().verdict);
+        let orphaned = verdict.orphaned.iter().find(|one| one.client == client);
+        let lists = verdict.unwell().into_iter().filter(|(_, names)| names.iter().any(|name| name == client));
+        let others: Vec<_> = lists.filter_map(|(finding, _)| verdict.reason_for(finding, client)).collect();
+        let reasons: Vec<_> =
+            orphaned.and_then(|one| verdict.reason_of(one)).into_iter().chain(others).collect();
+        json!({ "orphaned": orphaned, "reasons": reasons })
+    }
+
+    fn mark(&self) -> Mark {
+        let site = &self.lab.site;
+        Mark {
+            journal: site.journal().next_number(),
+            changes: site.changes().count(),
+            speed: self.lab.clock().speed(),
+        }
+    }
+
+    /// Makes a new summary if something has happened since the last one. Whether it did.
+    async fn look(&self) -> bool {
+        let _looking = self.looking.lock().await;
+        let mark = self.mark();
+        if self.latest.lock().mark == Some(mark) {
+            return false;
+        }
+        let mut verdict = self.lab.verdict().await;
+        let sample = self.sample(&verdict).await;
+        let shown = cut(&mut verdict);
+        let mut latest = self.latest.lock();
+        latest.mark = Some(mark);
+        latest.version += 1;
+        latest.samples.add(sample);
+        latest.verdict = Arc::new(verdict);
+        latest.shown = shown;
+        let told = json!({ "version": latest.version, "now": latest.verdict.now, "well": latest.verdict.well, "counts": latest.shown["counts"] });
+        drop(latest);
+        self.told.send_replace(told.to_string().into());
+        true
+    }
+
+    async fn sample(&self, verdict: &Verdict) -> Sample {
+        let in_force = verdict.in_force();
+        let mut sample = Sample { at: verdict.now, standing: [0; 6], held: BTreeMap::new() };
+        for one in self.lab.views().await {
+            let index = match Standing::of(&one.view, &in_force) {
+                Standing::Orphaned => 2,
+                Standing::Well => 0,
+                _ if !one.on => 5,
+                Standing::Behind => 1,
+                Standing::OutOfTouch => 3,
+                Standing::NotSecure => 4,
+            };
+            sample.standing[index] += 1;
+            let mut held = one.view.certificates;
+            held.sort_unstable();
+            *sample.held.entry(held).or_default() += 1;
+        }
+        sample
+    }
+}
+
+impl Samples {
+    /// Adds a sample, and leaves out every second one when there are too many. Samples that are later than this one are of a time
+    /// that the lab has gone back from.
+    fn add(&mut self, sample: Sample) {
+        self.all.retain(|one| one.at <= sample.at);
+        // The last sample is that of now, until the next is far enough from the one before it.
+        if let [.., before, last] = &self.all[..]
+            && last.at.since(before.at) < self.apart
+        {
+            self.all.pop();
+        }
+        if self.all.last().is_some_and(|last| last.at == sample.at) {
+            self.all.pop();
+        }
+        self.all.push(sample);
+        if self.all.len() > SAMPLES {
+            let mut index = 0;
+            self.all.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+            let lasted = self.all.last().zip(self.all.first()).map(|(last, first)| last.at.since(first.at));
+            self.apart = lasted.unwrap_or_default() / (SAMPLES as u32 / 2);
+        }
+    }
+
+    /// The samples as rows: `at`, and the bands `standing` and `held`.
+    fn shown(&self) -> Value {
+        let mut sets = BTreeMap::<&Vec<Fingerprint>, (u64, usize)>::new();
+        for (index, sample) in self.all.iter().enumerate() {
+            for (set, clients) in &sample.held {
+                let known = sets.entry(set).or_insert((0, index));
+                known.0 = known.0.max(*clients);
+            }
+        }
+        let mut sets: Vec<_> = sets.into_iter().collect();
+        sets.sort_by_key(|(_, (most, _))| std::cmp::Reverse(*most));
+        sets.truncate(BANDS);
+        sets.sort_by_key(|(_, (_, first))| *first);
+        let band = |name: &str, of: &dyn Fn(&Sample) -> u64| json!({ "name": name, "clients": self.all.iter().map(of).collect::<Vec<u64>>() });
+        let bands = sets
+            .iter()
+            .map(|(set, _)| band(&named(set), &|sample| sample.held.get(*set).copied().unwrap_or(0)));
+        let mut held: Vec<Value> = bands.collect();
+        let others = |sample: &Sample| {
+            let known = |set: &Vec<Fingerprint>| sets.iter().any(|(one, _)| *one == set);
+            sample.held.iter().filter(|(set, _)| !known(set)).map(|(_, clients)| clients).sum()
+        };
+        if self.all.iter().any(|sample| others(sample) > 0) {
+            held.push(band("other certificates", &others));
+        }
+        let names = STANDINGS.iter().enumerate();
+        let standing: Vec<Value> =
+            names.map(|(index, name)| band(name, &|sample| sample.standing[index])).collect();
+        let at = self.all.iter().map(|one| json!({ "at": one.at, "ms": one.at.as_millis() }));
+        json!({ "at": at.collect::<Vec<_>>(), "held": held, "standing": standing })
+    }
+}
+
+/// The short fingerprints of a set.
+fn named(set: &[Fingerprint]) -> String {
+    if set.is_empty() {
+        return "none".to_owned();
+    }
+    let short =
+        |one: &Fingerprint| one.to_string().chars().filter(|digit| *digit != ':').take(8).collect::<String>();
+    set.iter().map(short).collect::<Vec<_>>().join(" and ")
+}
+
+/// A verdict as JSON, whose lists of clients are cut, with the number of clients of each in `counts`.
+fn cut(verdict: &mut Verdict) -> Value {
+    let counts = json!({
+        "orphaned": verdict.orphaned.len(),
+        "out_of_touch": verdict.out_of_touch.len(),
+        "not_secure": verdict.not_secure.len(),
+        "behind": verdict.behind.len(),
+        "silent": verdict.silent.len(),
+        "away": verdict.away.len(),
+        "brought_back": verdict.brought_back.len(),
+    });
+    let orphaned = rest(&mut verdict.orphaned);
+    let ever = [verdict.ever_orphaned.take(), verdict.ever_unsigned.take()];
+    let mut lists = [
+        &mut verdict.out_of_touch,
+        &mut verdict.not_secure,
+        &mut verdict.behind,
+        &mut verdict.silent,
+        &mut verdict.away,
+        &mut verdict.brought_back,
+    ];
+    let others = lists.each_mut().map(|list| rest(list));
+    let mut shown = serde_json::to_value(&*verdict).unwrap_or_default();
+    shown["counts"] = counts;
+    // Whole again.
+    verdict.orphaned.extend(orphaned);
+    [verdict.ever_orphaned, verdict.ever_unsigned] = ever;
+    let lists = [
+        &mut verdict.out_of_touch,
+        &mut verdict.not_secure,
+        &mut verdict.behind,
+        &mut verdict.silent,
+        &mut verdict.away,
+        &mut verdict.brought_back,
+    ];
+    lists.into_iter().zip(others).for_each(|(list, rest)| list.extend(rest));
+    shown
+}
+
+/// Takes what a cut list does not have.
+fn rest<T>(list: &mut Vec<T>) -> Vec<T> {
+    list.split_off(list.len().min(NAMED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(seconds: i64, well: u64) -> Sample {
+        Sample {
+            at: Timestamp::from_seconds(seconds),
+            standing: [well, 0, 0, 0, 0, 0],
+            held: BTreeMap::from([(Vec::new(), well)]),
+        }
+    }
+
+    #[test]
+    fn samples_are_bounded_and_keep_the_first_the_last_and_their_order() {
+        let mut samples = Samples::default();
+        for second in 0..10_000 {
+            samples.add(sample(second, 1));
+            assert!(samples.all.len() <= SAMPLES + 1, "{second}");
+        }
+        let at: Vec<Timestamp> = samples.all.iter().map(|one| one.at).collect();
+        assert!(at.is_sorted() && at.len() > SAMPLES / 4, "{}", at.len());
+        assert_eq!((at[0], at[at.len() - 1]), (Timestamp::from_seconds(0), Timestamp::from_seconds(9_999)));
+    }
+
+    #[test]
+    fn a_lab_that_goes_back_in_time_forgets_what_has_not_happened() {
+        let mut samples = Samples::default();
+        [1, 2, 3, 2].into_iter().for_each(|second| samples.add(sample(second, u64::from(second == 2))));
+        let shown = samples.shown();
+        assert_eq!(shown["at"].as_array().map(Vec::len), Some(2));
+        assert_eq!(shown["held"], json!([{ "name": "none", "clients": [0, 1] }]));
+    }
+
+    #[test]
+    fn a_cut_verdict_counts_what_it_leaves_out_and_the_verdict_stays_whole() {
+        let names: Vec<String> = (0..50).map(|number| format!("desk-{number}")).collect();
+        let mut verdict =
+            Verdict { behind: names.clone(), ever_orphaned: Some(names.clone()), ..Verdict::default() };
+        let whole = verdict.clone();
+        let shown = cut(&mut verdict);
+        assert_eq!(shown["behind"].as_array().map(Vec::len), Some(NAMED));
+        assert_eq!((&shown["counts"]["behind"], &shown["counts"]["orphaned"]), (&json!(50), &json!(0)));
+        assert_eq!(shown["ever_orphaned"], Value::Null);
+        assert_eq!(verdict, whole);
+    }
+}

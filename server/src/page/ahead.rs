@@ -1,0 +1,34 @@
+//! Which clients would be orphaned if the certificate of a manager were replaced now.
+
+use maud::{Markup, html};
+
+use super::asked::{Answers, Query};
+use super::json::Fields;
+use super::words::{client, counted};
+
+/// Number of clients that are named.
+const NAMED: usize = 200;
+
+pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
+    let (ahead, manager) = (answers.of("ahead"), query.get("manager"));
+    let number = ahead.number("would_be_orphaned");
+    html! {
+        h1 { "If the certificate of " (manager) " were replaced now" }
+        div class={ "verdict " (if number > 0 { "lost" } else { "well" }) } {
+            p { strong.badge { (counted(number, "client")) } " would be orphaned at their next heartbeats." }
+        }
+        p.note { "Tried on copies of the site and its clients: nothing was changed. Clients that are orphaned already are left out, and so are faults." }
+        @if number > 0 {
+            table {
+                thead { tr { th scope="col" { "Client" } th scope="col" { "Layer" } th scope="col" { "What it would find" } } }
+                tbody {
+                    @for one in ahead.list("clients").iter().take(NAMED) {
+                        tr { th scope="row" { (client(one.text("client"))) } td { (one.text("layer_title")) } td.long { code { (one["because"].to_string()) } } }
+                    }
+                }
+            }
+            @if number > NAMED as u64 { p.note { (counted(number - NAMED as u64, "more client")) "." } }
+        }
+        p { a href="/" { "To the verdict" } }
+    }
+}

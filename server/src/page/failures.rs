@@ -1,0 +1,102 @@
+//! The failure catalogue: what each failure is and how to tell it, its steps to take in this lab, and its repair.
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use super::action::{Action, Field};
+use super::asked::Answers;
+use super::json::Fields;
+use super::words::failure;
+
+pub(super) fn list(answers: &Answers) -> Markup {
+    html! {
+        h1 { "Known failures" }
+        table {
+            thead { tr { th scope="col" { "No." } th scope="col" { "Failure" } } }
+            tbody { @for one in answers.of("failures").as_array().into_iter().flatten() { tr { th scope="row" { (failure(one.text("id"))) } td { (one.text("title")) } } } }
+        }
+    }
+}
+
+pub(super) fn view(answers: &Answers) -> Markup {
+    let one = answers.of("failure");
+    let play = &one["play"];
+    let groups: Vec<&str> =
+        answers.of("groups").as_array().into_iter().flatten().map(|group| group.text("group")).collect();
+    html! {
+        h1 { (one.text("id")) ": " (one.text("title")) }
+        dl.failure-facts {
+            @for (name, title) in [("cause", "Cause"), ("symptom", "Symptom"), ("ends", "How it ends"), ("repair", "Repair"), ("how", "How the lab reproduces it"), ("cannot", "Why the lab cannot reproduce it")] {
+                @if let Some(text) = one[name].as_str() { dt { (title) } dd { (text) } }
+            }
+            dt { "Layer" } dd { (one.text("layer")) ", mark " (one.text("mark")) }
+            @if !one.list("log").is_empty() {
+                dt { "In the client's log" }
+                dd { @for line in one.list("log") { div { code { (line.text("file")) " " (line.text("event")) " " (line.text("text")) } ", mark " (line.text("mark")) } } }
+            }
+            @if !one.list("unlike").is_empty() { dt { "What looks alike" } dd { @for other in one.list("unlike") { div { (failure(other.text("id"))) ": " (other.text("by")) } } } }
+            @for (version, what) in one.entries("versions") { dt { "Version " (version) } dd { (what.as_str().unwrap_or_default()) } }
+        }
+        @if play.is_object() {
+            section aria-labelledby="here-title" {
+                h2 #here-title { "Bring it about here" }
+                p.note { "The steps of the catalogue, for this lab: they name the managers " (managers(play)) " and groups as a lab has them at its start. What the catalogue does to single clients is said in words, since this lab's clients have other names." }
+                @for step in play.list("failure") { (show(step, play)) }
+                h2 { "Repair it" }
+                p { (one.text("repair")) }
+                @for step in play.list("repair") { (show(step, play)) }
+                (file_action(&groups).view())
+            }
+        }
+        h2 { "In a lab of its own" }
+        pre { code { "epm-lab failure reproduce " (one.text("id")) } }
+    }
+}
+
+fn managers(play: &Value) -> String {
+    play["site"].list("managers").iter().map(|one| one.text("name")).collect::<Vec<_>>().join(", ")
+}
+
+/// A step: its commands, its faults and its wait as actions, and what it does to clients in words.
+fn show(step: &Value, play: &Value) -> Markup {
+    let operator = &step["operator"];
+    let rule = |name: &str| play.list("fault").iter().find(|one| one.text("name") == name);
+    html! {
+        article.stage {
+            h3 { (step.text("title")) }
+            @if operator.is_array() { pre { code { (serde_json::to_string_pretty(operator).unwrap_or_default()) } } }
+            @for one in step.list("fleet") { p { "To clients: " code { (one.to_string()) } } }
+            @if operator.is_array() { (Action { label: "Give these commands", method: "POST", path: "/v1/commands", body: operator.to_string().into(), ..Action::default() }.view()) }
+            @for name in step.texts("faults") { @if let Some(rule) = rule(name) { (fault_action(name, rule).view()) } }
+            @for name in step.texts("heal") {
+                (Action { label: "Remove the fault", method: "DELETE", path: "/v1/faults/{fault}", command: "fault remove {fault}".into(), fields: vec![Field::fixed("{fault}", name)], ..Action::default() }.view())
+            }
+            @if let Some(heartbeats) = step["wait"]["heartbeats"].as_u64() {
+                (Action { label: "Wait for its heartbeats", method: "POST", path: "/v1/clock/heartbeats", body: json!({ "heartbeats": heartbeats }).to_string().into(), command: format!("clock heartbeats {heartbeats}").into(), ..Action::default() }.view())
+            }
+        }
+    }
+}
+
+fn fault_action(name: &str, rule: &Value) -> Action {
+    Action {
+        label: "Set the fault",
+        method: "PUT",
+        path: "/v1/faults/{fault}",
+        body: rule.to_string().into(),
+        fields: vec![Field::fixed("{fault}", name)],
+        ..Action::default()
+    }
+}
+
+fn file_action(groups: &[&str]) -> Action {
+    Action {
+        label: "Give the clients of a group a communications file",
+        about: "Brings orphaned clients back: each imports what the console exports for its group now.",
+        method: "POST",
+        path: "/v1/groups/{group}/package",
+        body: "{}".into(),
+        fields: vec![Field::one_of("{group}", "Group", groups.iter().copied())],
+        ..Action::default()
+    }
+}

@@ -1,0 +1,182 @@
+//! The first view: the verdict with its reasons and what to do, the fleet, and the site.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::asked::Answers;
+use super::json::Fields;
+use super::words::{client, counted, failure, fingerprint, grouped, segment};
+use super::{area, site};
+
+/// What is wrong with clients: name in the verdict, words, the filter that shows these clients, and the class of its area.
+pub(super) const FINDINGS: [(&str, &str, &str); 6] = [
+    ("orphaned", "orphaned", "orphaned"),
+    ("out_of_touch", "out of touch", "out-of-touch"),
+    ("not_secure", "not secure", "not-secure"),
+    ("behind", "behind", "behind"),
+    ("silent", "silent", "silent"),
+    ("away", "away, with changes to receive", "away"),
+];
+
+pub(super) fn view(answers: &Answers) -> Markup {
+    let summary = answers.of("summary");
+    let verdict = &summary["verdict"];
+    html! {
+        div #verdict data-live="" role="status" { (banner(verdict)) }
+        div #why data-live="" { (reasons(verdict)) }
+        section aria-labelledby="fleet-title" {
+            h2 #fleet-title { "The fleet" }
+            div #fleet data-live="" { (fleet(summary)) }
+        }
+        (site::view(answers))
+    }
+}
+
+/// The verdict in a sentence.
+fn banner(verdict: &Value) -> Markup {
+    let counts = &verdict["counts"];
+    let clients = verdict.number("clients");
+    let wrong: Vec<String> = FINDINGS
+        .iter()
+        .filter(|(name, ..)| *name != "away" && counts.number(name) > 0)
+        .map(|(name, words, _)| format!("{} {words}", grouped(counts.number(name))))
+        .collect();
+    let down = verdict.entries("services_down").map(|(manager, all)| format!("{manager}: {}", names(all)));
+    let unread = verdict.entries("files_unread").map(|(manager, all)| format!("{manager}: {}", names(all)));
+    let (down, unread): (Vec<String>, Vec<String>) = (down.collect(), unread.collect());
+    let (class, badge, words) = match verdict["well"].as_bool() {
+        Some(true) => ("well", "All is well", "every client that is on is served, authenticates its manager and holds the certificates in force.".to_owned()),
+        None => ("partial", "No verdict", "the lab has no client of its own, so that nothing was judged.".to_owned()),
+        Some(false) if wrong.is_empty() => ("unwell", "Not well", "every client is, but not every manager.".to_owned()),
+        Some(false) => {
+            let class = if counts.number("orphaned") > 0 { "lost" } else { "unwell" };
+            (class, if class == "lost" { "Orphaned clients" } else { "Not well" }, format!("of {}, {}.", counted(clients, "client"), wrong.join(", ")))
+        }
+    };
+    html! {
+        div class={ "verdict " (class) } {
+            h1 { strong.badge { (badge) } span.words { ": " (words) } }
+            @if !down.is_empty() { p { "Services that are down: " (down.join("; ")) "." } }
+            @if !unread.is_empty() { p { "Replaced files that no service has read: " (unread.join("; ")) "." } }
+            @for (manager, trouble) in verdict.entries("console_troubles") {
+                p { "The console of " (manager) ": " (trouble.as_str().unwrap_or_default()) }
+            }
+        }
+        @if verdict.number("elsewhere") > 0 {
+            p.note { (counted(verdict.number("elsewhere"), "registered client")) " run outside of the lab's process, and are not judged." }
+        }
+        @if verdict.number("journal_forgotten") > 0 {
+            p.note { "The journal has dropped " (counted(verdict.number("journal_forgotten"), "older record")) ". The verdict does not need them; the timeline begins later." }
+        }
+    }
+}
+
+fn names(list: &Value) -> String {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Why clients are not well, and what to do.
+fn reasons(verdict: &Value) -> Markup {
+    let all = verdict.list("reasons");
+    html! {
+        @if !all.is_empty() {
+            section aria-labelledby="why-title" {
+                h2 #why-title { "Why, and what to do" }
+                ol.reasons { @for one in all { (reason(one)) } }
+            }
+        }
+    }
+}
+
+/// A reason, with links to its clients, its failure and the moment of its cause.
+pub(super) fn reason(one: &Value) -> Markup {
+    let finding = one.text("finding");
+    let filter = FINDINGS.iter().find(|(_, _, filter)| *filter == finding).map(|(_, _, filter)| *filter);
+    html! {
+        li id={ "reason-" (one.number("number")) } {
+            p.place {
+                strong { (counted(one.number("clients"), "client")) " " (finding.replace('-', " ")) }
+                @if !one.text("layer_title").is_empty() { ", layer " (one.text("layer_title")) }
+                @if let Some(number) = one["failure"].as_str() { " " (failure(number)) }
+            }
+            p.cause { (one.text("sentence")) }
+            @if let Some(title) = one["failure_title"].as_str() { p.note { (one.text("failure")) ": " (title) "." } }
+            @if let Some(observed) = one["observed"].as_str() { p.note { "Seen by one of them: " (observed) "." } }
+            @if !one.list("alike").is_empty() {
+                ul.alike { @for other in one.list("alike") { li { "It is " (failure(other.text("failure"))) " if " (other.text("by")) "." } } }
+            }
+            p.remedy { strong { "To do: " } (one.text("remedy")) }
+            p.note {
+                "Clients: "
+                @for (index, name) in one.texts("examples").enumerate() { @if index > 0 { ", " } (client(name)) }
+                @if let Some(filter) = filter { "; " a href={ "/clients?standing=" (filter) } { "all of them" } }
+                @if let Some(at) = moment_in(one.text("sentence")) {
+                    "; " a href={ "/timeline?show=acts&from=" (segment(at)) } { "who did what from " (at) " on" }
+                }
+            }
+        }
+    }
+}
+
+/// The first lab time in a sentence.
+fn moment_in(sentence: &str) -> Option<&str> {
+    let word = sentence
+        .split([' ', ',', ':', ';', '(', ')'])
+        .find(|word| word.len() >= 8 && word.starts_with("20"))?;
+    let at = sentence.find(word)?;
+    let end = sentence[at..].find('Z')? + at + 1;
+    sentence.get(at..end).filter(|text| text.len() <= 32 && text.contains('T'))
+}
+
+/// The fleet as numbers, over time, and by part.
+fn fleet(summary: &Value) -> Markup {
+    let verdict = &summary["verdict"];
+    let samples = &summary["samples"];
+    let in_force: Vec<(&String, &str)> =
+        verdict.entries("certificates").filter_map(|(manager, one)| Some((manager, one.as_str()?))).collect();
+    html! {
+        dl.facts {
+            div { dt { "Clients" } dd { a href="/clients" { (grouped(verdict.number("clients"))) } } }
+            @for (name, words, filter) in FINDINGS {
+                div { dt { (words) } dd { a href={ "/clients?standing=" (filter) } { (grouped(verdict["counts"].number(name))) } } }
+            }
+            div { dt { "brought back" } dd { (grouped(verdict["counts"].number("brought_back"))) } }
+        }
+        div.charts {
+            (area::stacked("held", "Certificates that clients hold", &samples["at"], &samples["held"], &[]))
+            (area::stacked("state", "How clients are", &samples["at"], &samples["standing"], &["is-well", "is-behind", "is-orphaned", "is-out-of-touch", "is-not-secure", "is-away"]))
+        }
+        div.scroll tabindex="0" role="region" aria-label="Parts of the fleet" {
+            table {
+                thead { tr {
+                    th scope="col" { "Part" } th.count scope="col" { "Clients" } th.count scope="col" { "Served" }
+                    th.count scope="col" { "Orphaned" } th.count scope="col" { "Secure" } th.count scope="col" { "HTTPS" }
+                    @for (manager, one) in &in_force { th.count scope="col" { "Hold " (fingerprint(one)) small { (manager) } } }
+                    th scope="col" { "Lists" }
+                } }
+                tbody {
+                    @for part in verdict.list("parts") {
+                        tr {
+                            th scope="row" { a href={ "/clients?part=" (segment(part.text("part"))) } { (part.text("part")) } }
+                            @for name in ["clients", "connected", "orphaned", "secure", "https"] { td.count { (grouped(part.number(name))) } }
+                            @for (_, one) in &in_force { td.count { (grouped(part["certificates"].number(one))) } }
+                            td.list { @for (list, clients) in part.entries("lists") { div { (list) ": " (clients) } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moment_of_a_cause_is_found_in_its_sentence() {
+        let sentence = "The change at 2026-01-05T08:00:00.000Z gave sepm-1 a new certificate (C2F150E9).";
+        assert_eq!(moment_in(sentence), Some("2026-01-05T08:00:00.000Z"));
+        assert_eq!(moment_in("No change is known, 2026 clients are Zen."), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! What a process knows of a site whose log it shares with others: how far it has followed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use epm_protocol::site::{Command, Site, Stores};
+use epm_protocol::time::Timestamp;
+use parking_lot::Mutex;
+
+use crate::runtime::updates::{MOST_UPDATES, Update, Updates};
+use crate::store::{NamedUpdate, SharedLog};
+
+/// A site whose log several processes share, in one of them. The numbers change only while the site is locked.
+#[derive(Debug)]
+pub(crate) struct SharedSite {
+    pub(crate) log: Arc<dyn SharedLog>,
+    /// The manager that this process is.
+    pub(crate) manager: String,
+    sequence: AtomicI64,
+    at: AtomicI64,
+    revision: AtomicI64,
+    updates: Mutex<Updates>,
+    /// Why this process can no longer follow; none as long as it can.
+    broken: Mutex<Option<String>>,
+}
+
+/// How far a process has followed a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Followed {
+    /// Number of the last entry.
+    pub(crate) sequence: i64,
+    /// Lab time of the last entry.
+    pub(crate) at: Timestamp,
+    /// Number of the last change of clients.
+    pub(crate) revision: i64,
+}
+
+impl SharedSite {
+    pub(crate) fn new(
+        log: Arc<dyn SharedLog>,
+        manager: String,
+        followed: Followed,
+        updates: Updates,
+    ) -> Self {
+        Self {
+            log,
+            manager,
+            sequence: AtomicI64::new(followed.sequence),
+            at: AtomicI64::new(followed.at.as_millis()),
+            revision: AtomicI64::new(followed.revision),
+            updates: Mutex::new(updates),
+            broken: Mutex::default(),
+        }
+    }
+
+    /// Number of the last entry that this process has followed.
+    pub(crate) fn followed(&self) -> i64 {
+        self.sequence.load(Ordering::SeqCst)
+    }
+
+    /// Lab time of the last entry: later ones are never before it, whatever the machines' clocks say.
+    pub(crate) fn last_change(&self) -> Timestamp {
+        Timestamp::from_millis(self.at.load(Ordering::SeqCst))
+    }
+
+    /// Number of the last change of clients that this process has read or written.
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision.load(Ordering::SeqCst)
+    }
+
+    /// Notes that the process has followed this entry, or made it.
+    pub(crate) fn has_followed(&self, sequence: i64, at: Timestamp) {
+        self.sequence.store(sequence, Ordering::SeqCst);
+        self.at.fetch_max(at.as_millis(), Ordering::SeqCst);
+    }
+
+    /// Notes that the process has read or written the clients up to this change.
+    pub(crate) fn has_read(&self, revision: i64) {
+        self.revision.fetch_max(revision, Ordering::SeqCst);
+    }
+
+    /// Why this process can no longer follow; none as long as it can.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.broken.lock().clone()
+    }
+
+    /// Notes that this process can no longer follow.
+    pub(crate) fn breaks(&self, why: String) {
+        self.broken.lock().get_or_insert(why);
+    }
+
+    /// The named updates of a manager's certificate, oldest first.
+    pub(crate) fn updates(&self, manager: &str) -> Vec<Update> {
+        self.updates.lock().get(manager).cloned().unwrap_or_default()
+    }
+
+    /// Notes a named update that the site has applied.
+    pub(crate) fn note_update(&self, site: &Site, commands: &[Command], named: &NamedUpdate, at: Timestamp) {
+        for command in commands {
+            let Command::UpdateCertificate { manager, stores, .. } = command else { continue };
+            let Some(one) = site.managers().find(|one| one.name == *manager) else { continue };
+            let identity = if *stores == Stores::Console { &one.console } else { &one.client };
+            let fingerprint = identity.certificate().fingerprint();
+            let NamedUpdate { name, request } = named.clone();
+            let mut updates = self.updates.lock();
+            let known = updates.entry(manager.clone()).or_default();
+            if known.len() == MOST_UPDATES {
+                known.remove(0);
+            }
+            known.push(Update { update: name, at, stores: *stores, fingerprint, request });
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Why the database cannot be used.
+
+use std::time::Duration;
+
+use super::place::{Place, why};
+use crate::store::StoreError;
+
+/// The longest wait for an answer of the database.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// Why something does not work, without saying where.
+pub(super) enum Trouble {
+    Database(tokio_postgres::Error),
+    /// What is wrong, in words.
+    Other(String),
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl Trouble {
+    pub(super) fn slow() -> Self {
+        Self::Other(format!("no answer in {} s", LIMIT.as_secs()))
+    }
+
+    pub(super) fn ended() -> Self {
+        Self::Other("the connection has ended".to_owned())
+    }
+
+    pub(super) const fn damaged(why: String) -> Self {
+        Self::Other(why)
+    }
+
+    /// The error at this database.
+    pub(super) fn at(&self, place: &Place) -> StoreError {
+        let why = match self {
+            Self::Database(error) => why(error),
+            Self::Other(text) => text.clone(),
+        };
+        StoreError::Database { place: place.to_string(), why }
+    }
+}

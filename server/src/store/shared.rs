@@ -1,0 +1,72 @@
+//! A log that the processes of several managers share, and the registered clients beside it.
+//!
+//! The store orders changes: a [`Step`] holds the log from the moment at which it has been read to its end until something has
+//! been appended, or not.
+
+use epm_protocol::id::AgentId;
+use epm_protocol::time::Timestamp;
+use tokio::sync::watch;
+
+use crate::runtime::clients::{ChangedClients, ClientStatus};
+use crate::store::{Batch, Change, FoundedWith, GivenBy, Log, LogEntry, StoreError};
+
+/// A site in a store that several processes share.
+#[derive(Clone, Debug)]
+pub(crate) struct Founded {
+    /// The founding of the site.
+    pub(crate) with: FoundedWith,
+    /// Lab time passes this many times as fast as that of the machines, since the founding.
+    pub(crate) speed: u32,
+    /// The time of the machine at which the site was founded.
+    pub(crate) machine: Timestamp,
+}
+
+impl Founded {
+    /// Lab time at this time of a machine.
+    pub(crate) fn lab_time(&self, machine: Timestamp) -> Timestamp {
+        let passed = machine.as_millis().saturating_sub(self.machine.as_millis());
+        let passed = passed.saturating_mul(i64::from(self.speed));
+        Timestamp::from_millis(self.with.at.as_millis().saturating_add(passed))
+    }
+}
+
+/// Clients that other processes have registered, moved, seen or removed.
+#[derive(Debug, Default)]
+pub(crate) struct ClientNews {
+    pub(crate) clients: Vec<ClientStatus>,
+    pub(crate) removed: Vec<AgentId>,
+    /// Number of the latest change of a client's record that was read or written.
+    pub(crate) revision: i64,
+}
+
+/// How a process stands to its store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LinkState {
+    /// Grows when there may be news.
+    pub(crate) news: u64,
+    /// Why the store is not available; none while it is.
+    pub(crate) down: Option<String>,
+    /// The process that has taken this one's name while the store was not available.
+    pub(crate) name_taken_by: Option<String>,
+}
+
+/// A change that is being made. Nothing else is appended until it is dropped.
+pub(crate) trait Step {
+    /// Appends a change and writes what belongs to it, both or neither; returns the number of the entry. At most once.
+    fn append(&self, change: &Change, by: GivenBy, at: Timestamp, with: &Batch) -> Result<i64, StoreError>;
+}
+
+/// A log that several processes share.
+pub(crate) trait SharedLog: Log {
+    /// Begins a change, and returns the entries after this one.
+    fn begin(&self, after: i64) -> Result<(Vec<LogEntry>, Box<dyn Step + '_>), StoreError>;
+
+    /// The entries after this one, oldest first.
+    fn read_after(&self, after: i64) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// Writes what this process knows of clients, and returns what others have written since this revision.
+    fn exchange(&self, own: &ChangedClients, after: i64) -> Result<ClientNews, StoreError>;
+
+    /// How the process stands to its store, from moment to moment.
+    fn link(&self) -> watch::Receiver<LinkState>;
+}

@@ -1,0 +1,240 @@
+"""The page of a lab in a real browser: questions, actions, live updates, and what assistive technology needs."""
+
+import re
+import shlex
+
+import pytest
+from playwright.sync_api import expect
+
+VIEWS = ["/", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/failures", "/failures/F20", "/clients/nobody"]
+REPLACE = [{"update-certificate": {"manager": "sepm-1", "certificate": {"generate": {}}}}]
+
+
+def orphan(lab):
+    """Every client loses its manager: the certificate is replaced, and nothing was done before."""
+    lab.call("POST", "/v1/commands", REPLACE)
+    lab.call("POST", "/v1/clock/advance", {"by": "2m"})
+
+
+def clicks(page, *names):
+    """Clicks on links, one after the other; at most three."""
+    assert len(names) <= 3
+    for name in names:
+        page.get_by_role("link", name=name).first.click()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_view(lab, open_page, axe, theme):
+    orphan(lab)
+    page = open_page(lab, color_scheme=theme)
+    for path in VIEWS:
+        page.goto(lab.url + path)
+        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+        # The policy of the page allows no script of a test: the browser's own tool runs it.
+        page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
+        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] }).then((all) => all.violations.map((one) => [one.id, one.help, one.nodes.map((node) => node.html.slice(0, 200))]))")
+        assert not found, path
+
+
+def test_three_clicks_say_why_a_client_is_orphaned_by_whose_act_and_what_it_holds(lab, open_page):
+    orphan(lab)
+    page = open_page(lab)
+    expect(page.locator("#verdict")).to_contain_text(re.compile("Orphaned clients.*8 orphaned", re.S))
+    expect(page.locator("#why")).to_contain_text("gave sepm-1 a new certificate")
+    expect(page.locator("#why")).to_contain_text("To do:")
+    clicks(page, "desk-1")
+    expect(page.locator("#state")).to_contain_text(re.compile("orphaned since .*F01", re.S))
+    expect(page.locator("#managers")).to_contain_text("does not hold this certificate")
+    assert page.locator("#cache table").first.locator("tbody tr").count() == 1
+    page.goto(lab.url)
+    clicks(page, "who did what from")
+    expect(page.locator("#rows")).to_contain_text("commands applied: update-certificate sepm-1")
+
+
+def test_the_next_step_is_foretold(lab, open_page):
+    page = open_page(lab)
+    clicks(page, "Which clients would be orphaned")
+    expect(page.locator("main")).to_contain_text("8 clients would be orphaned")
+    expect(page.get_by_role("link", name="desk-1")).to_be_visible()
+    assert not lab.call("GET", "/v1/verdict")["orphaned"]
+
+
+def test_three_clicks_say_which_fault_hit_a_request(lab, open_page):
+    lab.call("PUT", "/v1/faults/busy", {"what": {"kind": "status", "code": 503}, "where": {"route": "index"}})
+    lab.call("POST", "/v1/clock/advance", {"by": "1m"})
+    page = open_page(lab)
+    clicks(page, "Timeline")
+    page.locator("tr", has_text="hit by a fault").first.get_by_role("rowheader").get_by_role("link").click()
+    faults = page.locator("section", has=page.get_by_role("heading", name="Faults that hit it"))
+    expect(faults).to_contain_text("fault busy")
+    expect(page.get_by_role("region", name="Answer")).to_contain_text("503")
+
+
+def test_the_page_follows_the_lab_and_can_be_paused(lab, open_page):
+    page = open_page(lab)
+    expect(page.locator("#live")).to_have_text("Live")
+    expect(page.locator("#verdict")).to_contain_text("All is well")
+    page.evaluate("window.isSame = true")
+    orphan(lab)
+    expect(page.locator("#verdict")).to_contain_text("Orphaned clients")
+    page.get_by_role("button", name="Live").click()
+    lab.call("POST", "/v1/reset")
+    expect(page.locator("#live")).to_have_text("Paused")
+    expect(page.locator("#verdict")).to_contain_text("Orphaned clients")
+    page.get_by_role("button", name="Paused").click()
+    expect(page.locator("#verdict")).to_contain_text("All is well")
+    assert page.evaluate("window.isSame")
+
+
+def test_messages_are_few_and_small_however_busy_the_lab_is(lab, open_page):
+    page = open_page(lab)
+    lab.call("PUT", "/v1/clock", {"speed": 50})
+    messages = page.evaluate("""() => new Promise((done) => {
+        const sizes = [], events = new EventSource("/page/events");
+        events.onmessage = (event) => sizes.push(event.data.length);
+        setTimeout(() => { events.close(); done(sizes); }, 2000);
+    })""")
+    lab.call("PUT", "/v1/clock", {"speed": 0})
+    assert 1 < len(messages) <= 9 and max(messages) < 1000, messages
+    size = page.evaluate("fetch('/').then((answer) => answer.text()).then((text) => text.length)")
+    assert size < 50_000
+
+
+def test_actions_do_what_their_commands_do(lab, open_page):
+    page = open_page(lab)
+    page.get_by_text("Change a group or a list").click()
+    form = page.locator("form", has=page.get_by_role("button", name="Copy a list"))
+    form.get_by_label("Name of the copy").fill("it's <b>mine</b>")
+    form.get_by_role("button").click()
+    expect(form.locator("output")).to_have_text("Done.")
+    expect(page.locator("#groups")).to_contain_text("it's <b>mine</b>")
+    form = page.locator("form", has=page.get_by_role("button", name="Change the list"))
+    form.get_by_label("List").select_option("it's <b>mine</b>")
+    form.get_by_label("Protocol").select_option("http")
+    form.get_by_text("As a command").click()
+    curl, command = form.locator("pre").inner_text().splitlines()
+    assert curl.startswith("curl -sS -X PUT") and lab.url in curl
+    form.get_by_role("button").click()
+    expect(form.locator("output")).to_have_text("Done.")
+    protocols = lambda: {one["name"]: one["protocol"] for one in lab.call("GET", "/v1/lists")}
+    assert protocols()["it's <b>mine</b>"] == "http"
+    lab.call("PUT", "/v1/lists/it%27s%20%3Cb%3Emine%3C%2Fb%3E", {"protocol": "https"})
+    done = lab.run(*shlex.split(command)[1:])
+    assert done.returncode == 0, done.stderr
+    assert protocols()["it's <b>mine</b>"] == "http"
+    page.goto(lab.url + "/snapshots")
+    form = page.locator("form", has=page.get_by_role("button", name="Take a snapshot"))
+    form.get_by_label("Name").fill("<b>one</b>")
+    form.get_by_role("button").click()
+    expect(page.get_by_role("rowheader", name="<b>one</b>")).to_be_visible()
+    form.get_by_role("button").click()
+    expect(form.locator("output")).to_contain_text('Refused: the snapshot "<b>one</b>" of')
+    lab.call("DELETE", "/v1/snapshots/%3Cb%3Eone%3C%2Fb%3E")
+
+
+def test_a_fault_is_foretold_set_counted_and_removed(lab, open_page):
+    page = open_page(lab, "/faults")
+    page.get_by_label("Kind").select_option("status")
+    form = page.locator("form", has=page.get_by_role("button", name="Set it"))
+    form.get_by_label("Name", exact=True).fill("busy")
+    form.get_by_label("code", exact=False).first.fill("500")
+    form.get_by_label(re.compile("^Client")).fill("desk-1")
+    form.get_by_label("Request").select_option("index")
+    form.get_by_label("Every Nth").fill("2")
+    form.get_by_role("button", name="What would this hit?").click()
+    expect(form.locator("output")).to_contain_text("Would hit 1 of 8 in the first 20 occasions of each: desk-1 (2, 4, 6")
+    assert lab.call("GET", "/v1/faults") == []
+    form.get_by_text("As a command").click()
+    command = form.locator("pre").inner_text().splitlines()[1]
+    form.get_by_role("button", name="Set it").click()
+    expect(page.locator("#faults")).to_contain_text("agent desk-1")
+    rule = lab.call("GET", "/v1/faults")[0]["fault"]
+    assert rule["what"] == {"kind": "status", "code": 500} and rule["when"]["every"] == 2
+    lab.call("POST", "/v1/clock/advance", {"by": "30s"})
+    hits = len(lab.call("GET", "/v1/journal?kind=fault-applied")["entries"])
+    expect(page.locator("#faults tbody td.count")).to_have_text(str(hits))
+    page.get_by_text("Remove faults").click()
+    page.get_by_role("button", name="Remove it").click()
+    expect(page.locator("#faults")).to_contain_text("No fault is set")
+    assert lab.run(*shlex.split(command)[1:]).returncode == 0
+    assert lab.call("GET", "/v1/faults")[0]["fault"] == rule
+
+
+def test_what_has_changed_since_a_snapshot_is_three_clicks_away(lab, open_page):
+    orphan(lab)
+    page = open_page(lab)
+    clicks(page, "Snapshots", "What has changed since start")
+    changes = page.locator("#changes")
+    expect(changes).to_contain_text("managers/sepm-1/client_certificate")
+    expect(changes).to_contain_text("8 clients changed")
+    expect(changes).to_contain_text(re.compile("connected, secure.*orphaned, secure", re.S))
+    form = page.locator("form", has=page.get_by_role("button", name="Go back to it"))
+    form.get_by_role("button").click()
+    expect(page.locator("#changes")).to_contain_text("Every client is the same.")
+
+
+def test_a_failure_is_brought_about_and_repaired(lab, open_page):
+    page = open_page(lab)
+    clicks(page, "Failures", "F01")
+    page.get_by_role("button", name="Give these commands").click()
+    expect(page.locator("output").first).to_have_text("Done.")
+    page.get_by_role("button", name="Wait for its heartbeats").first.click()
+    expect(page.locator("output").nth(1)).to_contain_text(re.compile("Done|Refused"))
+    lab.call("POST", "/v1/clock/advance", {"by": "2m"})
+    assert {one["failure"] for one in lab.call("GET", "/v1/verdict")["orphaned"]} == {"F01"}
+    form = page.locator("form", has=page.get_by_label("Group"))
+    for group in ["My Company\\Default Group", "My Company\\Servers"]:
+        form.get_by_label("Group").select_option(group)
+        form.get_by_role("button").click()
+        expect(form.locator("output")).to_have_text("Done.")
+    lab.call("POST", "/v1/clock/advance", {"by": "2m"})
+    # A machine that is off imports nothing.
+    assert {one["client"] for one in lab.call("GET", "/v1/verdict")["orphaned"]} <= {"mostly-off-1"}
+
+
+def test_the_grid_filters_on_every_column_and_has_one_page_of_rows(lab, open_page):
+    lab.call("PUT", "/v1/fleet/many", {"count": 230})
+    page = open_page(lab, "/clients?part=many")
+    expect(page.locator("#grid")).to_contain_text("230 clients, 1 to 100")
+    assert page.locator("#grid tbody tr").count() == 100
+    clicks(page, "last")
+    expect(page.locator("#grid tbody tr")).to_have_count(30)
+    for name, value, count in [("Name", "many-23", 2), ("Version", "12", 0), ("Group", "default group", 230), ("Unserved heartbeats", "1", 0)]:
+        page.goto(lab.url + "/clients?part=many")
+        page.get_by_label(name, exact=True).fill(value)
+        page.get_by_role("button", name="Filter").click()
+        expect(page.locator("#grid")).to_contain_text(re.compile(f"^{count} client"))
+        assert "list=" not in page.url
+    page.goto(lab.url + "/clients?standing=well&part=desk")
+    expect(page.locator("#grid")).to_contain_text(re.compile("^4 clients"))
+
+
+def test_a_view_that_does_not_exist_says_so(lab, open_page):
+    page = open_page(lab, "/clients/nobody")
+    expect(page.locator("main")).to_contain_text("nobody")
+    expect(page.get_by_role("link", name="To the verdict")).to_be_visible()
+
+
+def test_seven_tabs_share_one_connection(lab, open_page, chromium):
+    context = chromium.new_context()
+    tabs = [open_page(lab, "/", context=context) for _ in range(7)]
+    orphan(lab)
+    for tab in tabs:
+        expect(tab.locator("#verdict")).to_contain_text("Orphaned clients")
+    context.close()
+
+
+def test_a_narrow_page_does_not_scroll_sideways(lab, open_page):
+    orphan(lab)
+    page = open_page(lab, viewport={"width": 400, "height": 800})
+    for path in VIEWS:
+        page.goto(lab.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
+
+
+def test_the_keyboard_reaches_content_and_navigation(lab, open_page):
+    page = open_page(lab)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
