@@ -18,7 +18,7 @@ use crate::program::{
     schema_text, unwritten,
 };
 use crate::wire::{
-    DiskCache, FleetLine, LabClock, LogFile, LogSink, drive, examine, interrupted, read_package,
+    DiskCache, FleetLine, LabClock, LogFile, LogSink, drive, examine, interrupted, log_keys, read_package,
 };
 use clap::{Args, Command, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
@@ -200,7 +200,7 @@ pub fn main() -> ExitCode {
             Ok(cli) => cli,
             Err(code) => return code,
         };
-    if let Err(why) = cli.messages.start() {
+    if let Err(why) = cli.messages.start().and_then(|()| log_keys()) {
         program::error("error", &why);
         return ExitCode::from(2);
     }

@@ -36,6 +36,7 @@ CALLS: Dict[str, Callable[[ControlApi], Any]] = {
     "snapshots": lambda api: [one.name for one in api.snapshots()] != [],
     "take_baseline": lambda api: api.take_baseline("own").clients,
     "baseline": lambda api: api.baseline("own").settings.managers,
+    "evidence": lambda api: api.evidence(capture=False)[:2] == b"PK",
     "baselines": lambda api: {"own", "start"} <= {one.name for one in api.baselines()},
     "remove_baseline": lambda api: "own" not in {one.name for one in api.remove_baseline("own")},
     "set_group": lambda api: api.set_group(

@@ -56,6 +56,7 @@ pub use addresses::Addresses;
 pub use epm_client_agent::cause::{Change, GroupState, ListState, ManagerCertificates, RotationSettings};
 pub use mock_site::{MockSite, MockSiteBuilder, StartError};
 pub use rest_api::operations as rest_operations;
+pub use runtime::capture::{Capture, CaptureError, Captured};
 pub use runtime::changes::Changes;
 pub use runtime::clients::ClientStatus;
 pub use runtime::descriptors::raise_descriptor_limit;

@@ -5,6 +5,7 @@ mod plan;
 mod ports;
 mod shared;
 mod start;
+mod watched;
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;

@@ -17,18 +17,21 @@ use hyper::{Method, Request};
 use crate::lab::RunError;
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::runtime::capture::Capture;
 
-/// Runs a REST client case over sockets, with the clock moved. The results must equal those in virtual time.
+/// Runs a REST client case over sockets, with the clock moved. The results must equal those in virtual time. `capture` gets the
+/// traffic, if there is one.
 ///
 /// # Errors
 ///
 /// When the site cannot start or refuses a command.
-pub async fn rest_case(plan: &RestCase) -> Result<Vec<CallResult>, RunError> {
+pub async fn rest_case(plan: &RestCase, capture: Option<&Arc<Capture>>) -> Result<Vec<CallResult>, RunError> {
     let clock = Arc::new(LabClock::starting_at(RestCase::START, 0));
     let site = MockSite::builder()
         .assumptions(plan.assumptions.clone())
         .clock(Arc::clone(&clock))
         .rest_api(0)
+        .capture(capture)
         .start()
         .await?;
     let met = visits(plan, &site, &clock).await;

@@ -84,7 +84,7 @@ pub async fn over_sockets(scenario: &Scenario) -> Result<Played, RunError> {
             places = addresses.to_vec();
         }
     };
-    let verdict = run_scenario_moved(scenario, &log, tell).await?;
+    let verdict = run_scenario_moved(scenario, &log, None, tell).await?;
     let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Played { verdict, lines, places })
 }

@@ -116,6 +116,13 @@ impl LogFile {
     }
 }
 
+/// The file of a log with these entries.
+pub fn log_text(lines: &[LogLine]) -> String {
+    let entries = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    let counts = Counts { entries, ever: lines.len() as u64 };
+    std::iter::once(counts.header()).chain(lines.iter().map(LogLine::to_entry)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

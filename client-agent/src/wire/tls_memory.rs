@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, NamedGroup, version};
 
 use super::clock::LabClock;
-use super::tls::{ClockTime, provider};
+use super::tls::{ClockTime, key_log, provider};
 use super::verifier::PinVerifier;
 use crate::agent::{Exchange, TlsCheck, TlsVersions};
 
@@ -48,6 +48,7 @@ impl TlsMemory {
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone())
             .with_no_client_auth();
+        config.key_log = key_log();
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Self { check: exchange.check.clone(), versions: exchange.tls, verifier, config: Arc::new(config) }
     }

@@ -6,6 +6,7 @@ mod again;
 mod assume;
 mod cert;
 mod config;
+mod evidence;
 mod failure;
 mod fault;
 mod health;
@@ -14,6 +15,7 @@ mod io;
 mod lab;
 mod labs;
 mod out;
+mod pcap;
 mod print;
 mod recovery;
 mod rehearse;
@@ -33,11 +35,12 @@ mod up_ready;
 
 use std::process::ExitCode;
 
-use clap::{Command, Parser, Subcommand};
+use clap::{Command, FromArgMatches, Parser, Subcommand};
 use config::Unreadable;
 use epm_client_agent::program::{
     Messages, arguments, command_line, completions, error, naming_variable, unwritten, with_variables,
 };
+use epm_client_agent::wire::log_keys;
 use epm_protocol::assumption::Assumptions;
 use io::{Ending, Failure, say, say_json, waiting};
 
@@ -131,6 +134,7 @@ enum Verb {
     /// Show what the managers of a running lab recorded: requests, calls, faults
     #[command(after_help = "Example:\n  epm-lab journal find --limit 20")]
     Journal(lab::At<lab::JournalVerb>),
+    Evidence(evidence::EvidenceVerb),
     /// Take, list and restore snapshots of a running lab, or return it to its start
     #[command(after_help = "Example:\n  epm-lab snapshot take before-update")]
     Snapshot(lab::At<lab::SnapshotVerb>),
@@ -168,7 +172,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    if let Err(why) = cli.messages.start() {
+    if let Err(why) = cli.messages.start().and_then(|()| log_keys()) {
         return ended(Err(Failure::BadInput(why)));
     }
     raise_descriptor_limit();
@@ -191,6 +195,11 @@ pub fn main() -> ExitCode {
         Verb::Clock(verb) => waiting(verb.go()),
         Verb::Lab(verb) => verb.go(),
         Verb::Journal(verb) => waiting(verb.go()),
+        Verb::Evidence(mut verb) => match verb.opened() {
+            Ok(None) => waiting(verb.go()),
+            Ok(Some(up)) => up_with(&up),
+            Err(failure) => Err(failure),
+        },
         Verb::Snapshot(verb) => waiting(verb.go()),
         Verb::Baseline(verb) => waiting(verb.go()),
         Verb::Sylink(files) => waiting(files.go()),
@@ -208,6 +217,19 @@ pub fn main() -> ExitCode {
         (Ok(_) | Err(Failure::Undecided(_)), Some(why)) => Err(Failure::Failed(why)),
         (result, _) => result,
     })
+}
+
+/// Runs `epm-lab up` with these arguments.
+fn up_with(given: &[String]) -> Result<Ending, Failure> {
+    let given: Vec<_> = given.iter().map(std::ffi::OsString::from).collect();
+    let given = config::given(command(), &given).map_err(|unreadable| match unreadable {
+        Unreadable::Arguments(shown) => Failure::BadInput(shown.render().to_string().trim().to_owned()),
+        Unreadable::File(failure) => failure,
+    })?;
+    match Cli::from_arg_matches(&given.matches).map(|cli: Cli| cli.verb) {
+        Ok(Verb::Up(up)) => waiting(up.go(&given.options)),
+        _ => Err(Failure::BadInput("expected options of `epm-lab up` after --".to_owned())),
+    }
 }
 
 /// The program's commands and options, as its help has them. Each option of `up` can be set by an environment variable.

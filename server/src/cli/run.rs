@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::{again, print, scenario};
 use crate::cli::io::{Ending, Failure, complain, is_quiet, say, say_json};
+use crate::cli::pcap::Pcap;
 use crate::lab::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario, run_scenario_moved, silent};
 use crate::schema::BridgedSchema;
@@ -47,6 +48,9 @@ pub(super) struct Run {
     /// Use this seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
+    /// Write what the managers' sockets received and sent into this file, which opens decrypted in Wireshark
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
     /// Print the verdict as one JSON document and nothing else
     #[arg(long)]
     json: bool,
@@ -74,6 +78,7 @@ impl Run {
         if !self.moved {
             refuse_to_wait(&scenario, speed)?;
         }
+        let pcap = Pcap::begin(self.pcap.as_deref())?;
         let bar = if self.json || is_quiet() { ProgressBar::hidden() } else { progress() };
         if !self.json {
             say(&print::opening(&scenario, (!self.moved).then_some(speed)));
@@ -103,10 +108,11 @@ impl Run {
             }
         };
         let verdict = match self.moved {
-            true => run_scenario_moved(&scenario, &log, tell).await,
-            false => run_scenario(&scenario, speed, &log, tell).await,
+            true => run_scenario_moved(&scenario, &log, pcap.capture(), tell).await,
+            false => run_scenario(&scenario, speed, &log, pcap.capture(), tell).await,
         };
         bar.finish_and_clear();
+        pcap.finish()?;
         let mut verdict = verdict.map_err(|error| match error {
             RunError::Start(_)
             | RunError::Plan(PlanError::Presence { .. })

@@ -133,7 +133,7 @@ const OUTPUTS: &[(&[&str], Form)] = &[
     (&["sylink edit"], Own(of::<Edited>)),
     (&["sylink package"], Own(of::<Packed>)),
     (&["sylink show"], Own(of::<Facts>)),
-    (&["up"], Own(of::<Ready<'_>>)),
+    (&["up", "evidence open"], Own(of::<Ready<'_>>)),
 ];
 
 /// Print the JSON Schema of what a command prints as JSON; without a command, the commands that have one

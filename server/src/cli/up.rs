@@ -21,6 +21,7 @@ use crate::cli::config::in_force::{InForce, elsewhere};
 use crate::cli::io::{Ending, Failure, complain, notice, read, say, warning};
 use crate::cli::lab::OwnReadyFile;
 use crate::cli::out::OutFolder;
+use crate::cli::pcap::Pcap;
 use crate::cli::print;
 use crate::cli::up_control::OpenControlApi;
 use crate::cli::up_data;
@@ -123,6 +124,10 @@ pub(super) struct Up {
     /// exchange takes about 2 kB of memory, and of disk with --data
     #[arg(long, default_value_t = 10_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     journal: u32,
+    /// Write what the managers' sockets receive and send into this file, which opens decrypted in Wireshark: it has the secrets
+    /// of the sessions
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
     /// Show the clients' log
     #[arg(long)]
     client_log: bool,
@@ -145,6 +150,7 @@ Examples:
   epm-lab up --install-root sepm/
   epm-lab up --data lab-data/
   epm-lab up --agents 0 --export lab/
+  epm-lab up --pcap lab.pcapng
   epm-lab up --assume rest_throttle_calls=50 --assume rest_token_seconds=600
   epm-lab up --http-port 0 --heartbeat 1 --hold 1s
   epm-lab up fixtures/scenarios/single-manager.toml
@@ -204,7 +210,8 @@ impl Up {
             }
             builder = builder.keep(data);
         }
-        let site = builder.start().await;
+        let pcap = Pcap::begin(self.pcap.as_deref())?;
+        let site = builder.capture(pcap.capture()).start().await;
         let site = site.map_err(|error| Failure::BadInput(error.to_string()))?;
         site.journal().keep(self.journal as usize);
         let opened = self.open_control_api().await?;
@@ -226,7 +233,7 @@ impl Up {
                 asked_to_stop(result)?;
                 control.close().await;
                 lab.stop().await;
-                return Ok(Ending::Well);
+                return pcap.finish().map(|()| Ending::Well);
             }
             here = people(&plan, &lab, founded.is_none()) => up_ready::tell_unserved(&here?),
         }
@@ -271,7 +278,7 @@ impl Up {
         }
         control.close().await;
         lab.stop().await;
-        Ok(Ending::Well)
+        pcap.finish().map(|()| Ending::Well)
     }
 
     /// Checks every file and folder that will be written, and writes nothing yet.

@@ -9,6 +9,7 @@ use aide::axum::routing::get_with;
 use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use epm_client_agent::report::EvidenceEvent;
 use epm_protocol::fault::{Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::plural::either;
@@ -23,7 +24,7 @@ use crate::control_api::extract::{Events, Format, OtherForm, Query, Written};
 use crate::control_api::har::{self, Traffic};
 use crate::lab::Lab;
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind};
-use crate::runtime::transfer::KeptBody;
+use crate::runtime::transfer::{KeptBody, Transfer};
 use crate::schema::BridgedSchema;
 
 /// Path of the endless response.
@@ -53,6 +54,9 @@ struct JournalQuery {
     action: Option<String>,
     /// Only responses with this status.
     status: Option<u16>,
+    /// Only exchanges and calls whose request had this header `traceparent`, or one with this trace identifier (32 hexadecimal
+    /// digits), as tools that trace their requests send it.
+    traceparent: Option<String>,
     /// Only entries from this lab time on.
     #[schemars(with = "Option<String>")]
     from: Option<Timestamp>,
@@ -181,6 +185,9 @@ struct More {
     /// For an exchange or a closed connection: whether a fault acted on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     faulted: Option<bool>,
+    /// For an exchange or a call: header `traceparent` of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     /// For a call: user of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
@@ -273,6 +280,10 @@ impl NamedEntry<'_> {
             && (query.agent.is_none() || query.agent == agent)
             && query.action.as_deref().is_none_or(|wanted| Some(wanted) == action)
             && (query.status.is_none() || query.status == status)
+            && query
+                .traceparent
+                .as_deref()
+                .is_none_or(|wanted| self.entry.transfer().is_some_and(|one| is_of(one, wanted)))
             && query.from.is_none_or(|from| self.entry.at() >= from)
     }
 
@@ -319,6 +330,7 @@ impl NamedEntry<'_> {
                 tls: Some(record.tls),
                 action: Some(record.action),
                 status: Some(record.status),
+                traceparent: transfer.traceparent().map(str::to_owned),
                 ..More::default()
             },
             Entry::ConnectionClosed { peer, why, faulted, .. } => {
@@ -353,6 +365,7 @@ impl NamedEntry<'_> {
                 body: Some(&call.transfer.request_body).filter(|body| body.length > 0).map(shown),
                 duration_ms: Some(call.transfer.took_ms()),
                 user: call.who.clone(),
+                traceparent: call.transfer.traceparent().map(str::to_owned),
                 ..More::default()
             },
             Entry::OperatorAction { what, .. } => More { text: Some(what.clone()), ..More::default() },
@@ -375,6 +388,7 @@ impl JournalQuery {
             && (self.status.is_none() || has_status)
             && ((self.agent.is_none() && self.client.is_none()) || has_agent)
             && (self.manager.is_none() || has_agent || kind == Kind::Call)
+            && (self.traceparent.is_none() || has_status)
     }
 
     /// Fails if a matching entry may have been dropped.
@@ -397,6 +411,11 @@ impl JournalQuery {
         }
         Ok(())
     }
+}
+
+/// Whether a request belongs to this trace: named by the whole header, or by the identifier in it.
+fn is_of(transfer: &Transfer, trace: &str) -> bool {
+    transfer.traceparent().is_some_and(|header| header == trace || header.split('-').nth(1) == Some(trace))
 }
 
 /// All matching entries, oldest first.
@@ -445,6 +464,52 @@ fn har(lab: &Lab, query: &JournalQuery, limit: usize) -> Archive {
     let fits: Vec<NamedEntry<'_>> = named.filter(|one| one.is_traffic() && one.fits(query)).collect();
     let latest = fits.iter().skip(fits.len().saturating_sub(limit));
     Archive { log: har::log(latest.filter_map(NamedEntry::traffic)) }
+}
+
+/// All kept entries, one on each line.
+pub(super) fn all_lines(lab: &Lab) -> String {
+    found(lab, &JournalQuery::default()).iter().map(|row| line(row) + "\n").collect()
+}
+
+/// All kept exchanges and calls as an HTTP archive.
+pub(super) fn all_as_har(lab: &Lab) -> String {
+    serde_json::to_string_pretty(&har(lab, &JournalQuery::default(), PAGE)).unwrap_or_default()
+}
+
+/// What happened beside exchanges that went well, oldest first.
+pub(super) fn events(lab: &Lab) -> Vec<EvidenceEvent> {
+    let rows = found(lab, &JournalQuery::default()).into_iter();
+    let is_fault = |row: &JournalEntry| row.more.faulted == Some(true);
+    let is_refused = |row: &JournalEntry| row.more.status.is_some_and(|status| status >= 400);
+    let worth = rows.filter(|row| row.kind != Kind::Exchange || is_refused(row) || is_fault(row));
+    let event = |row: JournalEntry| {
+        let is_bad = is_refused(&row) || row.more.reason.is_some() || row.kind == Kind::FaultApplied;
+        let JournalEntry { at, kind, manager, client, more, .. } = row;
+        let status = more.status.map(|status| format!("answered with {status}"));
+        let route = more.route.and_then(|route| serde_json::to_value(route).ok());
+        let route = route.and_then(|route| route.as_str().map(|route| format!("on the route {route}")));
+        let words = [
+            more.method,
+            more.path,
+            more.action.map(str::to_owned),
+            more.fault.map(|fault| format!("fault {fault}:")),
+            more.what,
+            route,
+            more.reason.map(str::to_owned),
+            more.text,
+            status,
+        ];
+        let peer = more.peer.map(|peer| peer.to_string());
+        let who = [client.or(more.user).or(peer), manager.map(|manager| format!("at {manager}"))];
+        EvidenceEvent {
+            at,
+            kind: kind.to_string(),
+            who: who.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            what: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            is_bad,
+        }
+    };
+    worth.map(event).collect()
 }
 
 async fn count(State(lab): LabState, Query(query): Query<JournalQuery>) -> Answer<EntryCount> {

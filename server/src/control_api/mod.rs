@@ -13,6 +13,7 @@ mod client_log;
 mod client_query;
 mod clock;
 mod error;
+mod evidence;
 mod extract;
 mod faults;
 mod fleet;
@@ -20,6 +21,8 @@ mod guard;
 mod har;
 mod journal;
 mod kept;
+mod metrics;
+mod metrics_text;
 mod packages;
 mod page;
 mod session;
@@ -133,6 +136,7 @@ fn routes() -> Routes {
         .merge(snapshots::routes())
         .merge(snapshot_changes::routes())
         .merge(baselines::routes())
+        .merge(evidence::routes())
 }
 
 /// The control API as a service in this process, without a socket. Its page tells of no change by itself.
@@ -151,6 +155,7 @@ fn pages(lab: Arc<Lab>, access: Access, board: Arc<Board>) -> Router {
     let pages = Arc::new(Pages { api: asked, board, access: Arc::clone(&access) });
     routes
         .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
+        .route("/metrics", get(metrics::metrics))
         .fallback(move |request| Arc::clone(&pages).answer(request))
         .method_not_allowed_fallback(|| {
             let detail = "method not allowed for this path: /v1/openapi.json describes its methods";

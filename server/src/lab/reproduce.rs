@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::lab::run_error::RunError;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario_moved};
 use crate::mock_site::{MockSite, StartError};
+use crate::runtime::capture::Capture;
 
 /// Log lines by client name.
 type Logs = BTreeMap<String, Vec<LogLine>>;
@@ -26,12 +27,16 @@ struct Snapshot {
     site: epm_protocol::site::Site,
 }
 
-/// Runs both acts over sockets.
+/// Runs both acts over sockets. `capture` gets the traffic, if there is one.
 ///
 /// # Errors
 ///
 /// As [`run_scenario_moved`].
-pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> {
+pub async fn reproduced(
+    play: &Play,
+    title: &str,
+    capture: Option<&Arc<Capture>>,
+) -> Result<Observed, RunError> {
     let logs: Arc<Mutex<Logs>> = Arc::default();
     let sink: LogSink = {
         let logs = Arc::clone(&logs);
@@ -43,7 +48,7 @@ pub async fn reproduced(play: &Play, title: &str) -> Result<Observed, RunError> 
     let (mut failure, mut repair) = (None, None);
     let mut began = Vec::new();
     let last = play.failure.len() + play.repair.len();
-    run_scenario_moved(&play.scenario(title), &sink, |event| {
+    run_scenario_moved(&play.scenario(title), &sink, capture, |event| {
         let ProgressEvent::Ended { step, clients, site } = event else { return };
         began.push(step.began);
         let snapshot = || {

@@ -20,6 +20,7 @@ use crate::lab::machines::Machines;
 use crate::lab::pace::{FirstBehind, ended_heartbeats};
 use crate::lab::run_error::RunError;
 use crate::mock_site::{MockSite, MockSiteBuilder};
+use crate::runtime::capture::Capture;
 
 /// Speed of the clock, as a multiple of real time, while a finished scenario keeps running.
 pub const STANDING: u32 = 30;
@@ -61,7 +62,7 @@ impl std::fmt::Debug for ScenarioRun<'_> {
     }
 }
 
-/// Runs a scenario over sockets, with the clock at `speed` times real time.
+/// Runs a scenario over sockets, with the clock at `speed` times real time. `capture` gets the traffic, if there is one.
 ///
 /// # Errors
 ///
@@ -70,13 +71,14 @@ pub async fn run_scenario(
     scenario: &Scenario,
     speed: u32,
     log: &LogSink,
+    capture: Option<&Arc<Capture>>,
     tell: impl FnMut(ProgressEvent<'_>),
 ) -> Result<Verdict, RunError> {
     let clock = match scenario.clock.start {
         Some(start) => LabClock::starting_at(start, speed),
         None => LabClock::wall_at_speed(speed),
     };
-    run_by(clock, scenario, log, tell, None).await
+    run_by(clock, scenario, (log, capture), tell, None).await
 }
 
 /// Runs a scenario over sockets with the clock moved from event to event, each once all clients are idle, instead of
@@ -88,10 +90,11 @@ pub async fn run_scenario(
 pub async fn run_scenario_moved(
     scenario: &Scenario,
     log: &LogSink,
+    capture: Option<&Arc<Capture>>,
     tell: impl FnMut(ProgressEvent<'_>),
 ) -> Result<Verdict, RunError> {
     let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
-    run_by(clock, scenario, log, tell, None).await
+    run_by(clock, scenario, (log, capture), tell, None).await
 }
 
 /// Runs a scenario like [`run_scenario_moved`], with the REST API on any free port, and keeps the lab running until `stay`
@@ -103,11 +106,12 @@ pub async fn run_scenario_moved(
 pub async fn run_scenario_and_stay<F: Future<Output = ()> + Send>(
     scenario: &Scenario,
     log: &LogSink,
+    capture: Option<&Arc<Capture>>,
     tell: impl FnMut(ProgressEvent<'_>),
     stay: impl FnOnce(Arc<Lab>) -> F + Send,
 ) -> Result<Verdict, RunError> {
     let clock = LabClock::starting_at(scenario.rehearsal_start(), 0);
-    run_by(clock, scenario, log, tell, Some(Box::new(|lab| Box::pin(stay(lab))))).await
+    run_by(clock, scenario, (log, capture), tell, Some(Box::new(|lab| Box::pin(stay(lab))))).await
 }
 
 /// Completes when the scenario should end.
@@ -117,11 +121,11 @@ type Staying<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 async fn run_by(
     clock: LabClock,
     scenario: &Scenario,
-    log: &LogSink,
+    (log, capture): (&LogSink, Option<&Arc<Capture>>),
     mut tell: impl FnMut(ProgressEvent<'_>),
     stay: Option<Stay<'_>>,
 ) -> Result<Verdict, RunError> {
-    let builder = MockSite::builder().scenario(scenario).clock(Arc::new(clock));
+    let builder = MockSite::builder().scenario(scenario).clock(Arc::new(clock)).capture(capture);
     let builder = if stay.is_some() { builder.rest_api(0) } else { builder };
     let mut run = ScenarioRun::of(scenario, builder, log, &mut tell).await?;
     for step in &scenario.step {

@@ -31,23 +31,24 @@ struct Foreign {
     replaced: Vec<Replaced>,
 }
 
-/// Replaces everything foreign in a store, and says so in the manifest.
+/// Replaces everything foreign in a store, and says so in the manifest. Returns what stands in for each text that has something
+/// foreign.
 pub(super) fn replace(
     store: &SqliteStore,
     founded: &FoundedWith,
     manifest: &mut Manifest,
-) -> Result<(), ExportError> {
+) -> Result<Vec<(String, String)>, ExportError> {
     let mut foreign = Foreign::default();
     foreign.replace_in_log(store, founded)?;
     let mut texts = foreign.texts();
     if texts.is_empty() {
-        return Ok(());
+        return Ok(texts);
     }
     texts.extend(checksums(store, &texts)?);
     store.edit_texts(&|text| replaced(text, &texts))?;
     replace_in_bodies(store, &texts)?;
     (manifest.replaced, manifest.replaced_secrets) = (foreign.replaced, foreign.secrets.len());
-    Ok(())
+    Ok(texts)
 }
 
 impl Foreign {
@@ -245,7 +246,7 @@ fn replace_in_bodies(store: &SqliteStore, texts: &[(String, String)]) -> Result<
 }
 
 /// The text with everything replaced; none if nothing was.
-fn replaced(text: &str, texts: &[(String, String)]) -> Option<String> {
+pub(super) fn replaced(text: &str, texts: &[(String, String)]) -> Option<String> {
     let found = texts.iter().filter(|(before, _)| text.contains(before.as_str()));
     let mut changed: Option<String> = None;
     for (before, after) in found {

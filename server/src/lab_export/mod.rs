@@ -19,4 +19,4 @@ mod write;
 pub(crate) use error::ExportError;
 pub(crate) use manifest::Manifest;
 pub(crate) use read::import;
-pub(crate) use write::export;
+pub(crate) use write::{Prepared, export, pack};

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -24,53 +24,106 @@ const COMMANDS: &[&str] = &["sequence", "at", "given_by", "command", "arguments"
 const CLIENTS: &[&str] =
     &["computer", "agent", "group_id", "hardware_key", "manager", "serial", "since", "last_seen"];
 
+/// A lab that is ready to be written, in a folder for work in progress.
+pub(crate) struct Prepared {
+    manifest: Manifest,
+    texts: Vec<(String, String)>,
+    database: PathBuf,
+    /// What stands in for each text that has something foreign.
+    foreign: Vec<(String, String)>,
+}
+
 /// Writes the lab of a data folder to `out`; `work` is an empty folder of this process's own on the same machine.
 ///
 /// # Errors
 ///
 /// When the folder has no lab that can be used, or a file cannot be written.
 pub(crate) fn export(folder: &Path, work: &Path, out: &mut File) -> Result<Manifest, ExportError> {
-    let original = SqliteStore::look(folder)?;
-    if founded_in(&original)?.is_none() {
-        return Err(ExportError::NoLab { folder: folder.to_owned() });
-    }
-    original.copy_into(&work.join(DATABASE))?;
-    drop(original);
-    let copy = SqliteStore::open(work)?;
-    let Some(founded) = founded_in(&copy)? else {
-        return Err(ExportError::NoLab { folder: folder.to_owned() });
-    };
-    copy.verify()?;
-    let (changes, clients) = copy.counts()?;
-    let mut manifest = Manifest::of(&founded, changes, clients);
-    foreign::replace(&copy, &founded, &mut manifest)?;
-    // Passwords of administrators, and tokens.
-    copy.write(&Batch { cleared: vec![Kind::RestLogIns], ..Batch::default() })?;
-    // Pages that are no longer used can have what was replaced.
-    let file = work.join("exported.db");
-    copy.copy_into(&file)?;
-
-    let json = serde_json::to_string_pretty(&manifest).unwrap_or_default();
-    let mut texts = vec![
-        (MANIFEST.to_owned(), json),
-        ("README.txt".to_owned(), readme(&manifest)),
-        ("commands.csv".to_owned(), table(&copy, "commands", COMMANDS)?),
-        ("clients.csv".to_owned(), table(&copy, "clients", CLIENTS)?),
-    ];
-    texts.extend(certificates(&copy, &founded)?);
-    pack(&texts, &file, out).map_err(|source| ExportError::File { file, source })?;
-    Ok(manifest)
+    let prepared = Prepared::of(folder, work)?;
+    let written = prepared.write(&[], out);
+    written.map_err(|source| ExportError::File { file: prepared.database, source })?;
+    Ok(prepared.manifest)
 }
 
-fn pack(texts: &[(String, String)], database: &Path, out: &mut File) -> io::Result<()> {
+impl Prepared {
+    /// Prepares the lab of a data folder; `work` is an empty folder of this process's own on the same machine.
+    ///
+    /// # Errors
+    ///
+    /// When the folder has no lab that can be used, or a file cannot be written.
+    pub(crate) fn of(folder: &Path, work: &Path) -> Result<Self, ExportError> {
+        let original = SqliteStore::look(folder)?;
+        if founded_in(&original)?.is_none() {
+            return Err(ExportError::NoLab { folder: folder.to_owned() });
+        }
+        original.copy_into(&work.join(DATABASE))?;
+        drop(original);
+        let copy = SqliteStore::open(work)?;
+        let Some(founded) = founded_in(&copy)? else {
+            return Err(ExportError::NoLab { folder: folder.to_owned() });
+        };
+        copy.verify()?;
+        let (changes, clients) = copy.counts()?;
+        let mut manifest = Manifest::of(&founded, changes, clients);
+        let foreign = foreign::replace(&copy, &founded, &mut manifest)?;
+        // Passwords of administrators, and tokens.
+        copy.write(&Batch { cleared: vec![Kind::RestLogIns], ..Batch::default() })?;
+        // Pages that are no longer used can have what was replaced.
+        let database = work.join("exported.db");
+        copy.copy_into(&database)?;
+
+        let json = serde_json::to_string_pretty(&manifest).unwrap_or_default();
+        let mut texts = vec![
+            (MANIFEST.to_owned(), json),
+            ("README.txt".to_owned(), readme(&manifest)),
+            ("commands.csv".to_owned(), table(&copy, "commands", COMMANDS)?),
+            ("clients.csv".to_owned(), table(&copy, "clients", CLIENTS)?),
+        ];
+        texts.extend(certificates(&copy, &founded)?);
+        Ok(Self { manifest, texts, database, foreign })
+    }
+
+    /// What the file says of itself.
+    pub(crate) const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether something stands in for what is foreign.
+    pub(crate) const fn has_foreign(&self) -> bool {
+        !self.foreign.is_empty()
+    }
+
+    /// The text, with what stands in for everything foreign.
+    pub(crate) fn edited(&self, text: &str) -> String {
+        foreign::replaced(text, &self.foreign).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// Writes the file, with further parts. A part of a name that the export has already is left out.
+    pub(crate) fn write(&self, parts: &[(String, Vec<u8>)], out: &mut (impl Write + Seek)) -> io::Result<()> {
+        let own = self.texts.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes()));
+        let mut all: Vec<(String, Vec<u8>)> = own.collect();
+        let is_other = |name: &str| self.texts.iter().all(|(own, _)| own != name);
+        all.extend(parts.iter().filter(|(name, _)| is_other(name)).cloned());
+        pack(&all, Some(&self.database), out)
+    }
+}
+
+/// Writes an archive of these parts, and of a database if there is one.
+pub(crate) fn pack(
+    parts: &[(String, Vec<u8>)],
+    database: Option<&Path>,
+    out: &mut (impl Write + Seek),
+) -> io::Result<()> {
     let mut zip = ZipWriter::new(out);
     let options = SimpleFileOptions::default().unix_permissions(0o600).large_file(true);
-    for (name, text) in texts {
+    for (name, bytes) in parts {
         zip.start_file(name.as_str(), options).map_err(io::Error::other)?;
-        zip.write_all(text.as_bytes())?;
+        zip.write_all(bytes)?;
     }
-    zip.start_file(DATABASE, options).map_err(io::Error::other)?;
-    io::copy(&mut File::open(database)?, &mut zip)?;
+    if let Some(database) = database {
+        zip.start_file(DATABASE, options).map_err(io::Error::other)?;
+        io::copy(&mut File::open(database)?, &mut zip)?;
+    }
     zip.finish().map_err(io::Error::other)?.flush()
 }
 

@@ -11,6 +11,7 @@ use epm_protocol::site::ManagerPorts;
 
 use crate::addresses::{Addresses, addresses};
 use crate::rest_api::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::runtime::capture::Capture;
 use crate::runtime::replayed::{Beginning, Data};
 use crate::runtime::shared_site::Followed;
 use crate::store::{FoundedManager, FoundedWith, SharedLog, StoreError};
@@ -30,6 +31,7 @@ pub struct MockSiteBuilder {
     pub(super) rest_ports: BTreeMap<String, (u16, bool)>,
     pub(super) administrator: Administrator,
     pub(super) data: Option<Data>,
+    pub(super) capture: Option<Arc<Capture>>,
     pub(super) shared: Option<SharedStart>,
 }
 
@@ -72,6 +74,7 @@ impl Default for MockSiteBuilder {
             rest_ports: BTreeMap::new(),
             administrator: Administrator::first(DEFAULT_USER, DEFAULT_PASSWORD),
             data: None,
+            capture: None,
             shared: None,
         }
     }
@@ -131,6 +134,12 @@ impl MockSiteBuilder {
     /// Sets the administrator of the REST API; defaults to `admin` with the password `epm-lab`.
     pub fn administrator(mut self, user: &str, password: &str) -> Self {
         self.administrator = Administrator::first(user, password);
+        self
+    }
+
+    /// Captures the traffic of all ports, if there is a capture. It is to be finished once the site has stopped.
+    pub fn capture(mut self, capture: Option<&Arc<Capture>>) -> Self {
+        self.capture = capture.cloned();
         self
     }
 

@@ -88,7 +88,9 @@ impl MockSiteBuilder {
                 (begun, Keeper::new(data.map(|data| data.store)))
             }
         };
-        let state = Arc::new(SiteState::new(site, clock, self.seed, keeper)?);
+        let mut state = SiteState::new(site, clock, self.seed, keeper)?;
+        state.capture = self.capture;
+        let state = Arc::new(state);
         state.clients.restore(clients);
         Faults::of(Arc::clone(&state.faults)).go_on_with(faults);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());

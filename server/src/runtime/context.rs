@@ -10,6 +10,7 @@ use epm_protocol::trust::KeyPool;
 
 use rustls::ServerConfig;
 
+use crate::runtime::capture::Capture;
 use crate::runtime::clients::Clients;
 use crate::runtime::faults::FaultState;
 use crate::runtime::journal::Journal;
@@ -25,6 +26,8 @@ pub(crate) struct ManagerContext {
     pub(crate) faults: Arc<FaultState>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Arc<LabClock>,
+    /// None unless the traffic is captured.
+    pub(crate) capture: Option<Arc<Capture>>,
 }
 
 impl ManagerContext {
@@ -37,6 +40,7 @@ impl ManagerContext {
             faults: Arc::clone(&state.faults),
             journal: Arc::clone(&state.journal),
             clock: Arc::clone(&state.clock),
+            capture: state.capture.clone(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The journal of a site: bounded, and it reports what it has dropped.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -205,6 +205,15 @@ impl Entry {
         }
     }
 
+    /// Request and response of an exchange or a call.
+    pub(crate) fn transfer(&self) -> Option<&Transfer> {
+        match self {
+            Self::Exchange(_, transfer) => Some(transfer),
+            Self::Call(call) => Some(&call.transfer),
+            _ => None,
+        }
+    }
+
     /// Lab time of this entry.
     pub fn at(&self) -> Timestamp {
         match self {
@@ -230,6 +239,8 @@ pub struct Journal {
     grown: watch::Sender<()>,
     entries: [Mutex<Ring<Entry>>; Kind::ALL.len()],
     handshakes: Mutex<Ring<(Timestamp, usize)>>,
+    /// Number of applied faults by manager and kind, since the process started.
+    faults: Mutex<BTreeMap<(usize, &'static str), u64>>,
     log: Mutex<Ring<String>>,
 }
 
@@ -282,6 +293,7 @@ impl Journal {
             grown: watch::Sender::new(()),
             entries: Default::default(),
             handshakes: Mutex::default(),
+            faults: Mutex::default(),
             log: Mutex::default(),
         }
     }
@@ -359,6 +371,16 @@ impl Journal {
     /// Number of dropped entries of all kinds.
     pub fn forgotten(&self) -> u64 {
         self.entries.iter().map(|ring| locked(ring, |ring| ring.dropped)).sum()
+    }
+
+    /// Number of dropped entries of each kind, in the order of [`Kind::ALL`].
+    pub(crate) fn drops(&self) -> [u64; Kind::ALL.len()] {
+        Kind::ALL.map(|kind| locked(self.ring(kind), |ring| ring.dropped))
+    }
+
+    /// Number of faults that were applied since the process started, by manager and kind.
+    pub(crate) fn faults_by_kind(&self) -> BTreeMap<(usize, &'static str), u64> {
+        self.faults.lock().clone()
     }
 
     /// Number of dropped entries of a kind, if one of them had this number or a later one: then the history since
@@ -443,6 +465,7 @@ impl Journal {
 
     pub(crate) fn fault_applied(&self, applied: FaultApplied) {
         tracing::debug!(peer = %applied.peer, fault = applied.rule.name, kind = %applied.rule.what, "fault applied");
+        *self.faults.lock().entry((applied.manager, applied.rule.what.name())).or_default() += 1;
         self.add(Entry::FaultApplied(applied));
     }
 

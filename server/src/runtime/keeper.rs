@@ -3,6 +3,7 @@
 //! Without a store nothing is kept, and everything here does nothing.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use epm_protocol::site::{Command, CommandError, Effect, Site};
 use epm_protocol::time::Timestamp;
@@ -20,6 +21,19 @@ pub(crate) struct Keeper {
     /// Held from before a change is recorded until it shows, and while the client table is written: otherwise a batch that was
     /// taken before the change could be written after it.
     order: Mutex<()>,
+    writes: Writes,
+}
+
+/// Number of writes into a store of this process, and of those that failed.
+#[derive(Debug, Default)]
+struct Writes([AtomicU64; 2]);
+
+impl Writes {
+    fn counted<T, E>(&self, written: Result<T, E>) -> Result<T, E> {
+        self.0[0].fetch_add(1, Ordering::Relaxed);
+        self.0[1].fetch_add(u64::from(written.is_err()), Ordering::Relaxed);
+        written
+    }
 }
 
 /// Where a site is kept.
@@ -41,7 +55,7 @@ pub(crate) struct Recording<'a> {
 
 enum RecordedTo<'a> {
     Nothing,
-    Alone(&'a Arc<dyn Store>),
+    Alone(&'a Arc<dyn Store>, &'a Writes),
     Shared(&'a SharedSite, Box<dyn Step + 'a>),
     /// A shared log without a step: for changes that need a process of its own.
     Refused,
@@ -50,12 +64,21 @@ enum RecordedTo<'a> {
 impl Keeper {
     /// Keeps a site in this store, or nowhere.
     pub(crate) fn new(store: Option<Arc<dyn Store>>) -> Self {
-        Self { kept: store.map_or(Kept::Nowhere, Kept::Alone), order: Mutex::default() }
+        Self {
+            kept: store.map_or(Kept::Nowhere, Kept::Alone),
+            order: Mutex::default(),
+            writes: Writes::default(),
+        }
     }
 
     /// Keeps a site in a log that other processes follow as well.
     pub(crate) fn shared(site: SharedSite) -> Self {
-        Self { kept: Kept::Shared(site), order: Mutex::default() }
+        Self { kept: Kept::Shared(site), order: Mutex::default(), writes: Writes::default() }
+    }
+
+    /// Number of writes into a store of this process since its start, and of those that failed.
+    pub(crate) fn writes(&self) -> [u64; 2] {
+        self.writes.0.each_ref().map(|one| one.load(Ordering::Relaxed))
     }
 
     /// The store of this process, if there is one.
@@ -78,7 +101,9 @@ impl Keeper {
     pub(crate) fn record(&self) -> Recording<'_> {
         match &self.kept {
             Kept::Nowhere => Recording::of_nothing(),
-            Kept::Alone(store) => Recording { to: RecordedTo::Alone(store), _order: Some(self.order.lock()) },
+            Kept::Alone(store) => {
+                Recording { to: RecordedTo::Alone(store, &self.writes), _order: Some(self.order.lock()) }
+            }
             Kept::Shared(_) => Recording { to: RecordedTo::Refused, _order: None },
         }
     }
@@ -114,7 +139,7 @@ impl Keeper {
         if batch.is_empty() {
             return Ok(());
         }
-        let written = store.write(&batch);
+        let written = self.writes.counted(store.write(&batch));
         if written.is_err() {
             let (changed, seen) = (batch.clients, batch.seen);
             clients.still_changed(&ChangedClients { changed, seen, ..ChangedClients::default() });
@@ -148,10 +173,12 @@ impl Recording<'_> {
     ) -> Result<(), CommandError> {
         match &self.to {
             RecordedTo::Nothing => Ok(()),
-            RecordedTo::Alone(store) => store.append(change, by, now, with).map_err(|error| {
-                tracing::error!(%error, "a change was refused, because it cannot be recorded");
-                CommandError::NotStored { why: error.to_string() }
-            }),
+            RecordedTo::Alone(store, writes) => {
+                writes.counted(store.append(change, by, now, with)).map_err(|error| {
+                    tracing::error!(%error, "a change was refused, because it cannot be recorded");
+                    CommandError::NotStored { why: error.to_string() }
+                })
+            }
             RecordedTo::Shared(site, step) => {
                 let sequence = step.append(change, by, now, with).map_err(|error| not_available(&error))?;
                 site.has_followed(sequence, now);

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::runtime::connections::Connections;
+use crate::runtime::counters::Counters;
 use crate::runtime::faults::certs::FaultCertCache;
 use crate::runtime::install_dir::Installation;
 use crate::runtime::service::Service;
@@ -31,6 +32,8 @@ pub(crate) struct ManagerRuntime {
     /// Open connections of the clients' port; a restart of the services ends them.
     pub(crate) connections: Arc<Connections>,
     pub(crate) rest: RestListener,
+    /// What the manager has done, for the metrics.
+    pub(crate) counters: Counters,
     /// Whether the web server failed to start: then the clients' port closes every connection at once.
     pub(crate) stopped: AtomicBool,
     /// Why services did not start.
@@ -95,6 +98,7 @@ impl ManagerRuntime {
             fault_certs: FaultCertCache::default(),
             connections: Arc::default(),
             rest: RestListener::default(),
+            counters: Counters::default(),
             stopped: AtomicBool::new(false),
             errors: Mutex::default(),
             installation: OnceLock::new(),

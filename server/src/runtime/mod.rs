@@ -17,15 +17,19 @@
 //! | `folder_lock` | the lock of a folder that one lab may have at a time |
 //! | `descriptors` | file descriptors of the process: what they are for |
 //! | `failed_attempts` | failed attempts to log in, which slow down further ones |
+//! | `capture` | the traffic of the managers' ports as a file for Wireshark |
+//! | `counters` | what a manager has done, for the metrics |
 //! | `connections`, `tls` | open connections, and TLS configurations |
 //!
 //! [`state::SiteState`] is owned by `MockSite`. Ports and APIs get the parts that they use, never the whole.
 
+pub(crate) mod capture;
 pub(crate) mod changes;
 pub(crate) mod client_commands;
 pub(crate) mod clients;
 pub(crate) mod connections;
 pub(crate) mod context;
+pub(crate) mod counters;
 pub(crate) mod descriptors;
 pub(crate) mod failed_attempts;
 pub(crate) mod faults;

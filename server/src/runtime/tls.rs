@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use epm_client_agent::wire::{ClockTime, provider};
+use epm_client_agent::wire::{ClockTime, key_log, provider};
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{ServerCertificate, ServerIdentity, SigningKey};
 use rustls::ServerConfig;
@@ -73,6 +73,7 @@ fn private(key: &SigningKey) -> PrivateKeyDer<'static> {
 
 fn with_tickets(mut config: ServerConfig) -> Result<Arc<ServerConfig>, rustls::Error> {
     config.ticketer = Ticketer::new()?;
+    config.key_log = key_log();
     config.send_tls13_tickets = 1;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))

@@ -102,6 +102,11 @@ impl Transfer {
         self.request_headers.get(header::HOST).and_then(|host| host.to_str().ok())
     }
 
+    /// The header by which a tool's trace finds the request (W3C Trace Context).
+    pub fn traceparent(&self) -> Option<&str> {
+        self.request_headers.get("traceparent").and_then(|value| value.to_str().ok())
+    }
+
     /// Milliseconds from request to response, in real time.
     pub fn took_ms(&self) -> f64 {
         (self.took.as_secs_f64() * 1_000_000.0).round() / 1000.0

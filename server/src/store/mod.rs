@@ -30,6 +30,7 @@ mod steps;
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use epm_protocol::time::Timestamp;
 
@@ -77,6 +78,12 @@ pub(crate) trait Store: Log {
 
     /// Removes entries of the log, and puts others in the place of some, all in one step.
     fn compact(&self, removed: &[RangeInclusive<i64>], replaced: &[(i64, Change)]) -> Result<(), StoreError>;
+
+    /// The folder.
+    fn folder(&self) -> &Path;
+
+    /// Number of bytes that its files take on disk.
+    fn bytes(&self) -> u64;
 
     /// Forgets everything.
     fn clear(&self) -> Result<(), StoreError>;

@@ -387,6 +387,15 @@ impl Store for SqliteStore {
         })
     }
 
+    fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("."))
+    }
+
+    fn bytes(&self) -> u64 {
+        let sizes = FILES.iter().filter_map(|name| self.file.with_file_name(name).metadata().ok());
+        sizes.map(|file| file.len()).sum()
+    }
+
     fn clear(&self) -> Result<(), StoreError> {
         self.in_one_step(|to| {
             to.execute_batch(

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use epm_client_agent::wire::Stopwatch;
+use epm_protocol::fault::Moment;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
+use crate::runtime::counters::Handshake;
 use crate::runtime::faults::judging::FaultQuery;
 use crate::runtime::journal::ConnectionClosed;
 use crate::wire::activity::ActivityStream;
@@ -24,6 +27,7 @@ use crate::wire::decode_cache::DecodeCache;
 use crate::wire::exchange::respond;
 use crate::wire::faults;
 use crate::wire::listener::{PATIENCE, Places, Room};
+use crate::wire::socket::{Socket, seen};
 
 /// Maximum number of connections per port; for further ones, idle ones are ended.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -53,13 +57,15 @@ pub(crate) async fn serve(
 /// Serves one connection until it ends.
 async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
+    let stream = Socket::new(stream, connection, manager, "clients' port");
+    let flow = stream.flow();
     if manager.runtime.stopped.load(Ordering::SeqCst) {
         return;
     }
     let is_tls = match speaks {
         Speaks::Http => false,
         Speaks::Https | Speaks::Rest => true,
-        Speaks::Both => match timeout(PATIENCE, first_byte(&stream)).await {
+        Speaks::Both => match timeout(PATIENCE, first_byte(stream.stream())).await {
             Ok(Some(byte)) => byte == TLS_HANDSHAKE,
             Ok(None) | Err(_) => {
                 return manager.journal.connection_closed(connection.peer, ConnectionClosed::Silent);
@@ -78,10 +84,12 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
         late_close,
         faulted: false,
         progress: &progress,
+        flow: flow.as_ref(),
     };
     if manager.faults.any() {
         let asker = FaultQuery { peer: connection.peer, protocol: context.protocol(), manager };
         if let Some(hit) = asker.judge_connection() {
+            context.touched(&hit, Moment::Connection);
             let context = RequestContext { faulted: true, ..context };
             return Box::pin(faults::attend(stream, hit, context, &Clients)).await;
         }
@@ -106,12 +114,17 @@ async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
         return converse(stream, context).await;
     }
     let generation = manager.runtime.generation();
-    let acceptor = TlsAcceptor::from(Arc::clone(&generation.tls.config));
+    let acceptor = TlsAcceptor::from(seen(Arc::clone(&generation.tls.config), context.flow));
+    let (watch, counters) = (Stopwatch::start(), &manager.runtime.counters.clients_port);
     let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => return Box::pin(converse(stream, context.of(&generation))).await,
+        Ok(Ok(stream)) => {
+            counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
+            return Box::pin(converse(stream, context.of(&generation))).await;
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
+    counters.handshake(Handshake::Failed, watch.elapsed());
     let place = (manager.runtime.number, manager.now());
     manager.journal.handshake_failed(connection.peer, place, why, context.faulted);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 use bytes::Bytes;
+use epm_protocol::fault::{Hit, Moment};
 use epm_protocol::heartbeat::http::{MOCK_HEADER, SIGNATURE_HEADER};
 use epm_protocol::heartbeat::{AgentRequest, ContentType, ManagerResponse};
 use epm_protocol::id::AgentId;
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::runtime::capture::Flow;
 use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
 use crate::runtime::journal::Record;
@@ -80,6 +82,8 @@ pub(super) struct RequestContext<'a> {
     pub(super) faulted: bool,
     /// What is known of the exchange in progress.
     pub(super) progress: &'a Mutex<ExchangeProgress>,
+    /// What a capture knows of the connection; none unless the traffic is captured.
+    pub(super) flow: Option<&'a Arc<Flow>>,
 }
 
 /// What is known of an exchange before its response is complete.
@@ -124,6 +128,13 @@ impl<'a> RequestContext<'a> {
         let (clock, time) = (Arc::clone(&self.manager.clock), self.late_close);
         let late = async move { clock.sleep_until(clock.now() + time).await };
         (!time.is_zero()).then(|| Box::pin(late) as LateClose)
+    }
+
+    /// Tells a capture that a fault acts on the connection, or on the present exchange.
+    pub(super) fn touched(self, hit: &Hit, moment: Moment) {
+        if let Some(flow) = self.flow {
+            flow.touch(hit, moment);
+        }
     }
 
     /// Protocol that the client uses on this connection.

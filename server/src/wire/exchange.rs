@@ -47,11 +47,13 @@ pub(super) fn respond(request: Request<Incoming>, context: RequestContext<'_>) -
         }
         let ExchangeProgress { body, record } = std::mem::take(&mut *context.progress.lock());
         if let Some(record) = record {
+            let took = watch.elapsed();
+            context.manager.runtime.counters.exchange(&record, took);
             let response = response.map(|response| KeptResponse {
                 headers: response.headers().clone(),
                 body: KeptBody::of(&content(response)),
             });
-            let mut transfer = Transfer { took: watch.elapsed(), response, ..Transfer::of(head, began) };
+            let mut transfer = Transfer { took, response, ..Transfer::of(head, began) };
             transfer.request_body = KeptBody::of(&body);
             context.manager.journal.note(record, transfer);
         }

@@ -13,6 +13,7 @@
 //! | `context` | what a response is made from |
 //! | `faults` | carries faults out; wraps a conversation of `clients_port`, the only import cycle here |
 //! | `presented` | looks at the certificate that a port presents, from outside |
+//! | `socket` | the socket of a connection, which a capture may listen to |
 //! | `web` | serves a router: the REST API over HTTPS, the control API over plain HTTP |
 
 mod activity;
@@ -24,6 +25,7 @@ mod exchange;
 mod faults;
 mod listener;
 mod presented;
+mod socket;
 mod web;
 
 pub(crate) use clients_port::serve;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::fault::Moment;
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::{Connection, Connections, Peer};
 use crate::runtime::context::ManagerContext;
+use crate::runtime::counters::Handshake;
 use crate::runtime::faults::judging::RestQuery;
 use crate::runtime::install_dir::Access;
 use crate::runtime::journal::{Call, ConnectionClosed};
@@ -36,6 +38,7 @@ use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults;
 use crate::wire::faults::raw_response::WrittenRaw;
 use crate::wire::listener::{PATIENCE, Places, Room, accept};
+use crate::wire::socket::{Socket, seen};
 
 /// Maximum number of connections per REST API; for further ones, idle ones are ended.
 const MAX_CONNECTIONS: usize = 512;
@@ -110,6 +113,8 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
 /// Serves one connection until it ends.
 async fn attend(stream: TcpStream, connection: &Connection, router: Router, manager: &ManagerContext) {
     let _ = stream.set_nodelay(true);
+    let stream = Socket::new(stream, connection, manager, "REST API");
+    let flow = stream.flow();
     if manager.runtime.rest.stopped.load(Ordering::SeqCst) {
         return;
     }
@@ -125,11 +130,13 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
         late_close: Duration::ZERO,
         faulted: false,
         progress: &progress,
+        flow: flow.as_ref(),
     };
     let rest = RestConversation { router };
     if manager.faults.any() {
         let query = RestQuery { peer: connection.peer, manager };
         if let Some(hit) = query.judge(Moment::Connection) {
+            context.touched(&hit, Moment::Connection);
             let context = RequestContext { faulted: true, ..context };
             return Box::pin(faults::attend(stream, hit, context, &rest)).await;
         }
@@ -146,14 +153,20 @@ impl Conversation for RestConversation {
     async fn greet<S: Line>(&self, stream: S, context: RequestContext<'_>) {
         let RequestContext { manager, connection, .. } = context;
         let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
-        let tls = Arc::clone(&tls.config);
+        let tls = seen(Arc::clone(&tls.config), context.flow);
+        let (watch, counters) = (Stopwatch::start(), &manager.runtime.counters.rest_port);
         let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
-            Ok(Ok(stream)) => stream,
+            Ok(Ok(stream)) => {
+                counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
+                stream
+            }
             Ok(Err(error)) => {
+                counters.handshake(Handshake::Failed, watch.elapsed());
                 let why = ConnectionClosed::Handshake(error.to_string());
                 return manager.journal.connection_ended(connection.peer, why, context.faulted);
             }
             Err(_) => {
+                counters.handshake(Handshake::Failed, watch.elapsed());
                 return manager.journal.connection_ended(
                     connection.peer,
                     ConnectionClosed::Stalled,
@@ -172,7 +185,11 @@ impl Conversation for RestConversation {
                 if is_dropped {
                     return Err(io::Error::other("dropping the connection after a POST, by assumption"));
                 }
-                called(request, &web, context).await.map_err(io::Error::other)
+                let watch = Stopwatch::start();
+                let called = called(request, &web, context).await;
+                let status = called.as_ref().ok().map(|response| response.status().as_u16());
+                manager.runtime.counters.call(status, watch.elapsed());
+                called.map_err(io::Error::other)
             }
         };
         let answered = Box::pin(answer(&mut stream, connection, context.late(), respond)).await;
@@ -208,6 +225,7 @@ async fn called(
     let response = match hit {
         None => api.await,
         Some(hit) => {
+            context.touched(&hit, Moment::Exchange);
             if let Some((status, transfer)) = faults::rest_call::status_instead(&hit).zip(seen) {
                 // The API itself does not learn of the call.
                 manager.journal.call(Call {

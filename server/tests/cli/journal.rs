@@ -8,6 +8,13 @@ use crate::harness::{RunningLab, needs, output, said, stdout, well};
 
 /// Reads an HTTP archive as HAR 1.2 says.
 const READER: &str = include_str!("../../../tests/clients/har.py");
+/// Validates an archive by the published schema of HAR 1.2, in Debian's package node-har-validator.
+const VALIDATOR: &str = r#"
+const har = JSON.parse(require("fs").readFileSync(0));
+require("har-validator").har(har).then(
+  () => console.log(`valid: ${har.log.entries.length} entries`),
+  (error) => { console.error(JSON.stringify(error.errors ?? String(error))); process.exit(1); });
+"#;
 /// The body of a log-in, with the password of the lab.
 const LOG_IN: &str = r#"{"username":"admin","password":"epm-lab","domain":""}"#;
 
@@ -127,4 +134,46 @@ fn what_a_fault_refused_came_not_close_to_anything() {
     let url = format!("{}/secars/other.dll", lab.http());
     output(Command::new("curl").args(["-s", "--max-time", "20", &url]));
     assert_eq!(misses(), ["unknown-path"]);
+}
+
+#[needs(curl, node, har_validator)]
+#[test]
+fn an_archive_is_valid_by_the_published_schema_and_a_trace_finds_its_requests() {
+    let lab = RunningLab::frozen(&["--agents", "2"]);
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let header = format!("traceparent: 00-{trace}-00f067aa0ba902b7-01");
+    let other = "traceparent: 00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-00f067aa0ba902b7-01";
+    assert_eq!(call(&lab, "/sepm/api/v1/version", &["-H", &header]).0, "200");
+    call(&lab, "/sepm/api/v1/version", &["-H", other]);
+    let log_in = ["-H", "Content-Type: application/json", "-H", &header, "-d", LOG_IN];
+    call(&lab, "/sepm/api/v1/identity/authenticate", &log_in);
+    output(Command::new("curl").args(["-s", "-H", &header, &format!("{}/nothing", lab.http())]));
+    // A body that is no text, one that is cut, and a response that a fault writes byte by byte.
+    for body in ["\u{1}\u{2}".to_owned(), "x".repeat(20_000)] {
+        output(Command::new("curl").args([
+            "-s",
+            "--data-binary",
+            &body,
+            &format!("{}/secars/secars.dll?x", lab.http()),
+        ]));
+    }
+    well(&lab.run(&["fault", "add", "odd", "garbage"]));
+    well(&lab.run(&["clock", "advance", "3m"]));
+
+    let text = well(&lab.run(&["journal", "export", "--har"]));
+    let mut node = Command::new("node");
+    node.args(["-e", VALIDATOR]).env("NODE_PATH", "/usr/share/nodejs");
+    let told = well(&epm_fixtures::output_of(&mut node, text.as_bytes()));
+    let count: usize =
+        told.trim().trim_start_matches("valid: ").trim_end_matches(" entries").parse().unwrap();
+    assert!(count > 10, "{told}");
+
+    for named in [trace, header.trim_start_matches("traceparent: ")] {
+        let found = lab.json(&["journal", "find", "--traceparent", named], 0);
+        let found = found["entries"].as_array().unwrap();
+        let kinds: Vec<&str> = found.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["call", "call", "exchange"], "{found:#?}");
+        assert!(found.iter().all(|one| one["traceparent"].as_str().unwrap().contains(trace)));
+    }
+    assert_eq!(har(&lab, &["--traceparent", trace]).len(), 3);
 }

@@ -7,6 +7,7 @@
 
 mod action;
 mod broken_store;
+mod capture;
 mod cert;
 mod command_line;
 mod config;
@@ -14,6 +15,7 @@ mod crash_points;
 mod data;
 mod descriptors;
 mod docs;
+mod evidence;
 mod failure;
 mod fault;
 mod fleet;
@@ -25,6 +27,7 @@ mod killed;
 mod lab;
 mod labs;
 mod messages;
+mod metrics;
 mod package;
 mod pages;
 mod program;

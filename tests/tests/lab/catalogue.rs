@@ -49,7 +49,7 @@ fn differences(act: &str, here: &Act, there: &Act) -> Vec<String> {
 }
 
 async fn over_sockets(play: &Play, title: &str) -> Observed {
-    play::reproduced(play, title).await.unwrap_or_else(|error| panic!("{title}: {error}"))
+    play::reproduced(play, title, None).await.unwrap_or_else(|error| panic!("{title}: {error}"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,7 +83,7 @@ async fn a_tool_meets_at_the_rest_api_over_sockets_what_it_meets_in_virtual_time
         let Means::RestCase(plan) = &entry.means else { continue };
         for plan in [plan.as_ref(), &plan.without_cause()] {
             assert_eq!(
-                epm_server::rest_case::rest_case(plan).await.unwrap(),
+                epm_server::rest_case::rest_case(plan, None).await.unwrap(),
                 rehearse_rest_case(plan).unwrap(),
                 "{}",
                 entry.id

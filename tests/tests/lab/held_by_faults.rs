@@ -127,7 +127,7 @@ fn toml(value: &Value) -> String {
 async fn in_a_scenario(scenario: &Scenario) -> (Logs, Vec<ManagerPorts>) {
     let lines = Lines::default();
     let mut places = Vec::new();
-    run_scenario_moved(scenario, &collect_into(&lines), |progress| {
+    run_scenario_moved(scenario, &collect_into(&lines), None, |progress| {
         if let ProgressEvent::Up(addresses) = progress {
             let port = addresses[0].sockets()[0].port();
             places.push(ManagerPorts {

@@ -8,6 +8,7 @@
 mod both_drivers;
 mod browser;
 mod calendar;
+mod capture;
 mod catalogue;
 mod commands;
 mod control_api;

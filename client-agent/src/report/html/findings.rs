@@ -118,13 +118,13 @@ pub(super) fn certificates(outcome: &Outcome) -> Markup {
     }
 }
 
-/// The assumptions about the real product.
-pub(super) fn assumptions(outcome: &Outcome) -> Markup {
+/// The assumptions about the real product; `file` has all of them.
+pub(super) fn assumptions(outcome: &Outcome, file: &str) -> Markup {
     let changed = outcome.assumptions.iter().filter(|one| one.value != one.default).count();
     html! {
         section {
             h2 { "Assumptions" }
-            p.note.print-only { "Only those that are set otherwise than by default are printed; `outcome.json` has all." }
+            p.note.print-only { "Only those that are set otherwise than by default are printed; `" (file) "` has all." }
             p.note {
                 "Undocumented. I: inferred from a source; R: recalled; U: unknown. Set otherwise than by default: "
                 (changed) "."

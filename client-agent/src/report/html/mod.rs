@@ -2,6 +2,7 @@
 //!
 //! The page is self-contained. Its style is `style.css`; `sort.js` sorts the table of orphaned clients, and is not needed to read it.
 
+mod evidence;
 mod figures;
 mod findings;
 mod repeat;
@@ -17,6 +18,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::words;
 use crate::rehearsal::{Outcome, Sweep};
 
+pub use evidence::{Evidence, EvidenceEvent, EvidenceExpectation, evidence_html};
 use sentence::Sentence;
 
 /// Writes the outcome as a page.
@@ -26,13 +28,13 @@ pub fn html(outcome: &Outcome) -> String {
         &format!("{}: {}", sentence.badge, title(outcome)),
         &html! {
             (heading(outcome, &sentence))
-            (why::all(outcome))
+            (why::all(outcome, "outcome.json"))
             (figures::all(outcome))
             (steps::all(outcome))
             (findings::lost(outcome))
             (findings::not_well(outcome))
             (findings::certificates(outcome))
-            (findings::assumptions(outcome))
+            (findings::assumptions(outcome, "outcome.json"))
         },
         Some(SORT),
     )

@@ -9,8 +9,8 @@ use crate::scenario::Reason;
 /// The number of reasons on paper.
 const PRINTED: usize = 8;
 
-/// The section with the reasons; nothing where there are none.
-pub(super) fn all(outcome: &Outcome) -> Markup {
+/// The section with the reasons; nothing where there are none. `file` has all of them.
+pub(super) fn all(outcome: &Outcome, file: &str) -> Markup {
     let reasons = &outcome.verdict.reasons;
     html! {
         @if !reasons.is_empty() {
@@ -18,7 +18,7 @@ pub(super) fn all(outcome: &Outcome) -> Markup {
                 h2 { "Why" }
                 ol.reasons { @for one in reasons { (reason(outcome, one)) } }
                 @if reasons.len() > PRINTED {
-                    p.note.print-only { (reasons.len() - PRINTED) " more are in outcome.json." }
+                    p.note.print-only { (reasons.len() - PRINTED) " more are in " (file) "." }
                 }
             }
         }

@@ -21,6 +21,7 @@ use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay, silent};
 use crate::lab::{ClientView, Lab};
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
+use crate::runtime::capture::Capture;
 
 /// Number of clients whose caches are exported: those that fail first.
 const EXPORTED: usize = 16;
@@ -29,7 +30,12 @@ const EXPORTED: usize = 16;
 type Logs = Arc<Mutex<BTreeMap<String, Vec<LogLine>>>>;
 
 /// Reproduces a failure, prints how to inspect it, and keeps it until the program is stopped.
-pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &OutFolder) -> Result<Ending, Failure> {
+pub(super) async fn stand(
+    entry: &Entry,
+    plan: &Play,
+    folder: &OutFolder,
+    capture: Option<&Arc<Capture>>,
+) -> Result<Ending, Failure> {
     let mut scenario = plan.scenario(&entry.title);
     scenario.step.truncate(plan.failure.len());
     let logs = Logs::default();
@@ -63,7 +69,7 @@ pub(super) async fn stand(entry: &Entry, plan: &Play, folder: &OutFolder) -> Res
         }
     };
     let stay = |lab| Box::pin(stay(lab)) as std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>;
-    let played = Box::pin(run_scenario_and_stay(&scenario, &log, tell, stay)).await;
+    let played = Box::pin(run_scenario_and_stay(&scenario, &log, capture, tell, stay)).await;
     played.map_err(failed)?;
     trouble.into_inner().map_or(Ok(Ending::Well), Err)
 }
@@ -73,8 +79,9 @@ pub(super) async fn stand_for_tools(
     entry: &Entry,
     plan: &RestCase,
     folder: &OutFolder,
+    capture: Option<&Arc<Capture>>,
 ) -> Result<Ending, Failure> {
-    let site = MockSite::builder().assumptions(plan.assumptions.clone()).rest_api(0);
+    let site = MockSite::builder().assumptions(plan.assumptions.clone()).rest_api(0).capture(capture);
     let site = Arc::new(site.start().await.map_err(failed)?);
     for visit in &plan.failure {
         site.apply_all(&visit.operator).map_err(failed)?;

@@ -5,6 +5,8 @@ mod live;
 mod page;
 mod print;
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand};
 use epm_client_agent::catalogue::{
     self, CallResult, Entry, Means, Observed, Play, RefusalCheck, Refused, Reproduction, RestCase, State,
@@ -20,8 +22,10 @@ use crate::cli::again;
 use crate::cli::assume::{assumption, override_with};
 use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::cli::out::OutFolder;
+use crate::cli::pcap::Pcap;
 use crate::lab;
 use crate::rest_case::rest_case;
+use crate::runtime::capture::Capture;
 use crate::schema::BridgedSchema;
 
 /// Commands on the failure catalogue.
@@ -71,6 +75,7 @@ Examples:
   epm-lab failure reproduce F07            in virtual time
   epm-lab failure reproduce F15 --sockets  over real sockets
   epm-lab failure reproduce F02 --json
+  epm-lab failure reproduce F07 --sockets --pcap f07.pcapng
   epm-lab failure reproduce F01 --live     keep it, for curl or openssl
 
 Exit codes: 0 symptom and recovery are as described; 1 they are not; 2 there is no
@@ -81,6 +86,9 @@ pub(super) struct Reproduce {
     /// Use real sockets, with the clock moved, instead of virtual time
     #[arg(long)]
     sockets: bool,
+    /// Write what the managers' sockets received and sent into this file, decrypted in Wireshark; with --sockets or --live
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<std::path::PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -195,19 +203,40 @@ impl Reproduce {
             }
             Means::Refused(_) | Means::Cannot { .. } => {}
         }
+        if self.pcap.is_some() && !self.sockets && !self.live {
+            let why =
+                "`--pcap`: a rehearsal in virtual time has no wire to capture; add `--sockets` or `--live`";
+            return Err(Failure::BadInput(why.to_owned()));
+        }
+        if self.pcap.is_some() && matches!(means, Means::Refused(_) | Means::Cannot { .. }) {
+            let why = format!("`--pcap` does not apply to {}: nothing of it shows on the wire", entry.id);
+            return Err(Failure::BadInput(why));
+        }
+        let capture = Pcap::begin(self.pcap.as_deref())?;
+        let ending = self.reproduce(entry, &means, capture.capture()).await?;
+        capture.finish()?;
+        Ok(ending)
+    }
+
+    async fn reproduce(
+        &self,
+        entry: &Entry,
+        means: &Means,
+        capture: Option<&Arc<Capture>>,
+    ) -> Result<Ending, Failure> {
         let folder = || OutFolder::again(&self.export, self.force, "epm-lab failure reproduce --live", &[]);
-        let is_as_described = match &means {
-            Means::Play(play) if self.live => return live::stand(entry, play, &folder()?).await,
+        let is_as_described = match means {
+            Means::Play(play) if self.live => return live::stand(entry, play, &folder()?, capture).await,
             Means::RestCase(plan) if self.live => {
-                return live::stand_for_tools(entry, plan, &folder()?).await;
+                return live::stand_for_tools(entry, plan, &folder()?, capture).await;
             }
             Means::Refused(_) if self.live => {
                 let why = format!("`--live` does not apply to {}: the manager refuses its cause", entry.id);
                 return Err(Failure::BadInput(why));
             }
-            Means::Play(play) => self.play(entry, play).await?,
+            Means::Play(play) => self.play(entry, play, capture).await?,
             Means::Refused(refused) => self.refuse(entry, refused).await?,
-            Means::RestCase(plan) => self.run_rest_case(entry, plan).await?,
+            Means::RestCase(plan) => self.run_rest_case(entry, plan, capture).await?,
             Means::Cannot { why } => {
                 let why = format!("{} cannot be reproduced by this lab: {why}", entry.id);
                 return Err(Failure::BadInput(why));
@@ -216,12 +245,17 @@ impl Reproduce {
         Ok(if is_as_described { Ending::Well } else { Ending::NotWell })
     }
 
-    async fn play(&self, entry: &Entry, plan: &Play) -> Result<bool, Failure> {
+    async fn play(
+        &self,
+        entry: &Entry,
+        plan: &Play,
+        capture: Option<&Arc<Capture>>,
+    ) -> Result<bool, Failure> {
         let failed = |error: String| Failure::Failed(error);
         let observed: Observed = match self.sockets {
-            true => {
-                Box::pin(lab::reproduced(plan, &entry.title)).await.map_err(|error| failed(error.to_string()))
-            }
+            true => Box::pin(lab::reproduced(plan, &entry.title, capture))
+                .await
+                .map_err(|error| failed(error.to_string())),
             false => rehearse_play(plan, &entry.title).map_err(|error| failed(error.to_string())),
         }?;
         let seen = observed.check_against(plan);
@@ -256,10 +290,15 @@ impl Reproduce {
         Ok(is_as_described)
     }
 
-    async fn run_rest_case(&self, entry: &Entry, plan: &RestCase) -> Result<bool, Failure> {
+    async fn run_rest_case(
+        &self,
+        entry: &Entry,
+        plan: &RestCase,
+        capture: Option<&Arc<Capture>>,
+    ) -> Result<bool, Failure> {
         let failed = |error: String| Failure::Failed(error);
         let visits = match self.sockets {
-            true => rest_case(plan).await.map_err(|error| failed(error.to_string())),
+            true => rest_case(plan, capture).await.map_err(|error| failed(error.to_string())),
             false => catalogue::rehearse_rest_case(plan).map_err(|error| failed(error.to_string())),
         }?;
         let is_as_described = visits.iter().all(|one| one.is_as_described);

@@ -73,6 +73,9 @@ pub(crate) struct Fits {
     /// Only responses with this status
     #[arg(long, value_name = "STATUS")]
     status: Option<u16>,
+    /// Only exchanges and calls whose request had this header `traceparent`, or one with this trace identifier
+    #[arg(long, value_name = "TRACE")]
+    traceparent: Option<String>,
     /// Only entries from this number on
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     since: u64,
@@ -93,6 +96,7 @@ impl Fits {
             ("client", self.client.clone()),
             ("action", self.action.clone()),
             ("status", self.status.map(|status| status.to_string())),
+            ("traceparent", self.traceparent.clone()),
             ("limit", self.limit.map(|limit| limit.to_string())),
             ("partial", self.partial.then(|| "true".to_owned())),
         ];

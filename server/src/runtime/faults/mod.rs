@@ -273,7 +273,7 @@ impl FaultState {
     }
 
     /// The client that is expected from this address.
-    fn expected(&self, from: IpAddr) -> Option<ExpectedClient> {
+    pub(crate) fn expected(&self, from: IpAddr) -> Option<ExpectedClient> {
         self.expected.lock().get(&from).cloned()
     }
 

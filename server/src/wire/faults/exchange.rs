@@ -5,7 +5,7 @@ use std::time::Duration;
 use arc_swap::Guard;
 use bytes::Bytes;
 use epm_protocol::fault::tamper::Tampered;
-use epm_protocol::fault::{Hit, VirtualExchange};
+use epm_protocol::fault::{Hit, Moment, VirtualExchange};
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
 use epm_protocol::manager::Registrar as _;
 use epm_protocol::manager::faulted::{Intercepted, alter, intercept};
@@ -32,6 +32,7 @@ pub(in super::super) async fn answered(
         note(context, &asked, answer.status);
         return Ok(written(answer));
     };
+    context.touched(&hit, Moment::Exchange);
     let context = RequestContext { faulted: true, ..context };
     // The client itself notices a missing answer, and when to give up.
     let meeting =

@@ -42,10 +42,10 @@ use std::time::Duration;
 
 use epm_protocol::fault::{FaultKind, Hit, Layer};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use crate::wire::context::{Conversation, Line, RequestContext};
 use crate::wire::faults::raw_response::RawResponse;
+use crate::wire::socket::Socket;
 
 pub(super) use port::listen;
 use raw_response::{End, Piece};
@@ -54,7 +54,7 @@ use waits::{Staying, leave, linger, pause, stall};
 
 /// Serves a connection that a fault hits, until it ends.
 pub(super) async fn attend(
-    mut stream: TcpStream,
+    mut stream: Socket,
     hit: Hit,
     context: RequestContext<'_>,
     conversation: &impl Conversation,

@@ -14,11 +14,11 @@ use epm_client_agent::wire::LabClock;
 use epm_protocol::fault::{Direction, FaultKind, Hit};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::runtime::faults::{FaultState, Stalled};
 use crate::wire::context::{Line, RequestContext};
 use crate::wire::faults::waits::{CLIENTS_LIMIT, pass};
+use crate::wire::socket::Socket;
 
 /// Maximum number of bytes per read.
 const PIECE: usize = 4096;
@@ -27,7 +27,7 @@ type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection under a byte fault.
 pub(super) struct ShapedStream<'a> {
-    stream: TcpStream,
+    stream: Socket,
     clock: Arc<LabClock>,
     to_manager: DirectionState,
     to_client: DirectionState,
@@ -72,12 +72,7 @@ enum Ending {
 }
 
 impl<'a> ShapedStream<'a> {
-    pub(super) fn new(
-        stream: TcpStream,
-        hit: &Hit,
-        clock: Arc<LabClock>,
-        context: RequestContext<'a>,
-    ) -> Self {
+    pub(super) fn new(stream: Socket, hit: &Hit, clock: Arc<LabClock>, context: RequestContext<'a>) -> Self {
         let (mut pace, mut left, mut ending, mut lives_ms) = (Pace::Free, None, Ending::Close, None);
         match hit.what() {
             FaultKind::Latency { .. } => pace = Pace::Late(hit.latency().unwrap_or_default()),
@@ -243,7 +238,7 @@ impl AsyncRead for ShapedStream<'_> {
             return this.end_of_reading(context);
         }
         // The delay counts from the arrival of the bytes, not from the read.
-        ready!(this.stream.poll_peek(context, &mut ReadBuf::new(&mut [0])))?;
+        ready!(this.stream.stream().poll_peek(context, &mut ReadBuf::new(&mut [0])))?;
         ready!(this.is_too_late(context, Direction::ToManager, 0))?;
         let waits = this.waits();
         let most = ready!(this.to_manager.room(context, &this.clock, buffer.remaining(), waits));

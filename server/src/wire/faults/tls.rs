@@ -7,24 +7,26 @@
 use std::io::{self, Cursor};
 use std::sync::Arc;
 
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::fault::{AlertKind, FaultKind, HandshakeStage, Hit};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::runtime::counters::Handshake;
 use crate::runtime::journal::ConnectionClosed;
 use crate::wire::clients_port::converse;
 use crate::wire::context::RequestContext;
 use crate::wire::faults::waits::{leave, stall};
 use crate::wire::listener::PATIENCE;
+use crate::wire::socket::{Socket, seen};
 
 /// Maximum length of a TLS record, with its header.
 const LONGEST_RECORD: usize = 5 + (1 << 14);
 
 /// Serves a connection whose handshake a fault hits.
-pub(super) async fn attend(mut stream: TcpStream, hit: &Hit, context: RequestContext<'_>) {
+pub(super) async fn attend(mut stream: Socket, hit: &Hit, context: RequestContext<'_>) {
     let alert = match hit.what() {
         FaultKind::HandshakeStall { stage } => return break_off(stream, *stage, Break::Stall, context).await,
         FaultKind::HandshakeClose { stage } => return break_off(stream, *stage, Break::Close, context).await,
@@ -60,7 +62,7 @@ const fn alert_record(number: u8) -> [u8; 7] {
 }
 
 /// Reads the client's first message, answers with these bytes, and closes the connection.
-async fn say(stream: &mut TcpStream, bytes: &[u8]) {
+async fn say(stream: &mut Socket, bytes: &[u8]) {
     let _ = first_said(stream).await;
     if stream.write_all(bytes).await.is_ok() {
         leave(stream).await;
@@ -73,7 +75,7 @@ enum Break {
     Close,
 }
 
-async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, context: RequestContext<'_>) {
+async fn break_off(mut stream: Socket, stage: HandshakeStage, how: Break, context: RequestContext<'_>) {
     match stage {
         HandshakeStage::BeforeHello => {}
         HandshakeStage::AfterClientHello => {
@@ -81,10 +83,8 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, con
         }
         HandshakeStage::InServerFlight => {
             let Ok(hello) = first_said(&mut stream).await else { return };
-            let Ok(flight) = flight(Arc::clone(&context.manager.runtime.generation().tls.config), &hello)
-            else {
-                return;
-            };
+            let config = Arc::clone(&context.manager.runtime.generation().tls.config);
+            let Ok(flight) = flight(seen(config, context.flow), &hello) else { return };
             if stream.write_all(&flight[..flight.len() / 2]).await.is_err() {
                 return;
             }
@@ -105,22 +105,27 @@ async fn break_off(mut stream: TcpStream, stage: HandshakeStage, how: Break, con
 }
 
 async fn shake(
-    stream: TcpStream,
+    stream: Socket,
     config: Arc<ServerConfig>,
     context: RequestContext<'_>,
-) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
-    let why = match timeout(PATIENCE, TlsAcceptor::from(config).accept(stream)).await {
-        Ok(Ok(stream)) => return Some(stream),
+) -> Option<tokio_rustls::server::TlsStream<Socket>> {
+    let (watch, counters) = (Stopwatch::start(), &context.manager.runtime.counters.clients_port);
+    let why = match timeout(PATIENCE, TlsAcceptor::from(seen(config, context.flow)).accept(stream)).await {
+        Ok(Ok(stream)) => {
+            counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
+            return Some(stream);
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the handshake stalled".to_owned(),
     };
+    counters.handshake(Handshake::Failed, watch.elapsed());
     let why = ConnectionClosed::Handshake(why);
     context.manager.journal.connection_ended(context.connection.peer, why, context.faulted);
     None
 }
 
 /// The client's first message: a whole TLS record, or whatever else arrives.
-async fn first_said(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+async fn first_said(stream: &mut Socket) -> io::Result<Vec<u8>> {
     let mut said = Vec::new();
     let reading = async {
         loop {

@@ -1,0 +1,303 @@
+//! Evidence: everything that a running lab knows, as one file that says what happened without the lab at hand.
+//!
+//! The file is an exported lab with more in it, so that it can be imported; without a data folder it has no lab.
+
+use std::fs::DirBuilder;
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aide::axum::ApiRouter;
+use aide::axum::routing::get_with;
+use axum::extract::State;
+use axum::http::StatusCode;
+use epm_client_agent::rehearsal::Outcome;
+use epm_client_agent::report::{Evidence, EvidenceExpectation, evidence_html, not_well_csv, orphaned_csv};
+use epm_client_agent::scenario::Verdict;
+use epm_client_agent::wire::log_text;
+use epm_protocol::plural::counted;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::Problem;
+use super::extract::{Download, LabState, Query, Routes, Zip, doc};
+use super::{har, journal};
+use crate::lab::{Finding, Lab};
+use crate::lab_export::{ExportError, Prepared, pack};
+use crate::runtime::capture::Capture;
+
+/// Number of clients whose logs are in the file.
+const LOGS: usize = 50;
+/// Number of clients whose logs are in the file if all are well.
+const LOGS_IF_WELL: usize = 3;
+/// Number of events on the page.
+const EVENTS: usize = 500;
+/// Largest capture that is put into the file, in bytes.
+const LARGEST_CAPTURE: u64 = 256 << 20;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default)]
+struct EvidenceQuery {
+    /// Whether the capture of the traffic goes with it, if the lab takes one. Its session secrets decrypt what tools have sent,
+    /// such as passwords.
+    capture: bool,
+}
+
+impl Default for EvidenceQuery {
+    fn default() -> Self {
+        Self { capture: true }
+    }
+}
+
+pub(super) fn routes() -> Routes {
+    let summary =
+        "Download evidence: verdict, journal, logs, certificates and the lab itself as one ZIP file";
+    ApiRouter::new().api_route("/v1/evidence", get_with(evidence, doc("evidence", summary)))
+}
+
+async fn evidence(
+    State(lab): LabState,
+    Query(wanted): Query<EvidenceQuery>,
+) -> Result<Download<Zip>, Problem> {
+    let failed = |error: &dyn std::fmt::Display| {
+        let detail = format!("the evidence cannot be written: {error}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "evidence", detail)
+    };
+    lab.keep().await.map_err(|error| failed(&error))?;
+    let gathered = Gathered::of(&lab, wanted.capture).await;
+    let folder = lab.site.keeper().store().map(|store| store.folder().to_owned());
+    let made = tokio::task::spawn_blocking(move || gathered.write(folder.as_deref())).await;
+    let made = made.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+    Ok(Download(made, Zip))
+}
+
+/// A file of the evidence.
+struct Part {
+    name: String,
+    /// What the file has, for people.
+    what: &'static str,
+    text: String,
+}
+
+/// What the file has beside the lab.
+struct Gathered {
+    outcome: Outcome,
+    page: Evidence,
+    parts: Vec<Part>,
+    capture: Option<Arc<Capture>>,
+}
+
+impl Gathered {
+    async fn of(lab: &Lab, with_capture: bool) -> Self {
+        let verdict = lab.verdict().await;
+        let findings = lab.findings().await;
+        let outcome = Outcome { assumptions: lab.assumptions(), verdict, ..Outcome::default() };
+        let mut parts = Vec::new();
+        let mut add = |name: &str, what, text| parts.push(Part { name: name.to_owned(), what, text });
+        let faults: Vec<_> = lab.site.faults().list().iter().map(|fault| Arc::clone(&fault.rule)).collect();
+        add("verdict.json", "the verdict, as `epm-lab check --json` prints it", pretty(&outcome.verdict));
+        add(
+            "expectations.json",
+            "each expectation with limit, result and counter-examples",
+            pretty(&findings),
+        );
+        add("orphaned.csv", "the orphaned clients, each with the reason", orphaned_csv(&outcome));
+        add("not-well.csv", "the other clients with problems", not_well_csv(&outcome));
+        add("clients.json", "what each client holds, and how its heartbeats go", pretty(&lab.views().await));
+        add("faults.json", "the faults that are set", pretty(&faults));
+        add("assumptions.json", "assumptions about undocumented behaviour", pretty(&outcome.assumptions));
+        add("journal.ndjson", "the journal, an entry on each line", journal::all_lines(lab));
+        add("journal.har", "exchanges and calls as an HTTP archive (HAR 1.2)", journal::all_as_har(lab));
+        let log = lab.site.journal().server_log().join("\n");
+        add("managers/ersecreg.log", "messages that managers refused, in their words", log);
+        let certificates: Vec<(String, String)> = lab.site.look(|site| {
+            let of = |store: &str, manager: &str| format!("certificates/{manager}-{store}.pem");
+            let both = site.managers().map(|one| {
+                let console = (of("console", &one.name), one.console.certificates_pem());
+                [console, (of("client", &one.name), one.client.certificates_pem())]
+            });
+            both.flatten().collect()
+        });
+        for (name, pem) in certificates {
+            add(&name, "a certificate of a manager, with its chain", pem);
+        }
+        let mut dropped = 0;
+        for client in concerned(lab, &outcome.verdict).await {
+            let (lines, missing) = lab.client_log(&client, usize::MAX);
+            dropped = missing;
+            let name = format!("clients/{}/syslog.log", file_name(&client));
+            add(&name, "the system log of a client, in the real one's form", log_text(&lines));
+        }
+        let mut notes = Vec::new();
+        if lab.site.journal().forgotten() > 0 {
+            let entries = lab.site.journal().forgotten();
+            notes.push(format!(
+                "The journal has dropped older entries ({entries}): what they would show is not known."
+            ));
+        }
+        if dropped > 0 {
+            let lines = counted(usize::try_from(dropped).unwrap_or(usize::MAX), "older line");
+            notes.push(format!("Of the clients' logs {lines} are not kept."));
+        }
+        if !lab.is_kept() {
+            notes.push("The lab has no data folder, so the file does not have the lab itself and cannot be opened as one; `epm-lab up --data FOLDER` keeps a lab.".to_owned());
+        }
+        let mut events = journal::events(lab);
+        let earlier = events.len().saturating_sub(EVENTS);
+        let page = Evidence {
+            site: lab.site.look(|site| site.name().to_owned()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            expectations: findings.iter().map(row).collect(),
+            events: events.split_off(earlier),
+            earlier: earlier as u64,
+            files: Vec::new(),
+            notes,
+        };
+        let capture = lab.site.capture().filter(|_| with_capture);
+        Self { outcome, page, parts, capture }
+    }
+
+    /// Writes the file, with the lab of the data folder if there is one.
+    fn write(mut self, folder: Option<&Path>) -> Result<Vec<u8>, ExportError> {
+        let here = |source| ExportError::File { file: std::env::temp_dir(), source };
+        let work = Work::make().map_err(here)?;
+        let lab = folder.map(|folder| Prepared::of(folder, &work.0)).transpose()?;
+        if let Some(lab) = lab.as_ref().filter(|lab| lab.has_foreign()) {
+            self.without_foreign(lab);
+        }
+        let capture = self.capture().map_err(here)?;
+        let about = |name: &str, what: &str| (name.to_owned(), what.to_owned());
+        let mut files: Vec<(String, String)> =
+            self.parts.iter().map(|part| about(&part.name, part.what)).collect();
+        if capture.is_some() {
+            files.push(about("capture.pcapng", "the traffic, for Wireshark. It has the secrets of its TLS sessions: passwords and tokens that tools have sent can be read in it"));
+        }
+        if lab.is_some() {
+            files.push(about("lab.db, lab.json", "the lab itself, with the private keys that it has made and its shared secret; `epm-lab evidence open` goes on with it"));
+        }
+        self.page.files = files;
+        let verdict = &self.outcome.verdict;
+        let said = json!({
+            "form": "epm-lab evidence",
+            "version": 1,
+            "program": self.page.version,
+            "site": self.page.site,
+            "now": verdict.now,
+            "seed": verdict.seed,
+            "repeat": verdict.repeat,
+            "has_lab": lab.is_some(),
+            "has_capture": capture.is_some(),
+            "notes": self.page.notes,
+        });
+        let page = evidence_html(&self.outcome, &self.page);
+        let edited = |text: String| lab.as_ref().map_or_else(|| text.clone(), |lab| lab.edited(&text));
+        let mut parts = vec![
+            ("evidence.html".to_owned(), edited(page).into_bytes()),
+            ("evidence.json".to_owned(), edited(pretty(&said)).into_bytes()),
+        ];
+        parts.extend(self.parts.into_iter().map(|part| (part.name, edited(part.text).into_bytes())));
+        parts.extend(capture.map(|capture| ("capture.pcapng".to_owned(), capture)));
+        let mut out = io::Cursor::new(Vec::new());
+        match lab {
+            Some(lab) => lab.write(&parts, &mut out),
+            None => pack(&parts, None, &mut out),
+        }
+        .map_err(here)?;
+        Ok(out.into_inner())
+    }
+
+    /// Leaves out what can have something of a foreign certificate in it that no stand-in can replace.
+    fn without_foreign(&mut self, lab: &Prepared) {
+        if self.capture.take().is_some() {
+            self.page.notes.push(
+                "The capture was left out: it shows certificates whose private keys the lab has not made."
+                    .to_owned(),
+            );
+        }
+        let stand_ins = counted(lab.manifest().replaced.len(), "certificate");
+        self.page.notes.push(format!(
+            "Others stand in for {stand_ins} whose private keys the lab has not made; README.txt names them."
+        ));
+        for part in self.parts.iter_mut().filter(|part| part.name == "journal.har") {
+            part.text = har::without_binary(&part.text);
+        }
+    }
+
+    /// The bytes of the capture, if there is one and it is not too large.
+    fn capture(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some(capture) = self.capture.take() else { return Ok(None) };
+        let file = capture.flushed()?;
+        if file.metadata()?.len() > LARGEST_CAPTURE {
+            let most = LARGEST_CAPTURE >> 20;
+            self.page.notes.push(format!("The capture has more than {most} MiB and was left out."));
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST_CAPTURE).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+}
+
+/// The clients that are not well, as many as have a log in the file; some of them if all are well.
+async fn concerned(lab: &Lab, verdict: &Verdict) -> Vec<String> {
+    let others = [&verdict.out_of_touch, &verdict.behind, &verdict.not_secure, &verdict.silent];
+    let orphaned = verdict.orphaned.iter().map(|one| one.client.clone());
+    let mut concerned: Vec<String> = orphaned.collect();
+    for client in others.into_iter().flatten() {
+        if concerned.len() < LOGS && !concerned.contains(client) {
+            concerned.push(client.clone());
+        }
+    }
+    concerned.truncate(LOGS);
+    if concerned.is_empty() {
+        concerned.extend(lab.views().await.into_iter().map(|one| one.client).take(LOGS_IF_WELL));
+    }
+    concerned
+}
+
+/// A name as a part of a path.
+fn file_name(name: &str) -> String {
+    let allowed = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = name.chars().map(allowed).collect();
+    if name.starts_with('.') { format!("_{name}") } else { name }
+}
+
+fn row(finding: &Finding) -> EvidenceExpectation {
+    let Finding { name, expectation, result, clients, against, counter_examples, .. } = finding;
+    let word = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    EvidenceExpectation {
+        name: name.clone(),
+        title: expectation.title().to_owned(),
+        limit: serde_json::to_string(expectation).unwrap_or_default(),
+        value: format!("not met by {against} of {}", counted(*clients, "client")),
+        result: serde_json::to_value(result).map(word).unwrap_or_default(),
+        examples: counter_examples.clone(),
+    }
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+/// A folder for work in progress, which only this process uses and which is removed at the end.
+struct Work(PathBuf);
+
+impl Work {
+    fn make() -> io::Result<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("epm-lab-evidence.{}.{number}", std::process::id()));
+        // A folder that another account has made there first is refused.
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
