@@ -1089,6 +1089,9 @@ class JournalEntry:
     #: For an exchange: whether it used TLS.
     tls: typing.Optional[bool] = None
 
+    #: For an exchange or a call: header `traceparent` of the request.
+    traceparent: typing.Optional[str] = None
+
     #: For a call: user of the token.
     user: typing.Optional[str] = None
 
@@ -2043,6 +2046,16 @@ class ControlApi(Transport):
         answer: AppliedCommands = self._json(AppliedCommands, "POST", "/v1/commands", None, body, timeout)
         return answer
 
+    def evidence(self, *, capture: typing.Optional[bool] = None, timeout: typing.Optional[float] = None) -> bytes:
+        """Download evidence: verdict, journal, logs, certificates and the lab itself as one ZIP file.
+
+        GET /v1/evidence
+
+        capture: Whether the capture of the traffic goes with it, if the lab takes one. Its session secrets decrypt
+            what tools have sent, such as passwords. Defaults to `true`.
+        """
+        return self._bytes("GET", "/v1/evidence", {"capture": capture}, None, timeout)
+
     def findings(self, *, timeout: typing.Optional[float] = None) -> Findings:
         """Show the results of all registered expectations.
 
@@ -2515,6 +2528,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> Entries:
@@ -2533,6 +2547,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         until: Only entries up to this number.
         """
         answer: Entries = self._json(
@@ -2550,6 +2566,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
                 "until": until,
             },
             None,
@@ -2571,6 +2588,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> bytes:
@@ -2590,6 +2608,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         until: Only entries up to this number.
         """
         return self._bytes(
@@ -2606,6 +2626,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
                 "until": until,
                 "format": format,
             },
@@ -2626,6 +2647,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> EntryCount:
@@ -2644,6 +2666,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         until: Only entries up to this number.
         """
         answer: EntryCount = self._json(
@@ -2661,6 +2685,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
                 "until": until,
             },
             None,
@@ -2681,6 +2706,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> typing.List[NearMiss]:
@@ -2699,6 +2725,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         until: Only entries up to this number.
         """
         answer: typing.List[NearMiss] = self._json(
@@ -2716,6 +2744,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
                 "until": until,
             },
             None,
@@ -2736,6 +2765,7 @@ class ControlApi(Transport):
         partial: typing.Optional[bool] = None,
         since: typing.Optional[int] = None,
         status: typing.Optional[int] = None,
+        traceparent: typing.Optional[str] = None,
         until: typing.Optional[int] = None,
         timeout: typing.Optional[float] = None,
     ) -> typing.Iterator[JsonObject]:
@@ -2754,6 +2784,8 @@ class ControlApi(Transport):
         partial: Return a result even if matching entries may have been dropped. Defaults to `false`.
         since: Only entries from this number on. Defaults to `0`.
         status: Only responses with this status.
+        traceparent: Only exchanges and calls whose request had this header `traceparent`, or one with this trace
+            identifier (32 hexadecimal digits), as tools that trace their requests send it.
         until: Only entries up to this number.
         """
         return self._events(
@@ -2770,6 +2802,7 @@ class ControlApi(Transport):
                 "partial": partial,
                 "since": since,
                 "status": status,
+                "traceparent": traceparent,
                 "until": until,
             },
             None,

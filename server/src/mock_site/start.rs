@@ -88,9 +88,7 @@ impl MockSiteBuilder {
                 (begun, Keeper::new(data.map(|data| data.store)))
             }
         };
-        let mut state = SiteState::new(site, clock, self.seed, keeper)?;
-        state.capture = self.capture;
-        let state = Arc::new(state);
+        let state = Arc::new(SiteState::new(site, clock, self.seed, keeper)?);
         state.clients.restore(clients);
         Faults::of(Arc::clone(&state.faults)).go_on_with(faults);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -99,6 +97,9 @@ impl MockSiteBuilder {
         for (name, _, listeners, rest) in opened {
             let place = places.iter().find(|place| place.manager == name);
             let (Some(place), Some(manager)) = (place, state.manager(&name)) else { continue };
+            if let Some(capture) = &self.capture {
+                let _ = manager.capture.set(Arc::clone(capture));
+            }
             let context = Arc::new(ManagerContext::new(manager, &state));
             for (listener, speaks) in listeners {
                 let context = Arc::clone(&context);

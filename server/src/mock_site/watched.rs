@@ -9,7 +9,7 @@ use crate::runtime::manager::ManagerRuntime;
 impl MockSite {
     /// The capture of the traffic, if there is one.
     pub(crate) fn capture(&self) -> Option<Arc<Capture>> {
-        self.state.capture.clone()
+        self.state.managers.iter().find_map(|manager| manager.capture.get().cloned())
     }
 
     /// The managers, in name order.

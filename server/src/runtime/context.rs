@@ -40,7 +40,7 @@ impl ManagerContext {
             faults: Arc::clone(&state.faults),
             journal: Arc::clone(&state.journal),
             clock: Arc::clone(&state.clock),
-            capture: state.capture.clone(),
+            capture: manager.capture.get().cloned(),
         }
     }
 

@@ -13,6 +13,7 @@ use epm_protocol::site::{Publication, Site};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::runtime::capture::Capture;
 use crate::runtime::connections::Connections;
 use crate::runtime::counters::Counters;
 use crate::runtime::faults::certs::FaultCertCache;
@@ -38,6 +39,8 @@ pub(crate) struct ManagerRuntime {
     pub(crate) stopped: AtomicBool,
     /// Why services did not start.
     pub(crate) errors: Mutex<BTreeMap<Service, String>>,
+    /// Where the traffic of the ports is captured, if it is.
+    pub(crate) capture: OnceLock<Arc<Capture>>,
     /// Installation folder of the manager, if any.
     pub(crate) installation: OnceLock<Installation>,
 }
@@ -101,6 +104,7 @@ impl ManagerRuntime {
             counters: Counters::default(),
             stopped: AtomicBool::new(false),
             errors: Mutex::default(),
+            capture: OnceLock::new(),
             installation: OnceLock::new(),
         }
     }

@@ -19,7 +19,6 @@ use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::ServerCertificate;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::runtime::capture::Capture;
 use crate::runtime::changes::Changes;
 use crate::runtime::client_commands::CommandQueue;
 use crate::runtime::clients::{ClientStatus, Clients};
@@ -47,8 +46,6 @@ pub(crate) struct SiteState {
     pub(crate) clients: Arc<Clients>,
     pub(crate) faults: Arc<FaultState>,
     pub(crate) keeper: Keeper,
-    /// None unless the traffic is captured.
-    pub(crate) capture: Option<Arc<Capture>>,
     site: Mutex<Site>,
 }
 
@@ -150,7 +147,6 @@ impl SiteState {
             managers,
             clients: Arc::new(Clients::new(commands)),
             keeper,
-            capture: None,
             site: Mutex::new(site),
         })
     }
