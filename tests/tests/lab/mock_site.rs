@@ -47,16 +47,18 @@ async fn several_sites_in_one_process_have_ports_journals_and_clients_of_their_o
 
 #[tokio::test]
 async fn stop_returns_when_the_ports_are_closed_on_one_thread() {
-    stop_closes_everything().await;
+    stop_closes_everything("127.73.0.1").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stop_returns_when_the_ports_are_closed_on_several_threads() {
-    stop_closes_everything().await;
+    stop_closes_everything("127.73.0.2").await;
 }
 
-async fn stop_closes_everything() {
-    let mut lab = TestSite::of(MockSite::builder().manager(plan(Some(0)))).await;
+/// No other test listens at `address`: a port of 127.0.0.1 that is free again may at once be that of another site.
+async fn stop_closes_everything(address: &str) {
+    let plan = ManagerPlan { address: address.to_owned(), ..plan(Some(0)) };
+    let mut lab = TestSite::of(MockSite::builder().manager(plan)).await;
     lab.apply(&push());
     let fleet = lab.fleet(vec![lab.client("holding", "14.3")]).await;
     let sockets = lab.site().addresses()[0].sockets().to_vec();
