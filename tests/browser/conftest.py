@@ -8,7 +8,10 @@ import time
 import urllib.request
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
+
+# Only a limit: a busy machine takes longer.
+expect.set_options(timeout=30_000)
 
 PROGRAMS = pathlib.Path(os.environ.get("EPM_LAB_PROGRAMS", "target/debug")).resolve()
 AXE = pathlib.Path(os.environ.get("AXE", "target/browser/axe.min.js"))
@@ -86,7 +89,7 @@ def open_page(chromium):
             context = chromium.new_context(**options)
             contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         # What a test provokes on purpose, such as a refused call, is logged by the browser as a failed load.
         page.on("console", lambda message: troubles.append(message.text) if message.type == "error" and "Failed to load resource" not in message.text else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))

@@ -238,3 +238,9 @@ def test_the_keyboard_reaches_content_and_navigation(lab, open_page):
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
+
+
+def test_no_form_can_be_sent_before_the_script_is_there(lab, open_page):
+    page = open_page(lab, "/failures/F01", java_script_enabled=False)
+    buttons = page.locator("form.action button").all()
+    assert buttons and all(button.is_disabled() for button in buttons)

@@ -126,8 +126,9 @@ impl Action {
                 @if !self.about.is_empty() { p.about { (self.about) } }
                 div.fields {
                     @for field in &self.fields { (field.view()) }
-                    @if !self.preview.is_empty() { button name="" value="preview" { (self.preview) } }
-                    button { (self.label) }
+                    @if !self.preview.is_empty() { button name="" value="preview" disabled { (self.preview) } }
+                    // Without the script a form would only load the page anew.
+                    button disabled { (self.label) }
                 }
                 details.command {
                     summary { "As a command" }

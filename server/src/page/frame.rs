@@ -78,9 +78,10 @@ pub(crate) fn log_in() -> String {
             main #main {
                 h1 { "epm-lab" }
                 p { "This lab needs the token of its control API: the content of the file that " code { "epm-lab up --token-file" } " names." }
-                form.log-in data-log-in="" {
+                form.log-in method="post" data-log-in="" {
                     label { "Token" input type="password" name="token" autocomplete="off" required autofocus; }
-                    button { "Log in" }
+                    // Without the script the token would be sent as a form.
+                    button disabled { "Log in" }
                     output role="alert" {}
                 }
                 p.note { "It is exchanged for a cookie that no script can read, and that ends with the browser or the lab." }

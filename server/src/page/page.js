@@ -48,6 +48,7 @@ function replace(old, fresh) {
   const place = focus && (focus.id ? `#${CSS.escape(focus.id)}` : focus.href && `a[href="${CSS.escape(focus.getAttribute("href"))}"]`);
   const scrolled = all(".scroll", old).map((one) => one.scrollLeft);
   old.replaceChildren(...fresh.childNodes);
+  makeReady(old);
   for (const id of open) if (id) document.getElementById(id)?.setAttribute("open", "");
   all(".scroll", old).forEach((one, index) => (one.scrollLeft = scrolled[index] ?? 0));
   if (place) $(place, old)?.focus({ preventScroll: true });
@@ -176,6 +177,11 @@ function commandsOf(form) {
   return lines.join("\n");
 }
 
+/** Lets the forms be used that need this script. */
+function makeReady(within) {
+  for (const button of all("form.action button, form.log-in button", within)) button.disabled = false;
+}
+
 function showCommands(form) {
   const code = $(".command code", form);
   if (code) code.textContent = commandsOf(form);
@@ -236,3 +242,4 @@ $("#log-out")?.addEventListener("click", async () => {
 });
 all("form.action").forEach(showCommands);
 if ($("#live")) listen();
+makeReady(document);
