@@ -29,7 +29,7 @@ pub(crate) struct Status {
 pub(super) const HELP: &str = "\
 Examples:
   epm-lab site status --site postgres://lab@127.0.0.1/lab
-  epm-lab site status --wait 5m
+  epm-lab site status --site postgres://lab@127.0.0.1/lab --wait 5m
 
 It reads the database: what the clients told their managers, up to a second ago.
 That is no verdict: a client that is orphaned is one that is behind or silent here.
