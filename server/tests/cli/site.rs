@@ -283,7 +283,7 @@ fn what_cannot_be_founded_or_joined_is_refused_with_the_reason() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     refused(
         &manager(&format!("postgres://lab@{closed}/x"), "sepm-1"),
-        &[&format!("postgres://lab@{closed}/x"), "refused"],
+        &[&format!("postgres://lab@{closed}/x"), "refused", "start PostgreSQL there"],
     );
     refused(&manager(&url.replace("/postgres", "/other"), "sepm-1"), &["database \"other\" does not exist"]);
     refused(

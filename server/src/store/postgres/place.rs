@@ -1,6 +1,7 @@
 //! Where a database is and how it is reached: `postgres://USER@HOST:PORT/DATABASE`, and the password from elsewhere.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ impl Place {
             (None, None) => {
                 return Err(format!(
                     "{} is another machine: expected sslrootcert=FILE in the URL, with the certificate of the authority that signed \
-                     the database's; or sslmode=require (encrypted, and whoever answers is trusted) or sslmode=disable (plain)",
+                     the database's; or sslmode=require (encrypted, and any server is trusted) or sslmode=disable (plain)",
                     host_of(&config)
                 ));
             }
@@ -170,6 +171,9 @@ pub(super) fn why(error: &tokio_postgres::Error) -> String {
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
         text = format!("{text}: {next}");
+        if next.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused) {
+            text.push_str("; start PostgreSQL there, or give another host and port");
+        }
         cause = next.source();
     }
     text
