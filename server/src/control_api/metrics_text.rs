@@ -89,7 +89,7 @@ impl Metrics {
         self.0.push(Family { name, help, samples });
     }
 
-    /// Adds durations.
+    /// Adds a metric of durations, each with its labels.
     pub(super) fn durations(
         &mut self,
         name: &'static str,

@@ -48,7 +48,7 @@ impl ClientLog {
         (lines, kept.dropped)
     }
 
-    /// Forgets everything.
+    /// Forgets the lines of all clients and the number of dropped ones.
     pub(super) fn clear(&self) {
         *self.0.lock() = Kept::default();
     }

@@ -142,7 +142,7 @@ impl History {
         departed.into_iter().for_each(|(client, trace)| drop(self.departed.insert(client, trace)));
     }
 
-    /// Forgets everything.
+    /// Forgets the histories of all clients, also of those that left the fleet.
     pub(super) fn begin_again(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.here.clear();

@@ -18,13 +18,13 @@ pub(crate) enum View {
     Clients,
     /// A client.
     Client(String),
-    /// The journal.
+    /// What the operator and the managers did, from the journal.
     Timeline,
     /// An entry of the journal.
     Entry(u64),
     /// The faults that are set, and a form for a kind.
     Faults,
-    /// The clock.
+    /// Lab time, and how fast it passes.
     Clock,
     /// The snapshots, and what has changed since one.
     Snapshots,

@@ -149,7 +149,7 @@ impl Keeper {
 }
 
 impl Recording<'_> {
-    /// Records nothing.
+    /// The recording of a site that is kept nowhere.
     pub(crate) const fn of_nothing() -> Self {
         Self { to: RecordedTo::Nothing, _order: None }
     }

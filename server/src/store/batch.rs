@@ -60,7 +60,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// All kinds.
+    /// Every kind of document that a store keeps.
     pub(crate) const ALL: [Self; 17] = [
         Self::Founding,
         Self::Lab,

@@ -85,6 +85,6 @@ pub(crate) trait Store: Log {
     /// Number of bytes that its files take on disk.
     fn bytes(&self) -> u64;
 
-    /// Forgets everything.
+    /// Removes everything that the store has of its lab.
     fn clear(&self) -> Result<(), StoreError>;
 }

@@ -53,7 +53,7 @@ pub struct EvidenceEvent {
     pub kind: String,
     /// The manager, client or user that it is about.
     pub who: String,
-    /// What happened.
+    /// The event of the journal in words.
     pub what: String,
     /// Whether it was refused, failed, or was done by a fault.
     pub is_bad: bool,

@@ -70,7 +70,7 @@ pub enum CaptureError {
     /// The file cannot be created.
     #[error("cannot write the capture {}: {source}", file.display())]
     Create {
-        /// The file.
+        /// The path of the capture that cannot be written.
         file: PathBuf,
         /// Error of the operating system.
         source: io::Error,
