@@ -80,3 +80,41 @@ fn of_fleet(site: &MockSite, members: &[Member]) -> usize {
     let agents: HashSet<_> = members.iter().filter_map(|one| one.handle.agent_id()).collect();
     agents.into_iter().map(|agent| site.held_requests().of(agent)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use epm_client_agent::scenario::Scenario;
+
+    use super::*;
+    use crate::lab::scenario_run::{ScenarioRun, silent};
+
+    const PUSH: &str = r#"
+title = "A client in push mode"
+clock = { start = "2026-01-05T08:00:00Z" }
+site = { managers = [{ name = "sepm-1" }], setup = [{ set-communication = { group = 'My Company', change = { mode = "push" } } }] }
+fleet = [{ name = "laptop", count = 2, version = "14.3.8289" }]
+"#;
+
+    #[tokio::test]
+    async fn a_request_that_came_before_the_present_one_is_no_substitute_and_one_too_many() {
+        let scenario = Scenario::parse(PUSH, "push").unwrap();
+        let run = ScenarioRun::start(&scenario, &silent()).await.unwrap();
+        let lab = run.lab();
+        let fleet = lab.fleet.read().await;
+        let mut check = HeldCheck::default();
+        assert!(check.is_right(&lab.site, &fleet), "both requests are held when the lab is settled");
+        assert_eq!(check.right.len(), 2);
+        let agent = fleet.members()[0].handle.agent_id();
+        let earlier = lab.site.held_requests().begin(agent, SocketAddr::from(([127, 0, 0, 1], 1)));
+        assert!(!check.is_right(&lab.site, &fleet), "of one client two are held");
+        drop(earlier);
+        // Looked at again, since a request of the client has ended: whichever it was.
+        check.right.insert(agent.unwrap(), u64::MAX);
+        assert!(check.is_right(&lab.site, &fleet));
+        assert_eq!(check.right.get(&agent.unwrap()), None, "its entry led to no client of the fleet");
+        drop(fleet);
+        lab.stop().await;
+    }
+}
