@@ -1,6 +1,5 @@
 //! The clients of a running site: the client table, and commands to clients.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::runtime::client_commands::CommandQueue;
+use crate::runtime::connections::Connection;
 use crate::runtime::held_requests::HeldRequests;
 use crate::runtime::manager::Published;
 
@@ -249,22 +249,26 @@ impl Clients {
         manager::answer(publication, asked, &VisitTo { clients: self, manager: &publication.manager, now })
     }
 
-    /// Holds a request on the connection from `peer` until there is an answer to it in the publication of that moment.
+    /// Holds a request on a connection until there is an answer to it in the publication of that moment. Never completes on a
+    /// connection that was ended: what ends connections may also be what is answered, and a task that is ended goes on until it waits.
     pub(crate) async fn hold(
         &self,
         published: impl Fn() -> Arc<Published>,
-        (asked, peer): (&AgentRequest, SocketAddr),
+        (asked, connection): (&AgentRequest, &Connection),
         now: impl Fn() -> Timestamp,
     ) -> ManagerResponse {
         let mut changes = self.changes.subscribe();
         let mut counted = None;
         loop {
             changes.mark_unchanged();
+            if connection.is_ended() {
+                std::future::pending::<()>().await;
+            }
             let (answer, _) = self.answer(&published().publication, asked, now());
             match answer {
                 Answer::Now(response) => return response,
                 Answer::WhenChanged => {
-                    counted.get_or_insert_with(|| self.held.begin(asked.agent(), peer));
+                    counted.get_or_insert_with(|| self.held.begin(asked.agent(), connection.peer));
                     if changes.changed().await.is_err() {
                         return ManagerResponse::empty(503);
                     }
@@ -350,5 +354,85 @@ impl ClientTable for VisitTo<'_> {
 
     fn tell_commands(&self, agent: AgentId) -> Vec<ClientCommand> {
         self.clients.commands.deliver(agent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::net::SocketAddr;
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Waker};
+
+    use arc_swap::Guard;
+    use epm_client_agent::wire::LabClock;
+    use epm_protocol::heartbeat::Registration;
+    use epm_protocol::id::{Guid, HardwareKey};
+    use epm_protocol::site::{Command, Founding, ManagerPorts, NewCertificate, Site, Stores};
+    use epm_protocol::time::Clock as _;
+
+    use super::*;
+    use crate::runtime::connections::Connections;
+    use crate::runtime::keeper::Keeper;
+    use crate::runtime::state::SiteState;
+    use crate::store::GivenBy;
+
+    /// A site with one manager and one client, and the request of that client to be told of changes.
+    fn site_with_a_client() -> (SiteState, AgentRequest) {
+        let ports = ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(1), https: Some(1) };
+        let founding = Founding {
+            name: "My Site".to_owned(),
+            seed: 1,
+            managers: vec![("sepm-1".to_owned(), ports)],
+            assumptions: Arc::default(),
+        };
+        let clock = Arc::new(LabClock::starting_at(Timestamp::from_seconds(1_767_600_000), 0));
+        let site = Site::found(founding, clock.now()).unwrap();
+        let registration = Registration {
+            domain: site.domain(),
+            hardware_key: HardwareKey(Guid::from_bytes([7; 16])),
+            computer_name: "laptop".to_owned(),
+            version: "14.3.8289".parse().unwrap(),
+            preferred_group: None,
+        };
+        let state = SiteState::new(site, clock, 1, Keeper::new(None)).unwrap();
+        state.apply(&Command::Register(registration), GivenBy::Up).unwrap();
+        let client = state.clients.statuses().remove(0).client;
+        let publication = Arc::clone(&state.managers[0].published().publication);
+        let serial = publication.group(client.group).map(|group| group.serial);
+        let agent = client.agent;
+        (state, AgentRequest::Hold { agent, serial })
+    }
+
+    #[tokio::test]
+    async fn what_ends_a_connection_is_not_answered_on_it_by_a_task_that_still_runs() {
+        let (state, asked) = site_with_a_client();
+        // Neither task is stopped when its connection is ended: it has not come to its next wait.
+        let (ending, staying) = (Arc::<Connections>::default(), Arc::<Connections>::default());
+        let (sender, mut opened) = tokio::sync::mpsc::unbounded_channel();
+        for connections in [&ending, &staying] {
+            connections.receive(SocketAddr::from(([127, 0, 0, 1], 1)), |connection| {
+                let _ = sender.send(connection);
+                tokio::spawn(std::future::pending())
+            });
+        }
+        let (ended, open) = (opened.recv().await.unwrap(), opened.recv().await.unwrap());
+        let published = || Guard::into_inner(state.managers[0].published());
+        let now = || Timestamp::from_seconds(1_767_600_000);
+        let mut on_ended = pin!(state.clients.hold(published, (&asked, &ended), now));
+        let mut on_open = pin!(state.clients.hold(published, (&asked, &open), now));
+        let look = |hold: Pin<&mut dyn Future<Output = ManagerResponse>>| {
+            hold.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        assert!(!look(on_ended.as_mut()) && !look(on_open.as_mut()), "there is nothing new");
+        ending.end_all();
+        let update = Command::UpdateCertificate {
+            manager: "sepm-1".to_owned(),
+            certificate: NewCertificate::Generate { common_name: None, valid_days: None },
+            stores: Stores::Both,
+        };
+        state.apply(&update, GivenBy::Up).unwrap();
+        assert!(look(on_open.as_mut()), "the new certificate is something new");
+        assert!(!look(on_ended.as_mut()), "the answer would come from after the end of the connection");
     }
 }

@@ -30,6 +30,9 @@ const SHARE: usize = 64;
 /// Flag in the counter of a connection on which a response without end is sent.
 const STREAMS: u64 = 1 << 62;
 
+/// Flag in the counter of a connection that was ended. Its task may still run until it next waits.
+const ENDED: u64 = 1 << 61;
+
 /// The open connections of one manager.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
@@ -90,7 +93,7 @@ impl Connections {
     pub(crate) fn end_all(&self) {
         let all = std::mem::take(&mut self.book().here);
         self.ended.fetch_add(1, Ordering::SeqCst);
-        all.into_values().filter_map(|entry| entry.task).for_each(|task| task.abort());
+        all.values().for_each(Entry::end);
     }
 
     /// Addresses of the peers with open connections, without those that have been ended.
@@ -125,7 +128,7 @@ impl Connections {
         let stalled: Vec<Entry> =
             self.book().here.extract_if(|_, entry| stalls(entry)).map(|(_, one)| one).collect();
         self.ended.fetch_add(u64::from(!stalled.is_empty()), Ordering::SeqCst);
-        stalled.iter().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
+        stalled.iter().for_each(Entry::end);
         stalled.iter().map(|entry| entry.peer).collect()
     }
 
@@ -149,7 +152,7 @@ impl Connections {
         let ended: Vec<Entry> = idle.iter().filter_map(|(_, _, number)| book.here.remove(number)).collect();
         drop(book);
         self.ended.fetch_add(1, Ordering::SeqCst);
-        ended.iter().filter_map(|entry| entry.task.as_ref()).for_each(AbortHandle::abort);
+        ended.iter().for_each(Entry::end);
         ended.iter().map(|entry| entry.peer).collect()
     }
 
@@ -163,7 +166,21 @@ impl Connections {
     }
 }
 
+impl Entry {
+    fn end(&self) {
+        self.count.fetch_or(ENDED, Ordering::SeqCst);
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
 impl Connection {
+    /// Whether the connection was ended, as opposed to coming to its end: nothing that changed since then may be answered on it.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.count.load(Ordering::SeqCst) & ENDED != 0
+    }
+
     /// Lifts the time limit of this connection.
     pub(crate) fn spare(&self) {
         self.count.fetch_or(SPARED, Ordering::Relaxed);

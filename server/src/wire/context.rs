@@ -120,7 +120,7 @@ impl<'a> RequestContext<'a> {
     /// Holds a request until there is an answer to it.
     pub(super) async fn hold(self, asked: &AgentRequest) -> ManagerResponse {
         let published = || Guard::into_inner(self.published());
-        self.manager.clients.hold(published, (asked, self.connection.peer), || self.manager.now()).await
+        self.manager.clients.hold(published, (asked, self.connection), || self.manager.now()).await
     }
 
     /// Completes when the connection may be closed; none if it is closed without delay.
