@@ -23,6 +23,8 @@ struct Book {
     held: HashSet<u64>,
     /// The agents that have acted since they were last asked for, with a held request before or after.
     acted: HashSet<u64>,
+    /// How often an agent became busy.
+    began: u64,
 }
 
 /// The state of an agent.
@@ -52,10 +54,11 @@ impl Agenda {
         Seat { agenda: Arc::clone(self), number }
     }
 
-    /// Whether no agent is busy or wakes until `now`.
-    pub(super) fn is_settled(&self, now: Timestamp) -> bool {
+    /// How often an agent has become busy, if none is busy or wakes until `now`. While that number stays the same, no agent acts.
+    pub(super) fn settled(&self, now: Timestamp) -> Option<u64> {
         let book = self.0.lock();
-        book.busy.is_empty() && book.wakes.first().is_none_or(|(wake, _)| *wake > now)
+        let is_settled = book.busy.is_empty() && book.wakes.first().is_none_or(|(wake, _)| *wake > now);
+        is_settled.then_some(book.began)
     }
 
     /// When the first agent wakes by itself.
@@ -96,7 +99,7 @@ impl Seat {
             }
         }
         if now.is_busy {
-            book.busy.insert(number);
+            book.began += u64::from(book.busy.insert(number));
         } else {
             book.busy.remove(&number);
         }
@@ -123,5 +126,28 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_that_has_acted_meanwhile_is_not_settled_as_before() {
+        let (agenda, now) = (Arc::<Agenda>::default(), Timestamp::from_seconds(10));
+        let (busy, idle) = (agenda.seat(), agenda.seat());
+        let state = |is_busy, wake| Entry { is_busy, is_held: false, wake: Timestamp::from_seconds(wake) };
+        let before = agenda.settled(now);
+        assert!(before.is_some());
+        busy.note(|| state(true, 20));
+        assert_eq!(agenda.settled(now), None);
+        busy.note(|| state(false, 20));
+        let after = agenda.settled(now);
+        assert!(after.is_some() && after != before);
+        idle.note(|| state(false, 30));
+        assert_eq!(agenda.settled(now), after, "another time to wake is no act");
+        idle.note(|| state(false, 10));
+        assert_eq!(agenda.settled(now), None, "it wakes now");
     }
 }

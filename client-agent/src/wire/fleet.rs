@@ -175,9 +175,10 @@ impl Fleet {
         self.places.get(&number).and_then(|place| self.members.get(*place))
     }
 
-    /// Whether every agent has handled all external inputs, rests, and has nothing to do until after `now`.
-    pub fn is_settled(&self, now: Timestamp) -> bool {
-        self.shared.agenda.is_settled(now)
+    /// How often an agent has become busy, if every agent has handled all external inputs, rests, and has nothing to do until after
+    /// `now`. What is looked at afterwards belongs to this state if the number is still the same then.
+    pub fn settled(&self, now: Timestamp) -> Option<u64> {
+        self.shared.agenda.settled(now)
     }
 
     /// The time at which the first agent wants to be woken.

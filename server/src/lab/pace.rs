@@ -176,10 +176,15 @@ impl Lab {
                 progress.mark_unchanged();
                 stalled.mark_unchanged();
                 held.mark_unchanged();
-                if !fleet.is_settled(at) {
-                    self.give_up_stalled(fleet.members(), at);
-                } else if lock(&self.held_check).is_right(&self.site, &fleet) {
-                    return;
+                // A client that gets its answer while the requests are looked at wants none held at that moment.
+                match fleet.settled(at) {
+                    None => self.give_up_stalled(fleet.members(), at),
+                    settled if lock(&self.held_check).is_right(&self.site, &fleet) => {
+                        if fleet.settled(at) == settled {
+                            return;
+                        }
+                    }
+                    Some(_) => {}
                 }
                 tokio::select! {
                     _ = progress.changed() => {}
