@@ -6,7 +6,7 @@ import shlex
 import pytest
 from playwright.sync_api import expect
 
-VIEWS = ["/", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/failures", "/failures/F20", "/clients/nobody"]
+VIEWS = ["/", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/failures", "/failures/F20", "/reference/control", "/reference/control?call=PUT%20%2Fv1%2Ffaults%2F%7Bfault%7D", "/reference/rest?find=computers", "/clients/nobody"]
 REPLACE = [{"update-certificate": {"manager": "sepm-1", "certificate": {"generate": {}}}}]
 
 
@@ -244,3 +244,17 @@ def test_no_form_can_be_sent_before_the_script_is_there(lab, open_page):
     page = open_page(lab, "/failures/F01", java_script_enabled=False)
     buttons = page.locator("form.action button").all()
     assert buttons and all(button.is_disabled() for button in buttons)
+
+
+def test_the_reference_leads_from_words_to_a_call_and_its_shapes(lab, open_page):
+    page = open_page(lab, "/clients")
+    page.get_by_role("link", name="APIs").click()
+    page.get_by_label("Find").fill("put FAULT")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="PUT /v1/faults/{fault}", exact=True).click()
+    expect(page.get_by_role("heading", name="PUT /v1/faults/{fault}")).to_be_visible()
+    expect(page.locator("pre")).to_contain_text(f"-X PUT -H 'Content-Type: application/json' -d '{{ ... }}' '{lab.url}/v1/faults/{{fault}}'")
+    page.get_by_role("link", name="Problem").first.click()
+    expect(page.locator("#shape-Problem")).to_be_in_viewport()
+    page.goto(lab.url + "/reference/rest")
+    expect(page.get_by_role("link", name="GET /sepm/api/v1/computers", exact=True)).to_be_visible()

@@ -150,11 +150,15 @@ fn pages(lab: Arc<Lab>, access: Access, board: Arc<Board>) -> Router {
     let mut api = description();
     let routes: Router<Arc<Lab>> = describe(&mut api);
     let (kept, shared) = (Arc::clone(&lab), Arc::clone(&lab));
-    let described = serde_json::to_value(&api).unwrap_or_default();
+    let described = Arc::new(serde_json::to_value(&api).unwrap_or_default());
     let asked = routes.clone().with_state(Arc::clone(&lab));
-    let pages = Arc::new(Pages { api: asked, board, access: Arc::clone(&access) });
+    let pages =
+        Arc::new(Pages { api: asked, described: Arc::clone(&described), board, access: Arc::clone(&access) });
     routes
-        .route("/v1/openapi.json", get(move || std::future::ready(Json(described.clone()))))
+        .route(
+            "/v1/openapi.json",
+            get(move || std::future::ready(Json(serde_json::Value::clone(&described)))),
+        )
         .route("/metrics", get(metrics::metrics))
         .fallback(move |request| Arc::clone(&pages).answer(request))
         .method_not_allowed_fallback(|| {

@@ -18,7 +18,8 @@ use crate::control_api::board::Board;
 use crate::control_api::error::Problem;
 use crate::control_api::guard::Access;
 use crate::control_api::session::{self, LOG_IN, STYLE};
-use crate::page::{self, Answers, Asked, CERTIFICATES, Place, Want};
+use crate::page::{self, Answers, Api, Asked, CERTIFICATES, Place, Want};
+use crate::rest_api;
 
 /// Path of the endless response.
 pub(super) const EVENTS: &str = "/page/events";
@@ -37,6 +38,8 @@ const LARGEST: usize = 64 * 1024 * 1024;
 pub(super) struct Pages {
     /// The control API, without a guard: it is asked only for what a guarded request for a view needs.
     pub(super) api: Router,
+    /// The API's OpenAPI document.
+    pub(super) described: Arc<Value>,
     pub(super) board: Arc<Board>,
     pub(super) access: Arc<Access>,
 }
@@ -77,6 +80,10 @@ impl Pages {
                 Want::Summary => self.board.summary(is_live).await,
                 Want::Why(client) => self.board.why(&client).await,
                 Want::Get(path) if path == CERTIFICATES => self.certificates().await,
+                Want::Document(Api::Rest) => {
+                    serde_json::from_slice(&rest_api::document()).unwrap_or_default()
+                }
+                Want::Document(Api::Control) => Value::clone(&self.described),
                 Want::Get(path) => self.ask(Method::GET, &path, Body::empty()).await,
                 Want::Post(path, body) => self.ask(Method::POST, path, Body::from(body.to_string())).await,
             };

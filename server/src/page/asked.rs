@@ -32,6 +32,44 @@ pub(crate) enum View {
     Failures,
     /// A failure of the catalogue.
     Failure(String),
+    /// The calls of an API.
+    Reference(Api),
+}
+
+/// An API of the lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    /// The control API of the lab.
+    Control,
+    /// The REST API of the managers.
+    Rest,
+}
+
+impl Api {
+    pub(super) const ALL: [Self; 2] = [Self::Control, Self::Rest];
+
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Control => "Control API of the lab",
+            Self::Rest => "REST API of the managers",
+        }
+    }
+
+    /// The path of its reference.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Control => "/reference/control",
+            Self::Rest => "/reference/rest",
+        }
+    }
+
+    /// The path of its OpenAPI document, at the API itself.
+    pub(crate) const fn document(self) -> &'static str {
+        match self {
+            Self::Control => "/v1/openapi.json",
+            Self::Rest => "/sepm/api/v1/openapi.json",
+        }
+    }
 }
 
 /// Filters of the clients, as the control API has them.
@@ -73,6 +111,8 @@ pub(crate) enum Want {
     Why(String),
     /// What `GET` of this path of the control API answers.
     Get(String),
+    /// The OpenAPI document of an API.
+    Document(Api),
     /// What `POST` of this body to this path answers; only for what changes nothing.
     Post(&'static str, Value),
 }
@@ -104,6 +144,7 @@ impl View {
             Self::Clock => "/clock",
             Self::Snapshots => "/snapshots",
             Self::Failures | Self::Failure(_) => "/failures",
+            Self::Reference(_) => "/reference/control",
         }
     }
 }
@@ -161,6 +202,8 @@ impl Asked {
             ["failures"] => View::Failures,
             ["failures", number] if !number.is_empty() => View::Failure(number.to_owned()),
             ["timeline", number] => View::Entry(number.parse().ok()?),
+            ["reference", "control"] => View::Reference(Api::Control),
+            ["reference", "rest"] => View::Reference(Api::Rest),
             _ => return None,
         };
         Some(Self { view, query: Query::of(query) })
@@ -229,6 +272,7 @@ impl Asked {
                 ("failure", Want::Get(format!("/v1/failures/{}", segment(number)))),
                 ("groups", get("/v1/groups")),
             ]),
+            View::Reference(api) => wants.push(("document", Want::Document(*api))),
             View::Entry(number) => {
                 let (from, to) = (number.saturating_sub(AROUND), number.saturating_add(AROUND));
                 wants.extend([

@@ -17,7 +17,7 @@ pub(crate) struct Place {
 }
 
 /// Titles and addresses of the views in the navigation.
-const NAVIGATION: [(&str, &str); 7] = [
+const NAVIGATION: [(&str, &str); 8] = [
     ("/", "Verdict"),
     ("/clients", "Clients"),
     ("/timeline", "Timeline"),
@@ -25,6 +25,7 @@ const NAVIGATION: [(&str, &str); 7] = [
     ("/clock", "Clock"),
     ("/snapshots", "Snapshots"),
     ("/failures", "Failures"),
+    ("/reference/control", "APIs"),
 ];
 
 /// A page with this view as its main part.

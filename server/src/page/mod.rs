@@ -15,6 +15,7 @@
 //! | `clients`, `client` | the clients as a grid; one of them |
 //! | `timeline`, `entry` | the journal; one of its entries |
 //! | `faults`, `lab`, `failures` | faults and their forms; clock and snapshots; the failure catalogue |
+//! | `reference` | the calls of both APIs |
 //! | `page.js`, `live.js`, `page.css` | live updates and forms; the one connection of a browser; the style, after that of the report |
 
 mod action;
@@ -30,6 +31,7 @@ mod frame;
 mod home;
 mod json;
 mod lab;
+mod reference;
 mod site;
 mod timeline;
 mod words;
@@ -38,7 +40,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use asked::View;
-pub(crate) use asked::{Answers, Asked, CERTIFICATES, Want, is_problem};
+pub(crate) use asked::{Answers, Api, Asked, CERTIFICATES, Want, is_problem};
 pub(crate) use frame::{Place, log_in};
 use json::Fields;
 
@@ -59,6 +61,9 @@ pub(crate) fn render(asked: &Asked, answers: &Answers, place: &Place) -> String 
             View::Snapshots => ("Snapshots".to_owned(), lab::snapshots(answers, &asked.query)),
             View::Failures => ("Known failures".to_owned(), failures::list(answers)),
             View::Failure(number) => (number.clone(), failures::view(answers)),
+            View::Reference(api) => {
+                (api.title().to_owned(), reference::view(answers, *api, &asked.query, place))
+            }
             View::Ahead => ("The next step".to_owned(), ahead::view(answers, &asked.query)),
         },
     };

@@ -43,12 +43,21 @@ pub(crate) fn rest_api(
     database: &Arc<Database>,
     base: &str,
 ) -> (Arc<RestApi>, Router) {
-    // Equal for all managers, so built once.
-    static MADE: OnceLock<(Router<Arc<RestApi>>, Bytes)> = OnceLock::new();
-    let (routes, document) = MADE.get_or_init(|| http::openapi::finish(routes()));
+    let (routes, document) = made();
     let api = Arc::new(RestApi::new(context, Arc::clone(database), base.to_owned(), document.clone()));
     let router = http::middleware::before(routes.clone(), &api);
     (api, router)
+}
+
+/// The OpenAPI document of the API, as JSON.
+pub(crate) fn document() -> Bytes {
+    made().1.clone()
+}
+
+/// The routes and the document: equal for all managers, so built once.
+fn made() -> &'static (Router<Arc<RestApi>>, Bytes) {
+    static MADE: OnceLock<(Router<Arc<RestApi>>, Bytes)> = OnceLock::new();
+    MADE.get_or_init(|| http::openapi::finish(routes()))
 }
 
 /// The routes of all modules.
