@@ -218,7 +218,7 @@ fn shape(schema: &Value) -> Markup {
     html! {
         @if let Some(alternatives) = alternatives {
             "one of"
-            ul { @for one in alternatives { li { (shape(one)) @if let Some(about) = one["description"].as_str() { ": " (about) } } } }
+            ul { @for one in alternatives { li { @if let Some(about) = one["description"].as_str() { (about) " " } (shape(one)) } } }
         } @else if let Some(value) = schema.get("const") {
             code { (value.to_string()) }
         } @else if !schema.list("enum").is_empty() {
