@@ -26,6 +26,7 @@ mod schema;
 mod site;
 mod sylink;
 mod table;
+mod token_files;
 mod up;
 mod up_control;
 mod up_data;
