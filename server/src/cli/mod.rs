@@ -10,7 +10,6 @@ mod evidence;
 mod failure;
 mod fault;
 mod health;
-mod http;
 mod io;
 mod lab;
 mod labs;
