@@ -15,6 +15,7 @@ mod http_call;
 mod log_file;
 mod own_file;
 mod package;
+mod reporter;
 mod signals;
 mod sleepers;
 mod store;
@@ -26,7 +27,7 @@ mod verifier;
 pub use clock::{ClockReading, Halted, LabClock, Stopwatch, machine_date, wait};
 pub use compact_fleet::{
     ChangeSink, ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec,
-    FleetStore, FleetStoreError, MachineLimits, Quantiles, TooLarge, shard,
+    FleetStates, FleetStore, FleetStoreError, MachineLimits, Quantiles, TooLarge, shard,
 };
 pub use connection::{Handshakes, ask_once, call_once};
 pub use doctor::{examine, examine_one};
@@ -37,6 +38,7 @@ pub use http_call::{HttpServer, body_of};
 pub use log_file::{LogFile, log_text};
 pub use own_file::open_own;
 pub use package::{IN_PACKAGE, PackageError, read_package};
+pub use reporter::{Reporter, ReporterError};
 pub use signals::interrupted;
 pub use store::{DiskCache, StoreError};
 pub use tls::{ClockTime, key_log, log_keys, provider};
