@@ -25,6 +25,7 @@ mod metrics;
 mod metrics_text;
 mod packages;
 mod page;
+mod reports;
 mod scope;
 mod session;
 mod several_processes;
@@ -134,6 +135,7 @@ fn routes() -> Routes {
         .merge(faults::routes())
         .merge(journal::routes())
         .merge(packages::routes())
+        .merge(reports::routes())
         .merge(verdict::routes())
         .merge(snapshots::routes())
         .merge(snapshot_changes::routes())

@@ -177,6 +177,7 @@ mod run {
                     result.map_err(|error| Failure::Failed(error.to_string()))
                 }
                 why = site.follow() => Err(Failure::Failed(why)),
+                () = lab.follow_reports() => Ok(()),
             };
             control.close().await;
             lab.stop().await;
