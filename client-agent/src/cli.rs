@@ -4,6 +4,7 @@
 
 mod failure;
 mod fleet;
+mod report;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use crate::program::{
     schema_text, unwritten,
 };
 use crate::wire::{
-    DiskCache, FleetLine, LabClock, LogFile, LogSink, drive, examine, interrupted, log_keys, read_package,
+    DiskCache, FleetLine, LabClock, LogFile, LogSink, Reporter, drive, examine, interrupted, log_keys,
+    read_package,
 };
 use clap::{Args, Command, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
@@ -30,6 +32,7 @@ use parking_lot::Mutex;
 
 use failure::Failure;
 use fleet::Fleet;
+use report::{ReportOptions, Reports};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -131,6 +134,8 @@ Exit codes: 0 success; 1 a step fails; 2 invalid input.")]
 Examples:
   epm-agent run --sylink lab/sylink.xml --state state/
   epm-agent run --state state/ -vv
+  epm-agent run --state state/ --computer-name desk-7 --report http://127.0.0.1:8015
+      tell the lab what the client holds, for its verdict
 
 The client's log is on standard output and in syslog.log of the folder, that of
 the program on standard error.
@@ -157,6 +162,8 @@ struct Run {
     /// Make the cache even in a folder with other files
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    reports: ReportOptions,
 }
 
 #[derive(Debug, Args)]
@@ -258,6 +265,8 @@ fn go(run: Run) -> Result<(), Failure> {
             )));
         }
     };
+    let clock = Arc::new(LabClock::of_one_client());
+    let reporter = run.reports.reporter(&run.computer_name, 1, &clock)?;
     let disk = DiskCache::open(&run.state).map_err(|error| bad(&error))?;
     let profile = profile(run.computer_name, run.client_version);
     let file = LogFile::open(&run.state).map_err(|error| {
@@ -266,7 +275,7 @@ fn go(run: Run) -> Result<(), Failure> {
     let agent = Agent::new(profile, cache, Arc::new(Assumptions::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(live(agent, disk, import, run.location, log_to(file)))
+    runtime.block_on(live((agent, clock), disk, import, run.location, (log_to(file), reporter)))
 }
 
 /// Refuses to make a cache among files that are not a client's.
@@ -353,15 +362,14 @@ fn server(url: &str) -> Result<ClientServer, Failure> {
 
 /// Runs the client until it is interrupted, or can no longer write its cache.
 async fn live(
-    agent: Agent,
+    (agent, clock): (Agent, Arc<LabClock>),
     disk: DiskCache,
     import: Option<Arc<Sylink>>,
     location: Option<String>,
-    log: LogSink,
+    (log, reporter): (LogSink, Option<Arc<Reporter>>),
 ) -> Result<(), Failure> {
-    let clock = Arc::new(LabClock::of_one_client());
     let (booted, was_registered) = (clock.now(), agent.cache().state.agent.is_some());
-    let (handle, life) = drive(agent, clock, log, Some(disk));
+    let (handle, life) = drive(agent, Arc::clone(&clock), log, Some(disk));
     let mut life = tokio::spawn(life);
     if let Some(sylink) = import {
         handle.tell(Input::Import(sylink)).await;
@@ -375,6 +383,8 @@ async fn live(
         // A new client stands for one in operation: many that are started together have different phases.
         handle.start_long_after_boot(booted).await;
     }
+    let look = handle.reported();
+    let reports = reporter.map(|one| Reports::begin(one, move |_| look(clock.now())));
     let ended = tokio::select! {
         ended = &mut life => ended,
         interrupted = interrupted() => {
@@ -383,6 +393,9 @@ async fn live(
             life.await
         }
     };
+    if let Some(reports) = reports {
+        reports.end().await;
+    }
     match ended {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure::Failed(error.to_string())),

@@ -20,6 +20,7 @@ use super::exchange::AgentProfile;
 use super::failover::Server;
 use super::health::{Distrust, Health};
 use super::heartbeat_state::Phase;
+use super::reported::ReportedClient;
 use super::schedule::{Schedule, ScheduleTimes};
 use super::state::Agent;
 
@@ -177,6 +178,28 @@ impl DormantAgent {
     /// The longest time between the client's regular heartbeats.
     pub fn longest_interval(&self) -> Duration {
         self.shared.schedule.longest_interval()
+    }
+
+    /// Whether the client is on, and has begun no heartbeat for three intervals.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        !self.is_stopped() && now.since(self.own.times.last) >= self.shared.schedule.interval() * 3
+    }
+
+    /// Whether the client's service is stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.shared.is_stopped()
+    }
+
+    /// A number that clients in one state have in common, and others have not while these sleep.
+    pub fn state_number(&self) -> usize {
+        Arc::as_ptr(&self.shared).addr()
+    }
+
+    /// What a report says of this client alone.
+    pub fn reported(&self, name: String) -> ReportedClient {
+        let OwnState { health_since, heartbeats, heartbeats_served, .. } = self.own;
+        let since = (*self.health() != Health::New).then_some(health_since);
+        ReportedClient(name, since, heartbeats.into(), heartbeats_served.into())
     }
 
     /// The beginning of the client's last heartbeat, or of its series.

@@ -21,6 +21,7 @@ mod kept;
 mod log;
 mod pending_commands;
 mod push;
+mod reported;
 mod schedule;
 mod state;
 mod trust_state;
@@ -46,6 +47,7 @@ pub use health::{Distrust, Health, Trouble, TrustLayer};
 pub use kept::KeptAgent;
 pub use log::{Event, LogLine};
 pub use pending_commands::{PendingCommand, PendingCommands};
+pub use reported::{ClientReport, MOST_REPORTED, ReportedClient, ReportedState, StateGroups};
 pub use state::Agent;
 pub use view::AgentView;
 

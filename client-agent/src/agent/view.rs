@@ -3,7 +3,7 @@
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::trust::Fingerprint;
 use epm_protocol::version::ClientVersion;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::cache::{AgentState, Rescue};
 use super::exchange::AgentProfile;
@@ -12,7 +12,7 @@ use super::health::Health;
 use super::trust_state::TrustState;
 
 /// The state of a client as seen from outside.
-#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AgentView {
     /// The name of the client's computer.
     pub computer_name: String,

@@ -14,6 +14,8 @@ use epm_protocol::version::ClientVersion;
 use parking_lot::Mutex;
 
 use super::failure::Failure;
+use super::report::{ReportOptions, Reports};
+use crate::agent::MOST_REPORTED;
 use crate::program::{is_heard, say};
 use crate::scenario::{Span, SpanError};
 use crate::wire::{
@@ -35,6 +37,8 @@ Examples:
       5,000 heartbeats a second, for ten minutes
   epm-agent fleet --count 100000 --shard 2/4 --sylink lab/sylink.xml --json
       clients 25,001 to 50,000 of the same fleet, and figures as lines of JSON
+  epm-agent fleet --count 30 --sylink lab/sylink.xml --report http://127.0.0.1:8015
+      tell the lab what each client holds, for its verdict
 
 Without --state the clients keep everything in memory. `epm-agent schema fleet`
 prints the schema of a line of JSON.
@@ -78,6 +82,8 @@ pub(super) struct Fleet {
     /// Print figures at this interval
     #[arg(long, default_value = "5s", value_name = "DURATION", value_parser = positive)]
     every: Span,
+    #[command(flatten)]
+    reports: ReportOptions,
     /// Keep the clients' caches in this file, and continue from it at the next start
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -195,10 +201,16 @@ impl Fleet {
         printer: &Arc<Printer>,
     ) -> Result<bool, Failure> {
         let clock = Arc::new(LabClock::of_one_client());
+        let parts = spec.clients.div_ceil(MOST_REPORTED as u32);
+        let reporter = self.reports.reporter(&format!("{}-{}", spec.name, spec.first), parts, &clock)?;
         let began = clock.now();
         let told = Arc::clone(printer);
         let mut fleet =
             CompactFleet::start(spec, Arc::clone(&clock), store, Box::new(move |change| told.change(change)));
+        let reports = reporter.map(|one| {
+            let states = fleet.states();
+            Reports::begin(one, move |part| states.of_part(part))
+        });
         let end = self.length.map_or(Timestamp::NEVER, |length| began + length.0);
         let interrupted = interrupted();
         tokio::pin!(interrupted);
@@ -221,6 +233,9 @@ impl Fleet {
             }
         }
         let stopped = fleet.stop(PATIENCE).await;
+        if let Some(reports) = reports {
+            reports.end().await;
+        }
         let figures = fleet.figures();
         let all_served = figures.all_served();
         printer.end(figures);

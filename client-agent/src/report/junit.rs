@@ -53,6 +53,11 @@ fn promises(verdict: &Verdict) -> Vec<TestCase> {
         let message = "the lab has no client of its own: none was judged".to_owned();
         clients = vec![("there are clients to judge", TestResult::Error { kind: "no-verdict", message })];
     }
+    if let [first, ..] = verdict.unknown.as_slice() {
+        let count = verdict.unknown.len();
+        let message = format!("{count} unknown, such as {first}: no process reports what they hold");
+        clients.push(("the state of every client is known", TestResult::Error { kind: "unknown", message }));
+    }
     let managers = [
         ("no service of a manager is down", verdict.services_down.is_some(), trouble(&down, "down")),
         ("no file of a manager waits unread", verdict.files_unread.is_some(), trouble(&unread, "unread")),

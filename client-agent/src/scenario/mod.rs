@@ -28,7 +28,9 @@ pub use presence::{Place, PresenceError, booted_before};
 pub use read::ScenarioError;
 pub use reason::{Alike, CauseCode, ClientFinding, Held, Reason};
 pub use span::{Span, SpanError};
-pub use verdict::{Laggard, OrphanedClient, PartHolding, Standing, StepReport, Verdict, holdings};
+pub use verdict::{
+    Laggard, OrphanedClient, PartHolding, ReportSource, Standing, StepReport, Verdict, holdings,
+};
 
 /// The identifier of the JSON Schema of the scenario file.
 const SCHEMA_ID: &str = "https://example.invalid/epm-lab/scenario.schema.json";

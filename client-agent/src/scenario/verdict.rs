@@ -104,7 +104,7 @@ pub struct Verdict {
     pub now: Timestamp,
     /// Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
     /// certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread. Null where there
-    /// is no client to judge and nothing else is wrong: then there is no verdict.
+    /// is no client to judge, or the state of a client is not known, and nothing else is wrong: then there is no verdict.
     pub well: Option<bool>,
     /// The number of clients.
     pub clients: usize,
@@ -112,6 +112,16 @@ pub struct Verdict {
     /// only what they tell their manager.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<usize>,
+    /// The processes that report clients which run outside this lab's process; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<ReportSource>,
+    /// The clients whose state is not known: their source has been silent for three of its intervals or, on a site of several
+    /// processes, no source has reported them. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+    /// The clients that several sources report; the latest report counts. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reported_twice: Vec<String>,
     /// The certificate that each manager shows its clients now: SHA-256 fingerprints by manager name.
     #[schemars(with = "BTreeMap<String, String>")]
     pub certificates: BTreeMap<String, Fingerprint>,
@@ -175,6 +185,26 @@ pub struct Verdict {
     /// The number of the reason for each client that is not orphaned, by what is wrong with it.
     #[serde(skip)]
     pub numbers: BTreeMap<(ClientFinding, String), usize>,
+}
+
+/// A process that reports clients which run outside of a lab's process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct ReportSource {
+    /// The name of the source.
+    pub source: String,
+    /// The number of clients in its reports.
+    pub clients: usize,
+    /// The lab time of the oldest of the reports that count.
+    #[schemars(with = "String")]
+    pub heard: Timestamp,
+    /// Milliseconds of real time since then.
+    pub heard_ms_ago: u64,
+    /// The longest time between two reports of one client that the source has promised, in milliseconds of real time.
+    pub interval_ms: u64,
+    /// Whether the source has been silent for longer than three intervals, with all or some of its clients: those are unknown.
+    pub silent: bool,
+    /// Whether the source has ended: its clients have stopped.
+    pub ended: bool,
 }
 
 /// A client that is served, or should be, and is not well.
@@ -260,9 +290,9 @@ impl Verdict {
         ]
     }
 
-    /// Says that there is no verdict where no client was judged and nothing else is wrong.
+    /// Says that there is no verdict where no client was judged, or one is unknown, and nothing else is wrong.
     pub fn conclude(&mut self) {
-        if self.clients == 0 && self.well == Some(true) {
+        if (self.clients == 0 || !self.unknown.is_empty()) && self.well == Some(true) {
             self.well = None;
         }
     }

@@ -16,7 +16,10 @@ use super::clock::LabClock;
 use super::connection::{Endpoint, Handshakes, Session};
 use super::store::{DiskCache, StoreError};
 use super::tls_memory::SharedTls;
-use crate::agent::{Agent, AgentView, Cache, Exchange, Input, KeptAgent, LogLine, Output, SharedStates};
+use crate::agent::{
+    Agent, AgentView, Cache, Exchange, Input, KeptAgent, LogLine, Output, ReportedState, SharedStates,
+    StateGroups,
+};
 use crate::scenario::booted_before;
 
 /// A function that receives an agent's log lines. Called in the agent's task; must not block.
@@ -114,6 +117,19 @@ impl AgentHandle {
     /// The present view of the agent.
     pub fn view(&self) -> AgentView {
         lock(&self.agent).view()
+    }
+
+    /// What a report says of the agent, also after its task has ended.
+    pub fn reported(&self) -> impl Fn(Timestamp) -> Vec<ReportedState> + Clone + Send + use<> {
+        let agent = Arc::clone(&self.agent);
+        move |now| {
+            let agent = lock(&agent);
+            let mut view = agent.view();
+            view.heartbeats -= u64::from(!agent.is_resting() && view.heartbeats > 0);
+            let mut states = StateGroups::default();
+            states.add(view, !agent.is_stopped(), agent.is_silent(now));
+            states.into_states()
+        }
     }
 
     /// A copy of the agent in its present state.

@@ -11,9 +11,11 @@ mod doctor;
 mod driver;
 mod durable;
 mod fleet;
+mod http_call;
 mod log_file;
 mod own_file;
 mod package;
+mod reporter;
 mod signals;
 mod sleepers;
 mod store;
@@ -25,16 +27,18 @@ mod verifier;
 pub use clock::{ClockReading, Halted, LabClock, Stopwatch, machine_date, wait};
 pub use compact_fleet::{
     ChangeSink, ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec,
-    FleetStore, FleetStoreError, MachineLimits, Quantiles, TooLarge, shard,
+    FleetStates, FleetStore, FleetStoreError, MachineLimits, Quantiles, TooLarge, shard,
 };
 pub use connection::{Handshakes, ask_once, call_once};
 pub use doctor::{examine, examine_one};
 pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};
 pub use durable::{create_folder, sync};
 pub use fleet::{Fleet, Member, MemberSpec, TURNS};
+pub use http_call::{HttpServer, body_of};
 pub use log_file::{LogFile, log_text};
 pub use own_file::open_own;
 pub use package::{IN_PACKAGE, PackageError, read_package};
+pub use reporter::{Reporter, ReporterError};
 pub use signals::interrupted;
 pub use store::{DiskCache, StoreError};
 pub use tls::{ClockTime, key_log, log_keys, provider};

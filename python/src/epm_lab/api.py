@@ -340,6 +340,9 @@ class ClientView:
     #: State of the client: what it holds, and how its heartbeats go.
     view: AgentView
 
+    #: Source that reports the client, which runs outside of the lab's process; absent for a client of the lab.
+    reported_by: typing.Optional[str] = None
+
 
 @dataclass(frozen=True)
 class Clients:
@@ -424,9 +427,6 @@ class WholeClient:
     #: Whether the client is frozen.
     frozen: bool
 
-    #: Lab time of the client's next action.
-    next_heartbeat: str
-
     #: Whether the client's machine is on.
     on: bool
 
@@ -447,6 +447,12 @@ class WholeClient:
 
     #: Server that the client uses until it fails.
     last_server: typing.Optional[LastServer] = None
+
+    #: Lab time of the client's next action; absent for a client that runs elsewhere.
+    next_heartbeat: typing.Optional[str] = None
+
+    #: Source that reports the client, which runs outside of the lab's process; absent for a client of the lab.
+    reported_by: typing.Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -1296,6 +1302,50 @@ class PackageView:
 
 
 @dataclass(frozen=True)
+class ReportSource:
+    """A process that reports clients which run outside of a lab's process."""
+
+    #: The number of clients in its reports.
+    clients: int
+
+    #: Whether the source has ended: its clients have stopped.
+    ended: bool
+
+    #: The lab time of the oldest of the reports that count.
+    heard: str
+
+    #: Milliseconds of real time since then.
+    heard_ms_ago: int
+
+    #: The longest time between two reports of one client that the source has promised, in milliseconds of real time.
+    interval_ms: int
+
+    #: Whether the source has been silent for longer than three intervals, with all or some of its clients: those are
+    #: unknown.
+    silent: bool
+
+    #: The name of the source.
+    source: str
+
+
+@dataclass(frozen=True)
+class ReportClientsState:
+    """Clients in one state."""
+
+    #: The state of the first client. `heartbeats` counts those that have ended.
+    first: AgentView
+
+    #: Whether the clients' machines are on.
+    on: bool
+
+    #: Whether the clients are on, and have begun no heartbeat for three intervals.
+    silent: bool
+
+    #: Further clients in this state.
+    others: typing.Optional[typing.List[typing.Tuple[str, typing.Optional[str], int, int]]] = None
+
+
+@dataclass(frozen=True)
 class RestoredSnapshot:
     """State that the lab has returned to."""
 
@@ -1699,6 +1749,9 @@ class Verdict:
     #: The command that repeats it; absent where it is not known.
     repeat: typing.Optional[str] = None
 
+    #: The clients that several sources report; the latest report counts. Absent where there are none.
+    reported_twice: typing.Optional[typing.List[str]] = None
+
     #: The title of the scenario; absent in a lab without one.
     scenario: typing.Optional[str] = None
 
@@ -1706,12 +1759,20 @@ class Verdict:
     #: service is up.
     services_down: typing.Optional[typing.Dict[str, typing.List[str]]] = None
 
+    #: The processes that report clients which run outside this lab's process; absent where there are none.
+    sources: typing.Optional[typing.List[ReportSource]] = None
+
     #: The state after each step of the scenario.
     steps: typing.Optional[typing.List[VerdictStep]] = None
 
+    #: The clients whose state is not known: their source has been silent for three of its intervals or, on a site of
+    #: several processes, no source has reported them. Absent where there are none.
+    unknown: typing.Optional[typing.List[str]] = None
+
     #: Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
     #: certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread. Null
-    #: where there is no client to judge and nothing else is wrong: then there is no verdict.
+    #: where there is no client to judge, or the state of a client is not known, and nothing else is wrong: then there
+    #: is no verdict.
     well: typing.Optional[bool] = None
 
 
@@ -1738,6 +1799,10 @@ class Foreseen:
 
     #: Clients that would be orphaned, each with the reason.
     clients: typing.List[WouldBeOrphaned]
+
+    #: Number of clients that nothing was predicted for: they run outside of the lab's process, which has no copy of
+    #: them.
+    not_predicted: int
 
     #: Number of clients that would be orphaned.
     would_be_orphaned: int
@@ -3101,6 +3166,89 @@ class ControlApi(Transport):
             f"/v1/packages/{quote(package)}/assignments",
             None,
             {"group": group},
+            timeout,
+        )
+        return answer
+
+    def report_sources(self, *, timeout: typing.Optional[float] = None) -> typing.List[ReportSource]:
+        """List the processes that report clients which run elsewhere.
+
+        GET /v1/reports
+        """
+        answer: typing.List[ReportSource] = self._json(
+            typing.List[ReportSource],
+            "GET",
+            "/v1/reports",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def forget_source(self, source: str, *, timeout: typing.Optional[float] = None) -> typing.List[ReportSource]:
+        """Forget the reports of a process.
+
+        DELETE /v1/reports/{source}
+
+        source: Name of the source.
+        """
+        answer: typing.List[ReportSource] = self._json(
+            typing.List[ReportSource],
+            "DELETE",
+            f"/v1/reports/{quote(source)}",
+            None,
+            None,
+            timeout,
+        )
+        return answer
+
+    def report_clients(
+        self,
+        source: str,
+        *,
+        at: str,
+        began: str,
+        instance: str,
+        interval_ms: int,
+        part: int,
+        parts: int,
+        states: typing.Sequence[ReportClientsState],
+        is_last: typing.Optional[bool] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> ReportSource:
+        """Report what the clients of a process hold, in the place of its earlier reports; a token of the scope report
+        is enough.
+
+        PUT /v1/reports/{source}
+
+        source: Name of the source.
+        at: The time at which the process looked at its clients, by its clock.
+        began: The time at which the process began, by its clock. Of two processes that report as one source the later
+            one counts.
+        instance: The name of this run of the process, which no other has.
+        interval_ms: The longest time until the next report of these clients in milliseconds, from 1000 to 3600000.
+            After three of these without a report the clients count as unknown.
+        part: The number of this part of the process's clients, from 1.
+        parts: The number of parts that the process reports its clients in.
+        states: The states of the clients, at most 5000 clients in all.
+        is_last: Whether the process ends: its clients have stopped, and nothing changes until they are started again.
+            Defaults to `false`.
+        """
+        answer: ReportSource = self._json(
+            ReportSource,
+            "PUT",
+            f"/v1/reports/{quote(source)}",
+            None,
+            {
+                "at": at,
+                "began": began,
+                "instance": instance,
+                "interval_ms": interval_ms,
+                "is_last": is_last,
+                "part": part,
+                "parts": parts,
+                "states": states,
+            },
             timeout,
         )
         return answer

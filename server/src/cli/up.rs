@@ -23,9 +23,10 @@ use crate::cli::lab::OwnReadyFile;
 use crate::cli::out::OutFolder;
 use crate::cli::pcap::Pcap;
 use crate::cli::print;
+use crate::cli::token_files::{TokenFiles, Tokens};
 use crate::cli::up_control::OpenControlApi;
 use crate::cli::up_data;
-use crate::cli::up_files::{Outs, Token, check_ready_file, check_root, rest_password, token};
+use crate::cli::up_files::{check_ready_file, check_root, rest_password};
 use crate::cli::up_plan::{LabPlan, PlanOptions};
 use crate::cli::up_ready::{self, Reader};
 use crate::control_api::{self, Access};
@@ -63,10 +64,8 @@ pub(super) struct Up {
     /// or 0 with --http-port 0]
     #[arg(long, value_name = "PORT")]
     control_port: Option<u16>,
-    /// File with the token that the control API requires; needed unless on loopback. Created with a new token if it
-    /// does not exist
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    tokens: TokenFiles,
     /// Host name at which the control API answers too, besides addresses, localhost and the name of --address; repeatable
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
@@ -194,7 +193,7 @@ impl Up {
         }
         fits(plan.clients() as usize).map_err(|error| Failure::BadInput(error.to_string()))?;
         let outs = self.outs(&plan)?;
-        let access = self.access(outs.token.as_ref().map(|token| token.text.clone()))?;
+        let access = self.access(&outs.tokens)?;
         let mut builder = plan.builder(&self.what);
         if !self.no_rest {
             let password =
@@ -216,9 +215,7 @@ impl Up {
         site.journal().keep(self.journal as usize);
         let opened = self.open_control_api().await?;
         self.set_up(&site, &plan, founded.is_none(), outs.export.as_ref())?;
-        if let Some(Token { text, new: Some(file) }) = &outs.token {
-            file.write(format!("{text}\n").as_bytes())?;
-        }
+        outs.tokens.write()?;
         let site = Arc::new(site);
         let lab = Lab::new(Arc::clone(&site), plan.seed, self.log());
         let control = opened.serve(&lab, access);
@@ -286,14 +283,14 @@ impl Up {
         if let Some(root) = &self.install_root {
             check_root(root, &plan.names(), self.force)?;
         }
-        let named = [&self.ready_file, &self.token_file, &self.rest_password_file];
-        let named: Vec<&Path> = named.into_iter().flatten().map(PathBuf::as_path).collect();
+        let named = [&self.ready_file, &self.rest_password_file].into_iter().flatten().map(PathBuf::as_path);
+        let named: Vec<&Path> = named.chain(self.tokens.paths()).collect();
         let export = self.export.as_deref();
         Ok(Outs {
             export: export
                 .map(|folder| OutFolder::again(folder, self.force, "epm-lab up --export", &named))
                 .transpose()?,
-            token: self.token_file.as_deref().map(token).transpose()?,
+            tokens: self.tokens.open()?,
         })
     }
 
@@ -407,7 +404,7 @@ impl Up {
     /// Opens the port of the control API.
     async fn open_control_api(&self) -> Result<OpenControlApi, Failure> {
         let bind = self.what.bind();
-        if self.token_file.is_none() && !bind.is_loopback() {
+        if self.tokens.token_file.is_none() && !bind.is_loopback() {
             return Err(Failure::BadInput(format!(
                 "{bind} can be reached from other machines, and the control API changes anything in the lab: \
                  protect it with `--token-file FILE`, which is created with a new token if it does not exist"
@@ -419,19 +416,25 @@ impl Up {
         OpenControlApi::open(bind, port, reachable).await
     }
 
-    /// The token of the control API and the names that it answers to.
-    fn access(&self, token: Option<String>) -> Result<Access, Failure> {
+    /// The tokens of the control API and the names that it answers to.
+    fn access(&self, tokens: &Tokens) -> Result<Access, Failure> {
         // An address is answered without being named.
         let published = self.what.address().into_iter().filter(|address| address.parse::<IpAddr>().is_err());
         let names = published.map(|name| ("--address", name));
         let names = names.chain(self.allow_host.iter().map(|name| ("--allow-host", name.as_str())));
-        let mut access = Access::from(token);
+        let mut access = tokens.access();
         for (option, name) in names {
             access =
                 access.allow_host(name).map_err(|error| Failure::BadInput(format!("`{option}`: {error}")))?;
         }
         Ok(access)
     }
+}
+
+/// The files that are written while a lab starts.
+struct Outs {
+    export: Option<OutFolder>,
+    tokens: Tokens,
 }
 
 /// Installs the clients of a new lab, or lets those of an earlier start go on. Returns those that are not served, with the

@@ -1,30 +1,15 @@
 //! The files that `epm-lab up` writes while a lab starts: what may be replaced, and what is refused.
 
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use epm_client_agent::program::read_file;
-
 use crate::cli::io::{Failure, read, read_password, warning};
-use crate::cli::out::{OutFile, OutFolder, can_be_filled, refuse_foreign};
+use crate::cli::out::{OutFile, can_be_filled, refuse_foreign};
 use crate::rest_api::DEFAULT_PASSWORD;
 use crate::runtime::install_dir::ROOTS;
 
 /// The error without random numbers.
-const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
-
-/// The files that are written while a lab starts.
-pub(super) struct Outs {
-    pub(super) export: Option<OutFolder>,
-    pub(super) token: Option<Token>,
-}
-
-/// The token of the control API, and the file that it is written to if it is new.
-pub(super) struct Token {
-    pub(super) text: String,
-    pub(super) new: Option<OutFile>,
-}
+pub(super) const NO_RANDOM_NUMBERS: &str = "the operating system's random generator failed";
 
 /// Checks the folder of one manager's files, or of several managers' folders: nothing else may be in it without `force`.
 pub(super) fn check_root(root: &Path, managers: &[String], force: bool) -> Result<(), Failure> {
@@ -47,32 +32,6 @@ pub(super) fn check_ready_file(file: &Path, force: bool) -> Result<(), Failure> 
         )));
     }
     OutFile::new(file, is_file).map(|_| ())
-}
-
-/// Reads the token of the control API from its file, or draws a new one if the file does not exist.
-pub(super) fn token(file: &Path) -> Result<Token, Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
-    let text = match read_file(file) {
-        Ok(text) => String::from_utf8(text).map_err(|_| bad(&"the token is not text"))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let mut bytes = [0_u8; 24];
-            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| bad(&NO_RANDOM_NUMBERS))?;
-            let text = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, bytes);
-            return Ok(Token { text, new: Some(OutFile::secret(file, false)?) });
-        }
-        Err(error) => return Err(bad(&error)),
-    };
-    check_permissions(file, "token")?;
-    let token = text.trim();
-    if token.len() < 16 || !token.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(Failure::BadInput(format!(
-            "invalid token in {}: expected at least 16 printable ASCII characters without spaces, found {}; \
-             remove the file, and `--token-file` creates it with a new token",
-            file.display(),
-            token.chars().count()
-        )));
-    }
-    Ok(Token { text: token.to_owned(), new: None })
 }
 
 /// Refuses a file with a secret that others can replace, and warns of one that others can read: a cluster mounts them so.

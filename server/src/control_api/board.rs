@@ -56,6 +56,7 @@ struct Mark {
     journal: u64,
     changes: u64,
     speed: u32,
+    reports: (i64, usize),
 }
 
 /// Counts of clients over time.
@@ -154,6 +155,7 @@ impl Board {
             journal: site.journal().next_number(),
             changes: site.changes().count(),
             speed: self.lab.clock().speed(),
+            reports: self.lab.reports_mark(),
         }
     }
 
@@ -279,6 +281,8 @@ fn cut(verdict: &mut Verdict) -> Value {
         "silent": verdict.silent.len(),
         "away": verdict.away.len(),
         "brought_back": verdict.brought_back.len(),
+        "unknown": verdict.unknown.len(),
+        "reported_twice": verdict.reported_twice.len(),
     });
     let orphaned = rest(&mut verdict.orphaned);
     let ever = [verdict.ever_orphaned.take(), verdict.ever_unsigned.take()];
@@ -289,6 +293,8 @@ fn cut(verdict: &mut Verdict) -> Value {
         &mut verdict.silent,
         &mut verdict.away,
         &mut verdict.brought_back,
+        &mut verdict.unknown,
+        &mut verdict.reported_twice,
     ];
     let others = lists.each_mut().map(|list| rest(list));
     let mut shown = serde_json::to_value(&*verdict).unwrap_or_default();
@@ -303,6 +309,8 @@ fn cut(verdict: &mut Verdict) -> Value {
         &mut verdict.silent,
         &mut verdict.away,
         &mut verdict.brought_back,
+        &mut verdict.unknown,
+        &mut verdict.reported_twice,
     ];
     lists.into_iter().zip(others).for_each(|(list, rest)| list.extend(rest));
     shown

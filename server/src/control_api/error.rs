@@ -11,7 +11,9 @@ use epm_protocol::site::CommandError;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::lab::{AssumptionsRefused, BaselineError, FleetError, SnapshotError, TimeError, UpdateDiffers};
+use crate::lab::{
+    AssumptionsRefused, BaselineError, FleetError, ReportError, SnapshotError, TimeError, UpdateDiffers,
+};
 use crate::runtime::following::FaultNotSet;
 
 /// An error. Nothing has changed, unless the detail says otherwise.
@@ -175,6 +177,19 @@ impl From<FleetError> for Problem {
     }
 }
 
+impl From<ReportError> for Problem {
+    fn from(error: ReportError) -> Self {
+        let (status, code) = match error {
+            ReportError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            ReportError::Replaced { .. } => (StatusCode::CONFLICT, "replaced"),
+            ReportError::TooMany => (StatusCode::CONFLICT, "too-many"),
+            ReportError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown"),
+            ReportError::NotStored(error) => return error.into(),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
 impl From<SnapshotError> for Problem {
     fn from(error: SnapshotError) -> Self {
         let (status, code) = match error {
@@ -203,6 +218,7 @@ impl From<TimeError> for Problem {
         let code = match error {
             TimeError::Restless { .. } => "restless",
             TimeError::Waited { .. } => "waited",
+            TimeError::Unreported { .. } => "unreported",
             TimeError::Installation(error) => return error.into(),
         };
         Self::new(StatusCode::GATEWAY_TIMEOUT, code, error.to_string())

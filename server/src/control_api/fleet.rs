@@ -85,9 +85,13 @@ struct WholeClient {
     last_server: Option<LastServer>,
     /// Checksum of each package that the client has.
     packages: BTreeMap<String, String>,
-    /// Lab time of the client's next action.
-    #[schemars(with = "String")]
-    next_heartbeat: Timestamp,
+    /// Lab time of the client's next action; absent for a client that runs elsewhere.
+    #[schemars(with = "Option<String>")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_heartbeat: Option<Timestamp>,
+    /// Source that reports the client, which runs outside of the lab's process; absent for a client of the lab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reported_by: Option<String>,
     /// Recorded history of the client; absent before its first heartbeat.
     history: Option<Trace>,
 }
@@ -146,14 +150,16 @@ async fn show(State(lab): LabState, Path(Client { client }): Path<Client>) -> An
 }
 
 async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
-    let member = lab.member(&client).await?;
+    let member = match lab.member(&client).await {
+        Ok(member) => member,
+        Err(error) => {
+            let reported = lab.reported(&client).await.ok_or(error)?;
+            return Ok(Json(WholeClient::reported(lab, reported)));
+        }
+    };
     let agent = member.handle.agent();
     let view = agent.view();
-    let status_detail = match view.health.orphaned() {
-        Some((since, because)) => format!("orphaned since {since}: {because}"),
-        None if view.health.is_connected() => "served".to_owned(),
-        None => "not served".to_owned(),
-    };
+    let status_detail = status_detail(&view);
     let state = &agent.cache().state;
     Ok(Json(WholeClient {
         part: member.part.clone(),
@@ -163,10 +169,40 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
         view,
         last_server: state.last_server.clone(),
         packages: state.packages.clone(),
-        next_heartbeat: member.handle.next_wake(),
+        next_heartbeat: Some(member.handle.next_wake()),
+        reported_by: None,
         history: lab.trace(&client),
         client,
     }))
+}
+
+impl WholeClient {
+    /// A client that runs elsewhere, as far as its process reports it.
+    fn reported(lab: &Lab, one: ClientView) -> Self {
+        let ClientView { client, part, on, frozen, reported_by, view, .. } = one;
+        Self {
+            part,
+            on,
+            frozen,
+            status_detail: status_detail(&view),
+            view,
+            last_server: None,
+            packages: BTreeMap::new(),
+            next_heartbeat: None,
+            reported_by,
+            history: lab.trace(&client),
+            client,
+        }
+    }
+}
+
+/// How a client is, for people.
+fn status_detail(view: &AgentView) -> String {
+    match view.health.orphaned() {
+        Some((since, because)) => format!("orphaned since {since}: {because}"),
+        None if view.health.is_connected() => "served".to_owned(),
+        None => "not served".to_owned(),
+    }
 }
 
 async fn act(

@@ -1,5 +1,5 @@
-//! Which requests the control API answers: those to a known host, from no other site's page, and with the token where
-//! one is set. Knows nothing of the lab.
+//! Which requests the control API answers: those to a known host, from no other site's page, and with a token of the right
+//! scope where one is set. Knows nothing of the lab.
 //!
 //! A browser on the lab's machine reaches the control API for every page that it shows. What such a page can make it send
 //! is refused by what the page cannot choose: `Host`, `Origin`, `Sec-Fetch-Site` and the content type of a form. A name
@@ -8,7 +8,6 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal as is_same;
 use axum::extract::Request;
 use axum::http::header::{self, AsHeaderName, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
@@ -16,19 +15,20 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::Problem;
+use super::scope::{Scope, Tokens};
 use super::session::{Sessions, is_public, to_log_in};
 use crate::runtime::connections::Peer;
 use crate::runtime::failed_attempts::{Attempt, FailedAttempts};
 
-/// Token of the control API, and the names that it answers to.
+/// Tokens of the control API, and the names that it answers to.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Access {
-    token: Option<Arc<str>>,
+    tokens: Tokens,
     names: Vec<String>,
     /// Requests with a wrong token, whose answers wait after several of a peer.
     failed: Arc<FailedAttempts>,
-    /// Sessions of browsers that have given the token.
+    /// Sessions of browsers that have given a token.
     sessions: Arc<Sessions>,
 }
 
@@ -38,9 +38,15 @@ impl Access {
         Self::default()
     }
 
-    /// Refuses requests without this token.
+    /// Refuses requests without this token, which may do everything.
     pub fn token(self, token: &str) -> Self {
-        Self { token: Some(token.into()), ..self }
+        self.scoped(Scope::Control, token)
+    }
+
+    /// Lets requests with this token do what its scope allows.
+    pub(crate) fn scoped(mut self, scope: Scope, token: &str) -> Self {
+        self.tokens.add(scope, token);
+        self
     }
 
     /// Answers requests to this host name too.
@@ -59,7 +65,7 @@ impl Access {
 
     /// Whether requests need a token.
     pub(super) fn needs_token(&self) -> bool {
-        self.token.is_some()
+        !self.tokens.is_empty()
     }
 
     /// Sessions of browsers that have given the token.
@@ -76,7 +82,7 @@ impl Access {
     /// Why a request is refused; none if it is not.
     fn refusal(&self, request: &Request) -> Option<Problem> {
         self.foreign(request.method(), request.uri(), request.headers())
-            .or_else(|| self.without_token(request.uri(), request.headers()))
+            .or_else(|| self.unauthorized(request.method(), request.uri(), request.headers()))
     }
 
     /// The error for a request that a browser may have sent for another site's page.
@@ -119,21 +125,32 @@ impl Access {
         None
     }
 
-    /// The error for a request without the token. The state of health and the form for the token need none.
-    fn without_token(&self, uri: &Uri, headers: &HeaderMap) -> Option<Problem> {
-        let token = self.token.as_ref().filter(|_| uri.path() != "/v1/health" && !is_public(uri.path()))?;
-        let given = only(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-        if given.is_some_and(|given| is_same(given.as_bytes(), token.as_bytes()).is_ok()) {
+    /// The error for a request without a token, or with one of another scope. The state of health and the form for the token
+    /// need none.
+    fn unauthorized(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Problem> {
+        if self.tokens.is_empty() || uri.path() == "/v1/health" || is_public(uri.path()) {
             return None;
         }
-        let detail = "missing or wrong token: expected the header `Authorization: Bearer TOKEN`";
-        Some(Problem::new(StatusCode::UNAUTHORIZED, NO_TOKEN, detail))
+        let given = only(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        let Some(scope) = given.and_then(|given| self.tokens.scope_of(given)) else {
+            let detail = "missing or wrong token: expected the header `Authorization: Bearer TOKEN`";
+            return Some(Problem::new(StatusCode::UNAUTHORIZED, NO_TOKEN, detail));
+        };
+        let needed = Scope::needed(method, uri.path());
+        (scope != needed && scope != Scope::Control).then(|| {
+            let detail = format!(
+                "the token has the scope `{scope}`: {method} {} needs a token of the scope `{needed}`{}",
+                uri.path(),
+                if needed == Scope::Control { "" } else { " or `control`" }
+            );
+            Problem::new(StatusCode::FORBIDDEN, needed.code(), detail)
+        })
     }
 }
 
 impl From<Option<String>> for Access {
     fn from(token: Option<String>) -> Self {
-        Self { token: token.map(Arc::from), ..Self::default() }
+        token.iter().fold(Self::default(), |access, token| access.token(token))
     }
 }
 
@@ -320,6 +337,28 @@ mod tests {
         assert_eq!(refused(&access, "GET", "/v1/health", &[evil]).as_deref(), Some("host"));
         let both = [here, ("authorization", "Bearer right-token-0123456"), ("authorization", "Bearer x")];
         assert_eq!(refused(&access, "GET", "/v1", &both).as_deref(), Some("token"));
+    }
+
+    #[test]
+    fn a_token_does_what_its_scope_allows_and_the_error_names_the_scope_that_is_needed() {
+        let access = Access::open()
+            .token("control-token-0123456")
+            .scoped(Scope::Read, "read-token-0123456789")
+            .scoped(Scope::Report, "report-token-01234567");
+        let expected = |method: &str, target: &str| {
+            ["control-token-0123456", "read-token-0123456789", "report-token-01234567", "wrong"].map(
+                |token| {
+                    let bearer = format!("Bearer {token}");
+                    let headers = [("host", "127.0.0.1:8015"), ("authorization", bearer.as_str())];
+                    refused(&access, method, target, &headers).unwrap_or_default()
+                },
+            )
+        };
+        assert_eq!(expected("GET", "/v1/verdict"), ["", "", "scope-read", "token"]);
+        assert_eq!(expected("PUT", "/v1/reports/a"), ["", "scope-report", "", "token"]);
+        assert_eq!(expected("POST", "/v1/commands"), ["", "scope-control", "scope-control", "token"]);
+        assert_eq!(expected("DELETE", "/v1/reports/a"), ["", "scope-control", "scope-control", "token"]);
+        assert_eq!(expected("GET", "/v1/health"), [""; 4]);
     }
 
     #[test]

@@ -8,11 +8,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::control_api::error::Problem;
+use crate::control_api::scope::REPORTS;
 use crate::lab::Lab;
 
 /// Writes the lab after a request that was successful and may have changed something: what was answered outlives the process.
 pub(super) async fn keep(lab: Arc<Lab>, request: Request, next: Next) -> Response {
-    let may_change = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    // Reports are not kept: what was reported before is not known to be so.
+    let may_change = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && !request.uri().path().starts_with(REPORTS);
     let response = next.run(request).await;
     if !may_change || !response.status().is_success() || !lab.is_kept() {
         return response;

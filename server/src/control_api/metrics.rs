@@ -25,7 +25,7 @@ pub(super) async fn metrics(State(lab): LabState, headers: HeaderMap) -> Respons
     let mut metrics = Metrics::default();
     about_the_lab(&lab, &mut metrics);
     about_managers(&lab, &mut metrics);
-    about_clients(&lab, &lab.views().await, &mut metrics);
+    about_clients(&lab, &lab.views().await, lab.unknown_clients().await, &mut metrics);
     about_records(&lab, &mut metrics);
     about_the_process(&mut metrics);
     match metrics.write(form) {
@@ -145,7 +145,7 @@ fn about_managers(lab: &Lab, metrics: &mut Metrics) {
     );
 }
 
-fn about_clients(lab: &Lab, clients: &[ClientView], metrics: &mut Metrics) {
+fn about_clients(lab: &Lab, clients: &[ClientView], unknown: usize, metrics: &mut Metrics) {
     let health = |health: &Health| match health {
         Health::New => "new",
         Health::Connected { .. } => "connected",
@@ -177,7 +177,7 @@ fn about_clients(lab: &Lab, clients: &[ClientView], metrics: &mut Metrics) {
     let labelled = |name: &'static str, value: String, count: f64| (vec![(name, value)], count);
     metrics.gauge(
         "epm_lab_clients",
-        "Clients in the lab's process by health",
+        "Clients in the lab's process, and those that are reported to it, by health",
         by_health.into_iter().map(|(name, count)| labelled("health", name.to_owned(), count)),
     );
     metrics.gauge(
@@ -202,8 +202,8 @@ fn about_clients(lab: &Lab, clients: &[ClientView], metrics: &mut Metrics) {
     );
     metrics.gauge(
         "epm_lab_clients_apart",
-        "Clients that are switched off, frozen, or on and without a heartbeat for three intervals",
-        [("off", off), ("frozen", frozen), ("silent", silent)]
+        "Clients that are switched off, frozen, on and without a heartbeat for three intervals, or of which nothing is known",
+        [("off", off), ("frozen", frozen), ("silent", silent), ("unknown", unknown as f64)]
             .map(|(state, count)| labelled("state", state.to_owned(), count)),
     );
     let registered = lab.site.look(|site| site.clients().count());

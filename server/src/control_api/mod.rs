@@ -25,6 +25,8 @@ mod metrics;
 mod metrics_text;
 mod packages;
 mod page;
+mod reports;
+mod scope;
 mod session;
 mod several_processes;
 mod site;
@@ -64,6 +66,7 @@ use guard::guard;
 pub use guard::{Access, InvalidHost};
 use kept::keep;
 use page::Pages;
+pub(crate) use scope::Scope;
 use several_processes::refuse;
 
 /// Default port of the control API.
@@ -72,7 +75,7 @@ pub const DEFAULT_PORT: u16 = 8015;
 const LARGEST: usize = 1024 * 1024;
 
 /// Serves the control API until it is stopped, then ends its connections. `access` is the token that requests need, if
-/// any, or an [`Access`].
+/// any, or an [`Access`] with several.
 pub async fn serve(
     listener: TcpListener,
     lab: Arc<Lab>,
@@ -132,6 +135,7 @@ fn routes() -> Routes {
         .merge(faults::routes())
         .merge(journal::routes())
         .merge(packages::routes())
+        .merge(reports::routes())
         .merge(verdict::routes())
         .merge(snapshots::routes())
         .merge(snapshot_changes::routes())

@@ -115,7 +115,7 @@ async fn deploy(
     JsonBody(Deployment { location, clients }): JsonBody<Deployment>,
 ) -> Answer<Deployed> {
     lab.site.export_sylink(&group, location.as_deref())?; // fails before any client is changed
-    let views = lab.views().await;
+    let views = lab.own_views().await;
     let is_meant = |name: &str, of: Option<&str>| match &clients {
         Some(named) => named.iter().any(|one| one == name),
         None => of == Some(group.as_str()),

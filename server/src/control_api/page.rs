@@ -17,14 +17,12 @@ use serde_json::{Map, Value};
 use crate::control_api::board::Board;
 use crate::control_api::error::Problem;
 use crate::control_api::guard::Access;
-use crate::control_api::session::{self, LOG_IN, STYLE};
+use crate::control_api::session::{self, LOG_IN, SESSION, STYLE};
 use crate::page::{self, Answers, Api, Asked, CERTIFICATES, Place, Want};
 use crate::rest_api;
 
 /// Path of the endless response.
 pub(super) const EVENTS: &str = "/page/events";
-/// Path that exchanges a token for a session.
-const SESSION: &str = "/page/session";
 /// What a page may load: only what the lab serves.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",

@@ -13,6 +13,8 @@ use crate::page::{Asked, FILES};
 
 /// Path of the form for the token.
 pub(super) const LOG_IN: &str = "/log-in";
+/// Path that exchanges a token for a session.
+pub(super) const SESSION: &str = "/page/session";
 /// Path of the style.
 pub(super) const STYLE: &str = "/page/page.css";
 /// Number of sessions that are kept, the latest ones.

@@ -12,22 +12,20 @@ use crate::control_api::error::Problem;
 use crate::lab::Lab;
 
 const ONE_CLOCK: &str = "each process has its machine's clock, which none can stop or set for all";
-const ONE_FLEET: &str = "clients run in processes of their own (`epm-agent run`, `epm-agent fleet`), of which this one sees only what they ask";
+const ONE_FLEET: &str = "clients run in processes of their own (`epm-agent run`, `epm-agent fleet`), of which this one sees only what they ask and report";
 const ONE_STATE: &str =
     "a state of the site that is put back would have to put back every client, wherever it runs";
 const ONE_START: &str = "the assumptions are those that the site was founded with";
 
 /// Paths, the way to change something there, what it is, and why it is refused. A path stands for those below it.
 const REFUSED: &[(&str, &[Method], &str, &str)] = &[
-    ("/v1/clock", &[Method::PUT, Method::POST], "moving the clock", ONE_CLOCK),
+    ("/v1/clock/advance", &[Method::POST], "moving the clock", ONE_CLOCK),
+    ("/v1/clock", &[Method::PUT], "moving the clock", ONE_CLOCK),
     ("/v1/assumptions", &[Method::PUT], "setting assumptions", ONE_START),
     ("/v1/snapshots", &[Method::PUT, Method::POST, Method::DELETE], "a snapshot", ONE_STATE),
     ("/v1/reset", &[Method::POST], "a reset", ONE_STATE),
     ("/v1/fleet", &[Method::PUT, Method::POST], "a part of the fleet", ONE_FLEET),
     ("/v1/clients", &[Method::POST], "an operation on a client", ONE_FLEET),
-    ("/v1/baselines", &[Method::PUT], "a baseline", ONE_FLEET),
-    ("/v1/expectations", &[Method::PUT, Method::POST], "an expectation", ONE_FLEET),
-    ("/v1/verdict/if-now", &[Method::POST], "a prediction", ONE_FLEET),
 ];
 
 /// Refuses what needs a site in one process.
@@ -58,9 +56,13 @@ mod tests {
             (Method::GET, "/v1/clock", false),
             (Method::PUT, "/v1/clock", true),
             (Method::POST, "/v1/clock/advance", true),
+            (Method::POST, "/v1/clock/heartbeats", false),
             (Method::POST, "/v1/clients/desk-1/operations", true),
             (Method::PUT, "/v1/snapshots/a", true),
-            (Method::POST, "/v1/verdict/if-now", true),
+            (Method::POST, "/v1/verdict/if-now", false),
+            (Method::PUT, "/v1/baselines/a", false),
+            (Method::POST, "/v1/expectations", false),
+            (Method::PUT, "/v1/reports/a", false),
             (Method::GET, "/v1/verdict", false),
             (Method::PUT, "/v1/faults/a", false),
             (Method::POST, "/v1/commands", false),

@@ -74,7 +74,7 @@ async fn changes(
     State(lab): LabState,
     Path(Snapshot { snapshot }): Path<Snapshot>,
 ) -> Answer<SnapshotChanges> {
-    let views = lab.views().await;
+    let views = lab.own_views().await;
     let now: BTreeMap<&str, String> =
         views.iter().map(|one| (one.client.as_str(), state(&one.view))).collect();
     let (at, before, clients_before) = lab.look_at_snapshot(&snapshot, |at, site, agents| {

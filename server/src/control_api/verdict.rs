@@ -48,6 +48,8 @@ struct ShownVerdict(#[schemars(with = "BridgedSchema<Verdict>")] Verdict);
 struct Foreseen {
     /// Number of clients that would be orphaned.
     would_be_orphaned: usize,
+    /// Number of clients that nothing was predicted for: they run outside of the lab's process, which has no copy of them.
+    not_predicted: usize,
     /// Clients that would be orphaned, each with the reason.
     #[schemars(with = "BridgedSchema<Vec<WouldBeOrphaned>>")]
     clients: Vec<WouldBeOrphaned>,
@@ -112,7 +114,8 @@ async fn verdict(
 
 async fn if_now(State(lab): LabState, JsonBody(Commands(commands)): JsonBody<Commands>) -> Answer<Foreseen> {
     let clients = lab.if_now(&commands).await?;
-    Ok(Json(Foreseen { would_be_orphaned: clients.len(), clients }))
+    let not_predicted = lab.not_predicted().await;
+    Ok(Json(Foreseen { would_be_orphaned: clients.len(), not_predicted, clients }))
 }
 
 async fn findings(

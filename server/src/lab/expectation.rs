@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::finding_result::FindingResult;
 use crate::lab::history::Trace;
+use crate::lab::reports::Everyone;
 use crate::lab::rotation::{JudgedRotation, Rotation, RotationFinding};
 use crate::lab::{BaselineError, ClientView, Lab, lock};
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind, Record};
@@ -153,7 +154,7 @@ impl Lab {
     }
 
     async fn judge(&self, asked: Vec<(String, Asked)>) -> Vec<Finding> {
-        let views = self.views().await;
+        let Everyone { clients: views, unknown, .. } = self.everyone().await;
         let in_force: Vec<Fingerprint> = self.certificates().into_values().collect();
         let departed = self.history.departed();
         let judge_one = |(name, asked): (String, Asked)| {
@@ -174,13 +175,16 @@ impl Lab {
             if matches!(asked.expectation, Expectation::Rotation(_)) {
                 return finding; // judged below, as a whole
             }
-            if views.is_empty() && departed.is_empty() {
+            if views.is_empty() && departed.is_empty() && unknown.is_empty() {
                 finding.add("the lab", Word::Forgotten("it has no client of its own to judge".to_owned()));
                 return finding;
             }
             for one in &views {
                 let trace = self.history.of(&one.client).unwrap_or_default();
                 finding.add(&one.client, asked.word(one, &trace, &in_force));
+            }
+            for client in &unknown {
+                finding.add(client, Word::Forgotten("no process reports what it holds".to_owned()));
             }
             for (client, trace) in &departed {
                 finding.add(
@@ -216,6 +220,10 @@ impl Lab {
     /// Searches the journal for clients that were turned away.
     fn hear_the_journal(&self, finding: &mut Finding, since: u64) {
         let journal = self.site.journal();
+        if self.site.is_shared() {
+            let why = "of this process alone: the other managers have journals of their own";
+            finding.add("the journal", Word::Forgotten(why.to_owned()));
+        }
         for (number, entry) in journal.since(since) {
             let (who, why) = match entry {
                 Entry::Exchange(Record { agent, peer, action, status, .. }, _) if status >= 400 => {
@@ -284,7 +292,7 @@ impl Finding {
 impl Asked {
     fn word(
         &self,
-        ClientView { view, on: is_on, silent: is_silent, .. }: &ClientView,
+        ClientView { view, on: is_on, silent: is_silent, reported_by, .. }: &ClientView,
         trace: &Trace,
         in_force: &[Fingerprint],
     ) -> Word {
@@ -295,6 +303,14 @@ impl Asked {
                 let limit = within_heartbeats.map(|within| from.saturating_add(within));
                 let since = trace.certificates.iter().find(|(one, _)| one == fingerprint).map(|(_, at)| *at);
                 match (view.certificates.contains(fingerprint), limit) {
+                    (true, Some(limit))
+                        if since.is_some_and(|since| since > limit) && reported_by.is_some() =>
+                    {
+                        Word::Forgotten(
+                            "when it received the certificate is not known: it came between two reports"
+                                .to_owned(),
+                        )
+                    }
                     (true, Some(limit)) if since.is_some_and(|since| since > limit) => {
                         Word::Against("it received the certificate too late".to_owned())
                     }

@@ -13,7 +13,7 @@ pub enum FindingResult {
     Fail,
     /// The expectation is not met yet, and still can be.
     Pending,
-    /// The expectation cannot be judged, because the journal has dropped entries that it needs.
+    /// The expectation cannot be judged: the journal has dropped entries that it needs, or the state of a client is not known.
     Unknown,
 }
 

@@ -71,6 +71,9 @@ pub struct ClientView {
     pub frozen: bool,
     /// Whether the client is on, and has begun no heartbeat for three intervals.
     pub silent: bool,
+    /// Source that reports the client, which runs outside of the lab's process; absent for a client of the lab.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported_by: Option<String>,
     /// State of the client: what it holds, and how its heartbeats go.
     #[schemars(with = "BridgedSchema<AgentView>")]
     pub view: AgentView,
@@ -245,8 +248,13 @@ impl Lab {
         fleet.members().iter().map(|one| (one.part.clone(), one.name.clone())).collect()
     }
 
-    /// Current state of every client.
+    /// Current state of every client: of those in the lab's process, and of those that other processes report.
     pub async fn views(&self) -> Vec<ClientView> {
+        self.everyone().await.clients
+    }
+
+    /// Current state of every client in the lab's process.
+    pub(crate) async fn own_views(&self) -> Vec<ClientView> {
         let fleet = self.fleet.read().await;
         let now = self.clock().now();
         let look = |one: &Member| {
@@ -257,6 +265,7 @@ impl Lab {
                 on: !agent.is_stopped(),
                 frozen: one.handle.is_frozen(),
                 silent: agent.is_silent(now),
+                reported_by: None,
                 view: agent.view(),
             }
         };

@@ -8,6 +8,7 @@
 //! | `fleet` | clients that are added, removed, frozen and re-imaged |
 //! | `sources` | source addresses of clients, by which connection faults know them |
 //! | `fault_check`, `fault_preview` | faults that name what there is not; what a fault would hit |
+//! | `reports`, `known_reports` | clients that run elsewhere, as their processes report them |
 //! | `history`, `client_log` | recorded history of each client; the latest lines of the clients' logs |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
 //! | `assumed` | assumptions that are set on a running lab |
@@ -44,11 +45,13 @@ mod fleet;
 mod held_check;
 mod history;
 mod keeping;
+mod known_reports;
 mod machines;
 mod pace;
 mod presence;
 mod present_machines;
 mod records;
+mod reports;
 mod reproduce;
 mod rotation;
 mod run_error;
@@ -92,9 +95,12 @@ use held_check::HeldCheck;
 use history::History;
 pub(crate) use keeping::kept_clock;
 use keeping::written::Written;
+pub use known_reports::ReportError;
+use known_reports::Reports;
 use present_machines::PresentMachines;
 pub(crate) use records::UpdateDiffers;
 use records::{RequestedAssumptions, Snapshot};
+
 use sources::Sources;
 
 /// A lab: site, fleet and clock in one process.
@@ -111,6 +117,8 @@ pub struct Lab {
     sources: Sources,
     history: Arc<History>,
     client_log: Arc<ClientLog>,
+    /// What processes elsewhere report of their clients.
+    reports: Reports,
     /// Command that starts the same lab again, if the program that runs it has told it.
     repeat: Mutex<Option<String>>,
     expectations: Mutex<BTreeMap<String, Asked>>,
@@ -154,6 +162,7 @@ impl Lab {
             sources,
             history,
             client_log,
+            reports: Reports::default(),
             repeat: Mutex::default(),
             expectations: Mutex::default(),
             baselines: Mutex::default(),

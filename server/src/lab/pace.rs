@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use epm_client_agent::wire::{Member, TURNS};
+use epm_client_agent::wire::{Member, Stopwatch, TURNS};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
@@ -65,6 +65,7 @@ impl Lab {
             before.is_some_and(|before| is_on(member) && ended_heartbeats(member) < before + heartbeats)
         };
         let mut first = FirstBehind::default();
+        let began = Stopwatch::start();
         let passing = async {
             loop {
                 if self.stands() {
@@ -79,6 +80,7 @@ impl Lab {
             }
         };
         if timeout(limit, passing).await.unwrap_or(Ok(false))? {
+            self.pass_reported_heartbeats(heartbeats, limit, began).await?;
             self.site.pauses().asked();
             return Ok(());
         }

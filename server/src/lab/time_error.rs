@@ -36,6 +36,15 @@ pub enum TimeError {
         /// One of the clients that have not completed them.
         example: String,
     },
+    /// The processes that report clients have fallen silent.
+    #[error(
+        "{} not known: every process that reports clients has been silent for three of its intervals; start it again",
+        either(clients, "client is", "clients are")
+    )]
+    Unreported {
+        /// Number of clients that they have reported.
+        clients: usize,
+    },
     /// A client could not be installed when it was due.
     #[error("a client cannot be installed: {0}")]
     Installation(#[from] CommandError),

@@ -11,6 +11,7 @@ use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::Clock;
 
 use crate::Service;
+use crate::lab::reports::Everyone;
 use crate::lab::{ClientView, Lab, lock};
 
 /// Names of services or files, by manager.
@@ -19,17 +20,20 @@ pub(super) type NamesByManager = BTreeMap<String, Vec<String>>;
 impl Lab {
     /// The verdict on every client.
     pub async fn verdict(&self) -> Verdict {
-        let clients = self.views().await;
+        let Everyone { clients, sources, unknown, reported_twice } = self.everyone().await;
         let mut verdict = Verdict::new(self.clock().now(), self.seed, self.certificates());
         self.observe(&mut verdict).await;
         let in_force = verdict.in_force();
         let mut parts: Vec<&str> = Vec::new();
         let (mut ever_orphaned, mut ever_unsigned) = (Vec::new(), Vec::new());
-        for ClientView { client, part, on, view, .. } in &clients {
+        for ClientView { client, part, on, view, silent, reported_by, .. } in &clients {
             if !parts.contains(&part.as_str()) {
                 parts.push(part);
             }
             verdict.add(part, view, Standing::of(view, &in_force), *on);
+            if *silent && reported_by.is_some() {
+                verdict.add_silent(part, view, false);
+            }
             let ever =
                 self.history.ask(client, |trace| (!trace.orphaned.is_empty(), !trace.unsigned.is_empty()));
             let (was_orphaned, was_unsigned) = ever.unwrap_or_default();
@@ -49,6 +53,9 @@ impl Lab {
         let here = clients.iter().filter(|one| one.view.serial.is_some()).count();
         let mut verdict = Verdict {
             clients: clients.len(),
+            sources,
+            unknown,
+            reported_twice,
             console_troubles,
             elsewhere: Some(registered.saturating_sub(here)),
             parts: holdings(parts, clients.iter().map(|one| (one.part.as_str(), one.view.clone()))),

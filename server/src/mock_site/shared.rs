@@ -10,7 +10,7 @@ use super::MockSite;
 use crate::runtime::following::FaultNotSet;
 use crate::runtime::service::Service;
 use crate::runtime::updates::Update;
-use crate::store::StoreError;
+use crate::store::{SharedLog, StoreError};
 
 /// How often the log is read without a notification, and how often records of clients are exchanged.
 const EVERY: Duration = Duration::from_secs(1);
@@ -24,6 +24,11 @@ impl MockSite {
     /// The manager that this process is; none if it is all of them.
     pub(crate) fn own_manager(&self) -> Option<&str> {
         self.state.keeper.shared_site().map(|shared| shared.manager.as_str())
+    }
+
+    /// What the processes of the site share; none for a site of one process.
+    pub(crate) fn shared_log(&self) -> Option<&dyn SharedLog> {
+        self.state.keeper.shared_site().map(|shared| &*shared.log)
     }
 
     /// The named updates of a manager's certificate that any process has applied; none for a site of one process.

@@ -112,7 +112,10 @@ fn cache(one: &Value) -> Markup {
             div { dt { "Policy" } dd { (view["serial"].as_str().unwrap_or("none")) } }
             div { dt { "Signed by" } dd { @match view["policy_vouched_by"].as_str() { Some(by) => (fingerprint(by)), None => "no verified signature" } } }
             div { dt { "Heartbeats served" } dd { (grouped(view.number("heartbeats_served"))) " of " (grouped(view.number("heartbeats"))) } }
-            div { dt { "Next heartbeat" } dd { (moment(one.text("next_heartbeat"))) } }
+            @match one["reported_by"].as_str() {
+                Some(source) => div { dt { "Reported by" } dd { (source) } },
+                None => div { dt { "Next heartbeat" } dd { (moment(one.text("next_heartbeat"))) } },
+            }
         }
         table {
             caption { "Certificates that it trusts" }

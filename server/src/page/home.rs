@@ -1,5 +1,6 @@
 //! The first view: the verdict with its reasons and what to do, the fleet, and the site.
 
+use epm_protocol::plural::either;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -46,6 +47,10 @@ fn banner(verdict: &Value) -> Markup {
     let (down, unread): (Vec<String>, Vec<String>) = (down.collect(), unread.collect());
     let (class, badge, words) = match verdict["well"].as_bool() {
         Some(true) => ("well", "All is well", "every client that is on is served, authenticates its manager and holds the certificates in force.".to_owned()),
+        None if counts.number("unknown") > 0 => {
+            let unknown = either(counts.number("unknown"), "client is", "clients are");
+            ("partial", "No verdict", format!("{unknown} unknown: no process reports what they hold."))
+        }
         None => ("partial", "No verdict", "the lab has no client of its own, so that nothing was judged.".to_owned()),
         Some(false) if wrong.is_empty() => ("unwell", "Not well", "every client is, but not every manager.".to_owned()),
         Some(false) => {
@@ -62,7 +67,22 @@ fn banner(verdict: &Value) -> Markup {
                 p { "The console of " (manager) ": " (trouble.as_str().unwrap_or_default()) }
             }
         }
-        @if verdict.number("elsewhere") > 0 {
+        @if verdict["well"].is_boolean() && counts.number("unknown") > 0 {
+            p.note { (either(counts.number("unknown"), "more client is", "more clients are")) " unknown: no process reports what they hold." }
+        }
+        @for source in verdict.list("sources") {
+            p.note {
+                (source.text("source")) " reports " (counted(source.number("clients"), "client"))
+                @if source["silent"] == true { ", and has been silent since " }
+                @else if source["ended"] == true { ", and ended at " }
+                @else { ", heard at " }
+                (source.text("heard")) "."
+            }
+        }
+        @if counts.number("reported_twice") > 0 {
+            p.note { (either(counts.number("reported_twice"), "client is", "clients are")) " reported by several processes; the latest report counts." }
+        }
+        @if verdict.number("elsewhere") > 0 && counts.number("unknown") == 0 {
             p.note { (counted(verdict.number("elsewhere"), "registered client")) " run outside of the lab's process, and are not judged." }
         }
         @if verdict.number("journal_forgotten") > 0 {

@@ -3,6 +3,9 @@
 //! The store orders changes: a [`Step`] holds the log from the moment at which it has been read to its end until something has
 //! been appended, or not.
 
+use std::time::Duration;
+
+use epm_client_agent::agent::ClientReport;
 use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 use tokio::sync::watch;
@@ -39,6 +42,24 @@ pub(crate) struct ClientNews {
     pub(crate) revision: i64,
 }
 
+/// A report of clients as a store has it.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredReport {
+    pub(crate) source: String,
+    /// Number that no other report has.
+    pub(crate) number: i64,
+    /// Real time since it came.
+    pub(crate) age: Duration,
+    /// Lab time at which it came.
+    pub(crate) heard: Timestamp,
+    /// Time by the source's clock, and lab time, of the first report of the same run of the source.
+    pub(crate) origin: (Timestamp, Timestamp),
+    /// Number of the part.
+    pub(crate) part: u32,
+    /// The report; none if it is one of those that are known.
+    pub(crate) report: Option<ClientReport>,
+}
+
 /// How a process stands to its store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LinkState {
@@ -66,6 +87,18 @@ pub(crate) trait SharedLog: Log {
 
     /// Writes what this process knows of clients, and returns what others have written since this revision.
     fn exchange(&self, own: &ChangedClients, after: i64) -> Result<ClientNews, StoreError>;
+
+    /// Puts a report in the place of the same source's earlier ones: of the same part, and all of another run.
+    fn put_report(&self, stored: &StoredReport) -> Result<(), StoreError>;
+
+    /// Every report; those with these numbers without their content.
+    fn reports(&self, known: &[i64]) -> Result<Vec<StoredReport>, StoreError>;
+
+    /// Forgets the reports of a source. Returns whether there were any.
+    fn forget_reports(&self, source: &str) -> Result<bool, StoreError>;
+
+    /// The clients that any manager has seen after this lab time, each with when.
+    fn seen_after(&self, at: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, StoreError>;
 
     /// How the process stands to its store, from moment to moment.
     fn link(&self) -> watch::Receiver<LinkState>;

@@ -35,6 +35,8 @@ mod ready_file;
 mod recovery;
 mod reference;
 mod rehearse;
+#[cfg(feature = "postgres")]
+mod reports;
 mod rotate;
 mod schema_check;
 #[cfg(feature = "postgres")]

@@ -15,20 +15,20 @@ use crate::harness::{
 use crate::pages::blocks;
 
 /// A site of several managers, and the ports that they were founded with.
-struct Site {
-    database: Postgres,
+pub(crate) struct Site {
+    pub(crate) database: Postgres,
     managers: Vec<String>,
 }
 
 /// One manager of it.
-struct Manager {
-    running: Running,
+pub(crate) struct Manager {
+    pub(crate) running: Running,
     ready: Value,
-    control: Control,
+    pub(crate) control: Control,
 }
 
 /// Its control API.
-struct Control(String);
+pub(crate) struct Control(pub(crate) String);
 
 impl Deref for Manager {
     type Target = Control;
@@ -41,7 +41,7 @@ impl Deref for Manager {
 impl Site {
     /// Founds a site with this many managers.
     #[track_caller]
-    fn found(managers: usize) -> Self {
+    pub(crate) fn found(managers: usize) -> Self {
         let database = Postgres::start();
         // Held together, so that no port comes twice.
         let free: Vec<TcpListener> =
@@ -62,7 +62,7 @@ impl Site {
         command
     }
 
-    fn manager(&self, number: usize) -> Command {
+    pub(crate) fn manager(&self, number: usize) -> Command {
         let mut command = program();
         let name = format!("sepm-{number}");
         command.args([
@@ -79,14 +79,14 @@ impl Site {
     }
 
     #[track_caller]
-    fn start(&self, number: usize) -> Manager {
+    pub(crate) fn start(&self, number: usize) -> Manager {
         Manager::of(&mut self.manager(number))
     }
 }
 
 impl Manager {
     #[track_caller]
-    fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let mut running = Running::start(command);
         let ready: Value = serde_json::from_str(&running.says("\"ready\":true")).unwrap();
         let control = Control(ready["control_api"].as_str().unwrap().to_owned());
@@ -110,7 +110,7 @@ impl Manager {
 impl Control {
     /// Calls the control API: status and body.
     #[track_caller]
-    fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let host = self.0.trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).unwrap();
         let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -126,7 +126,7 @@ impl Control {
     }
 
     #[track_caller]
-    fn get(&self, path: &str) -> Value {
+    pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.call("GET", path, &Value::Null);
         assert_eq!(status, 200, "{path}: {body}");
         body
@@ -134,7 +134,7 @@ impl Control {
 
     /// Calls the control API, which must do what it is told.
     #[track_caller]
-    fn does(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn does(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.call(method, path, body);
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
@@ -306,8 +306,8 @@ fn what_cannot_be_founded_or_joined_is_refused_with_the_reason() {
     }
     assert_eq!(first.running.interrupt(), Some(0));
     // Tables of another version.
-    site.database.sql("UPDATE epm_lab.site SET version = 2");
-    refused(&manager(&url, "sepm-1"), &["have version 2, and this program", "has version 1"]);
+    site.database.sql("UPDATE epm_lab.site SET version = 9");
+    refused(&manager(&url, "sepm-1"), &["have version 9, and this program", "has version 2"]);
 }
 
 #[needs(postgres, openssl)]

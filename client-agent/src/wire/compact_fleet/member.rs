@@ -52,6 +52,11 @@ impl FleetSpec {
         self.first.saturating_add(index)
     }
 
+    /// The name of the client with this index.
+    pub(super) fn client_name(&self, index: u32) -> String {
+        format!("{}-{}", self.name, self.number(index))
+    }
+
     /// The identity of the client with this index.
     pub(super) fn profile(&self, index: u32) -> AgentProfile {
         client_profile(self.seed, &self.name, self.number(index), self.version)

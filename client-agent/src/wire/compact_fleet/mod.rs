@@ -12,8 +12,9 @@ mod machine;
 mod member;
 mod store;
 
+use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use epm_protocol::time::{Clock, Timestamp};
@@ -27,7 +28,10 @@ use self::machine::anonymous_memory;
 use super::clock::{LabClock, Stopwatch, wait};
 use super::connection::{Endpoint, Handshakes, Session};
 use super::tls_memory::{SharedTls, Ticket, TicketSlot};
-use crate::agent::{Agent, DormantAgent, Exchange, Health, Input, Output, SharedStates};
+use crate::agent::{
+    Agent, DormantAgent, Exchange, Health, Input, MOST_REPORTED, Output, ReportedState, SharedStates,
+    StateGroups,
+};
 use crate::scenario::booted_before;
 
 pub use lines::{ClientChange, FleetFigures, FleetLine, FleetPlan, Quantiles};
@@ -72,6 +76,8 @@ struct Run {
     /// The beginning of the period.
     since: Mutex<Stopwatch>,
     changes: ChangeSink,
+    /// Clients whose manager holds a request, if they are reported.
+    held: OnceLock<Mutex<HashMap<u32, Agent>>>,
     /// The file with the clients' caches, if they are kept.
     store: Option<Mutex<FleetStore>>,
     /// Why the fleet has stopped by itself: a client that cannot keep what it has learnt must stop.
@@ -143,6 +149,7 @@ impl CompactFleet {
             whole: Mutex::default(),
             since: Mutex::new(Stopwatch::start()),
             changes,
+            held: OnceLock::new(),
             store: store.map(Mutex::new),
             failed: Mutex::default(),
             stopping: watch::Sender::new(false),
@@ -170,6 +177,12 @@ impl CompactFleet {
         self.take_figures();
         let whole = self.run.whole.lock().clone();
         self.run.figures(&whole, self.run.clock.now().since(self.run.began))
+    }
+
+    /// The states of the clients for reports, from now on.
+    pub fn states(&self) -> FleetStates {
+        self.run.held.get_or_init(Mutex::default);
+        FleetStates(Arc::clone(&self.run))
     }
 
     /// Returns when the fleet has stopped by itself, since its caches cannot be written.
@@ -326,6 +339,9 @@ impl Run {
                 if let Some(member) = self.members.lock().get_mut(awake.index as usize) {
                     member.is_held = true;
                 }
+                if let Some(held) = self.held.get() {
+                    held.lock().insert(awake.index, Agent::clone(&awake.agent));
+                }
                 Some((awake, request))
             }
             Then::Rests => {
@@ -402,6 +418,9 @@ impl Run {
         if let Some(member) = self.members.lock().get_mut(index as usize) {
             *member = Member { dormant, ticket: self.tls.take(&tickets), is_held: false };
         }
+        if let Some(held) = self.held.get() {
+            held.lock().remove(&index);
+        }
         if self.queue.lock().plan(index, wake) {
             self.earlier.notify_one();
         }
@@ -451,6 +470,49 @@ impl Run {
             memory_bytes: anonymous_memory(),
         }
     }
+}
+
+/// The states of a fleet's clients.
+#[derive(Clone, Debug)]
+pub struct FleetStates(Arc<Run>);
+
+impl FleetStates {
+    /// The number of parts that the clients are looked at in.
+    pub fn parts(&self) -> u32 {
+        self.0.spec.clients.div_ceil(Self::PART).max(1)
+    }
+
+    /// The states of the clients of a part, from 1, that have ended a heartbeat.
+    pub fn of_part(&self, part: u32) -> Vec<ReportedState> {
+        let (run, first) = (&self.0, part.saturating_sub(1) * Self::PART);
+        let sleeping: Vec<(u32, DormantAgent)> = {
+            let members = run.members.lock();
+            let part = members.iter().enumerate().skip(first as usize).take(MOST_REPORTED);
+            let index = |place: usize| u32::try_from(place).unwrap_or(u32::MAX);
+            let sleeping = part.filter(|(_, member)| !member.is_held);
+            sleeping.filter_map(|(place, member)| Some((index(place), member.dormant.clone()?))).collect()
+        };
+        let now = run.clock.now();
+        let mut states = StateGroups::default();
+        for (index, dormant) in sleeping {
+            let client = dormant.reported(run.spec.client_name(index));
+            let is = (!dormant.is_stopped(), dormant.is_silent(now));
+            let first = || dormant.wake(run.spec.profile(index)).view();
+            states.add_numbered(dormant.state_number(), is, client, first);
+        }
+        for (_, agent) in run
+            .held
+            .get()
+            .into_iter()
+            .flat_map(|held| held.lock().clone())
+            .filter(|(index, _)| index / Self::PART + 1 == part)
+        {
+            states.add(agent.view(), !agent.is_stopped(), agent.is_silent(now));
+        }
+        states.into_states()
+    }
+
+    const PART: u32 = MOST_REPORTED as u32;
 }
 
 /// A number with three digits after the point.

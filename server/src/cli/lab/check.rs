@@ -27,10 +27,11 @@ Examples:
   epm-lab check --if commands.json
 
 Exit codes: 0 all clients are well; 1 some are not; 3 clients are orphaned; 4 the
-lab has no client of its own, so there is no verdict. With --since, --expect or --expected: 0 all that is expected is met; 1 it is
-not, also where clients are orphaned; 4 there is no verdict, because something
-was not watched, or the journal has dropped entries that it needs. --junit
-writes an error for it.")]
+lab has no client to judge, or does not know how one is, since its process no
+longer reports it. With --since, --expect or --expected: 0 all that is expected
+is met; 1 it is not, also where clients are orphaned; 4 there is no verdict,
+because something was not watched, or the journal has dropped entries that it
+needs. --junit writes an error for it.")]
 pub(crate) struct Check {
     #[command(flatten)]
     at: Where,
@@ -92,7 +93,13 @@ impl Check {
         let verdict = control.get("/v1/verdict").await?;
         self.at.show(&verdict, |verdict| shown(verdict) + &on_the_page(verdict, &control))?;
         let orphaned = verdict["orphaned"].as_array().is_some_and(|all| !all.is_empty());
-        Ending::of_verdict(orphaned, verdict["well"].as_bool())
+        match (orphaned, verdict["well"].as_bool(), rows(&verdict, "/unknown").count()) {
+            (false, None, unknown @ 1..) => Err(Failure::Undecided(format!(
+                "there is no verdict: {} unknown, since no process reports what they hold",
+                either(unknown, "client is", "clients are")
+            ))),
+            (orphaned, well, _) => Ending::of_verdict(orphaned, well),
+        }
     }
 
     /// The file for the results, if one is given.
@@ -120,7 +127,9 @@ impl Check {
         let text = read_file(file).map_err(|error| bad(&error))?;
         let commands: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
         let found = self.at.control()?.post("/v1/verdict/if-now", &commands).await?;
+        let not_predicted = found["not_predicted"].as_u64().unwrap_or_default();
         self.at.show(&found, |found| match found["would_be_orphaned"].as_u64() {
+            Some(0) if not_predicted > 0 => "Of the lab's own clients none would be orphaned.\n".to_owned(),
             Some(0) => "If these commands were applied now, no client would be orphaned.\n".to_owned(),
             _ => {
                 let lines =
@@ -132,7 +141,14 @@ impl Check {
                 )
             }
         })?;
-        Ok(if found["would_be_orphaned"] == 0 { Ending::Well } else { Ending::ClientsOrphaned })
+        match (found["would_be_orphaned"] == 0, not_predicted) {
+            (true, 0) => Ok(Ending::Well),
+            (true, _) => Err(Failure::Undecided(format!(
+                "nothing was predicted for {}: of clients elsewhere a lab has no copy to try the commands on",
+                either(not_predicted, "client that runs elsewhere", "clients that run elsewhere")
+            ))),
+            (false, _) => Ok(Ending::ClientsOrphaned),
+        }
     }
 
     async fn expectations(&self, asked: Vec<Value>) -> Result<Ending, Failure> {
@@ -235,6 +251,21 @@ fn shown(verdict: &Value) -> String {
     for (manager, trouble) in verdict["console_troubles"].as_object().into_iter().flatten() {
         text.push_str(&format!("  {manager}: {}\n", trouble.as_str().unwrap_or_default()));
     }
+    for one in rows(verdict, "/sources") {
+        let clients = one["clients"].as_u64().unwrap_or_default();
+        let seconds = one["heard_ms_ago"].as_u64().unwrap_or_default() / 1000;
+        let how = match (one["silent"] == true, one["ended"] == true) {
+            (true, _) => "silent since",
+            (false, true) => "ended at",
+            (false, false) => "heard at",
+        };
+        text.push_str(&format!(
+            "  {} reports {}, {how} {}, {seconds} s ago\n",
+            words(one, "/source"),
+            counted(clients, "client"),
+            words(one, "/heard")
+        ));
+    }
     let parts: Vec<Value> = rows(verdict, "/parts").cloned().collect();
     text.push_str(&if parts.is_empty() { "none\n".to_owned() } else { holdings_in_json(&parts, &mut seen) });
     let lost: Vec<Vec<String>> = rows(verdict, "/orphaned")
@@ -267,6 +298,8 @@ fn shown(verdict: &Value) -> String {
         ("silent", "without a heartbeat for three intervals"),
         ("away", "switched off and not up to date"),
         ("ever_orphaned", "orphaned at some time"),
+        ("unknown", "unknown: no process reports what they hold"),
+        ("reported_twice", "reported by several processes, of which the latest report counts"),
     ] {
         let names: Vec<&str> = rows(verdict, &format!("/{name}")).filter_map(Value::as_str).collect();
         if let Some(first) = names.first() {
@@ -290,6 +323,10 @@ fn shown(verdict: &Value) -> String {
     match verdict["well"].as_bool() {
         Some(true) => text.push_str("All is well.\n"),
         Some(false) => text.push_str("Not all is well.\n"),
+        None if rows(verdict, "/unknown").next().is_some() => {
+            let unknown = verdict["unknown"].as_array().map_or(0, Vec::len);
+            text.push_str(&format!("No verdict: {} unknown.\n", either(unknown, "client is", "clients are")));
+        }
         None => {
             text.push_str("No verdict: the lab has no client of its own, so nothing was judged.\n");
             if let Some(others @ 1..) = verdict["elsewhere"].as_u64() {

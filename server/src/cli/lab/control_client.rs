@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use epm_client_agent::wire::{HttpServer, body_of};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Method, Response};
@@ -13,7 +14,6 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::cli::http::{self, Server};
 use crate::cli::io::{Failure, read_text};
 use crate::cli::lab::ready_file::ReadyFile;
 use crate::control_api::DROPPED;
@@ -24,7 +24,7 @@ pub(super) const PATIENCE: u32 = 10;
 /// A client of a running lab's control API.
 #[derive(Debug)]
 pub(crate) struct ControlClient {
-    server: Server,
+    server: HttpServer,
     token: Option<String>,
     ready: Option<ReadyFile>,
     /// Longest wait for a connection or for a sign of life. A call may take longer on a lab that responds to others.
@@ -33,7 +33,7 @@ pub(crate) struct ControlClient {
 
 impl ControlClient {
     pub(crate) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
-        let server = Server::of(url, "http", 80).ok_or_else(|| {
+        let server = HttpServer::of(url, "http", 80).ok_or_else(|| {
             Failure::BadInput(format!(
                 "invalid control API address {url:?}: expected http://HOST:PORT, such as http://127.0.0.1:8015"
             ))
@@ -118,7 +118,7 @@ impl ControlClient {
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
-        self.while_it_responds(http::body(response)).await?.map_err(|error| self.lost(&error))
+        self.while_it_responds(body_of(response)).await?.map_err(|error| self.lost(&error))
     }
 
     /// Waits for as long as the lab responds to other calls.
@@ -140,7 +140,7 @@ impl ControlClient {
     }
 
     async fn connect(&self) -> Result<TcpStream, Failure> {
-        let Server { host, port } = &self.server;
+        let HttpServer { host, port } = &self.server;
         let connecting = timeout(self.patience, TcpStream::connect((self.server.name(), *port)));
         connecting.await.map_err(|_| self.silent())?.map_err(|error| {
             let advice = match &self.ready {
@@ -157,12 +157,12 @@ impl ControlClient {
     async fn health(&self) -> Result<(), Failure> {
         let stream = self.connect().await?;
         let asked = self.server.send(stream, Method::GET, "/v1/health", None, Bytes::new()).await;
-        let answer = http::body(asked.map_err(|error| self.lost(&error))?).await;
+        let answer = body_of(asked.map_err(|error| self.lost(&error))?).await;
         let health: Value =
             serde_json::from_slice(&answer.map_err(|error| self.lost(&error))?).unwrap_or_default();
         match &self.ready {
             Some(ready) if health["instance"] != ready.instance => {
-                let Server { host, port } = &self.server;
+                let HttpServer { host, port } = &self.server;
                 Err(Failure::Failed(format!(
                     "{} is stale: it was written by {}, and the lab at http://{host}:{port} is another one; remove the file",
                     ready.file,
@@ -195,7 +195,7 @@ impl ControlClient {
     }
 
     fn silent(&self) -> Failure {
-        let Server { host, port } = &self.server;
+        let HttpServer { host, port } = &self.server;
         let process = self.ready.as_ref().map_or_else(
             || "`kill -CONT PID` continues a process that is stopped".to_owned(),
             |ready| format!("`kill -CONT {}` continues it if it is stopped", ready.pid),
@@ -207,7 +207,7 @@ impl ControlClient {
     }
 
     fn lost(&self, error: &dyn std::fmt::Display) -> Failure {
-        let Server { host, port } = &self.server;
+        let HttpServer { host, port } = &self.server;
         Failure::Failed(format!("the connection to the lab at http://{host}:{port} failed: {error}"))
     }
 }

@@ -1,6 +1,6 @@
 //! Coverage: which clients hold what they should, and how long to wait for the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use epm_protocol::plural::either;
@@ -70,6 +70,9 @@ impl Rotation {
                 computers.insert(name, computer);
             }
         }
+        let verdict = self.control.get("/v1/verdict").await?;
+        let unknown: BTreeSet<&str> =
+            verdict["unknown"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let seen = computers.into_iter().map(|(name, computer)| {
             let view = held.get(&name).map(|row| &row["view"]);
             let mut lacks = None;
@@ -84,6 +87,9 @@ impl Rotation {
                 if let Some((manager, _)) = missing {
                     lacks = Some(format!("it does not hold the new certificate of {manager}"));
                 }
+            }
+            if unknown.contains(name.as_str()) {
+                lacks = Some("no process reports what it holds".to_owned());
             }
             let is_on = match held.get(&name) {
                 Some(row) => row["on"] == true,

@@ -80,6 +80,19 @@ impl Rotation {
             orphaned,
             "`--force` continues regardless",
         )];
+        let unknown = verdict["unknown"].as_array().into_iter().flatten();
+        let unknown: Vec<_> =
+            unknown.map(|one| (text(one), "no process reports what it holds".to_owned())).collect();
+        if !unknown.is_empty() && !self.is_forced() {
+            // Nothing can be waited for.
+            let why = format!("{} unknown", either(unknown.len(), "client is", "clients are"));
+            found.push(Obstacle::of_clients(
+                why,
+                unknown,
+                "start their processes with `--report`, or remove them from the site; `--force` continues regardless",
+            ));
+            return Ok(found);
+        }
         let mut clients = self.clients().await?;
         if self.options.max_wait.is_none() {
             let seen = self.seen_now_and_then(&clients).await?;

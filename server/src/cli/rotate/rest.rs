@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use epm_client_agent::wire::{HttpServer, body_of};
 use epm_client_agent::wire::{is_pkcs1, verify_handshake};
 use epm_protocol::trust::read_certificates;
 use hyper::{Method, StatusCode};
@@ -20,7 +21,6 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::cli::http::{self, Server};
 use crate::cli::io::Failure;
 
 /// Base path of the REST API.
@@ -33,7 +33,7 @@ const PAGE: u32 = 500;
 /// A session with the REST API.
 #[derive(Debug)]
 pub(super) struct Rest {
-    server: Server,
+    server: HttpServer,
     user: String,
     password: String,
     pinned: Vec<CertificateDer<'static>>,
@@ -43,7 +43,7 @@ pub(super) struct Rest {
 impl Rest {
     /// A session that has not logged in yet.
     pub(super) fn new(url: &str, user: &str, password: String) -> Result<Self, Failure> {
-        let server = Server::of(url, "https", 443).ok_or_else(|| {
+        let server = HttpServer::of(url, "https", 443).ok_or_else(|| {
             Failure::BadInput(format!(
                 "invalid REST API address {url:?}: expected https://HOST:PORT, such as https://127.0.0.1:8446"
             ))
@@ -127,7 +127,7 @@ impl Rest {
         token: Option<&str>,
     ) -> Result<(StatusCode, Value), Failure> {
         let sent = timeout(PATIENCE, self.sent(method, path, body, token)).await;
-        let Server { host, port } = &self.server;
+        let HttpServer { host, port } = &self.server;
         sent.map_err(|_| {
             Failure::Failed(format!(
                 "the REST API at https://{host}:{port} has not responded for {} s; `kill -CONT PID` continues a process that is stopped, otherwise look at the faults of its port",
@@ -143,7 +143,7 @@ impl Rest {
         body: Option<&Value>,
         token: Option<&str>,
     ) -> Result<(StatusCode, Value), Failure> {
-        let Server { host, port } = &self.server;
+        let HttpServer { host, port } = &self.server;
         let failed = |error: &dyn std::fmt::Display| {
             Failure::Failed(format!("the REST API at https://{host}:{port}: {error}"))
         };
@@ -158,7 +158,7 @@ impl Rest {
         let sent = self.server.send(stream, method, &format!("{BASE}{path}"), token, body).await;
         let response = sent.map_err(|error| failed(&error))?;
         let status = response.status();
-        let body = http::body(response).await.map_err(|error| failed(&error))?;
+        let body = body_of(response).await.map_err(|error| failed(&error))?;
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 

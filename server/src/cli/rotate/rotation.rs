@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use epm_client_agent::scenario::Span;
-use epm_protocol::plural::counted;
+use epm_protocol::plural::{counted, either};
 use epm_protocol::site::Command;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -211,6 +211,11 @@ impl Rotation {
         Ok(names.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect())
     }
 
+    /// Whether it continues whatever is in the way.
+    pub(super) const fn is_forced(&self) -> bool {
+        self.options.force
+    }
+
     /// Whether it acts like a careless tool.
     pub(super) fn is_careless(&self) -> bool {
         self.options.no_wait || self.options.skip_inheritance
@@ -272,6 +277,12 @@ impl Rotation {
     ) -> Result<Vec<(String, String)>, Failure> {
         let commands = serde_json::to_value(commands).map_err(|error| Failure::Failed(error.to_string()))?;
         let found = self.control.post("/v1/verdict/if-now", &commands).await?;
+        if let Some(elsewhere @ 1..) = found["not_predicted"].as_u64() {
+            let run = either(elsewhere, "client runs", "clients run");
+            self.tell(&format!(
+                "  {run} elsewhere: whether the next step would orphan them cannot be tried in advance\n"
+            ));
+        }
         let would = found["clients"].as_array().into_iter().flatten();
         let would = would.map(|one| (text(&one["client"]), format!("layer {}", text(&one["layer"]))));
         Ok(would.filter(|(client, _)| !self.state.left.contains(client)).collect())

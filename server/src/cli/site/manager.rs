@@ -10,6 +10,7 @@ use crate::cli::io::{Ending, Failure};
 use crate::cli::site::database::Database;
 #[cfg(not(feature = "postgres"))]
 use crate::cli::site::database::MISSING;
+use crate::cli::token_files::TokenFiles;
 
 /// Run one manager of a site until Ctrl-C.
 #[derive(Debug, Args)]
@@ -34,10 +35,8 @@ pub(crate) struct Manager {
     /// Port of the control API; 0 for any free port
     #[arg(long, value_name = "PORT", default_value_t = crate::control_api::DEFAULT_PORT)]
     control_port: u16,
-    /// File with the token that the control API requires; needed unless on loopback. Created with a new token if it does not
-    /// exist
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    tokens: TokenFiles,
     /// Host name at which the control API answers too, besides addresses and localhost; repeatable
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
@@ -94,8 +93,9 @@ mod run {
     use crate::cli::lab::OwnReadyFile;
     use crate::cli::out::OutFolder;
     use crate::cli::site::manager::Manager;
+    use crate::cli::token_files::Tokens;
     use crate::cli::up_control::OpenControlApi;
-    use crate::cli::up_files::{Token, check_ready_file, rest_password, token};
+    use crate::cli::up_files::{check_ready_file, rest_password};
     use crate::cli::up_ready::{self, Reader};
     use crate::control_api::Access;
     use crate::lab::Lab;
@@ -120,15 +120,15 @@ mod run {
                     "{address} can be reached from other machines, and this mock has no protection; add `--lab` to allow it"
                 )));
             }
-            if self.token_file.is_none() && exposed.is_some() {
+            if self.tokens.token_file.is_none() && exposed.is_some() {
                 return Err(Failure::BadInput(format!(
                     "{} can be reached from other machines, and the control API changes anything in the site: protect it with \
                      `--token-file FILE`, which is created with a new token if it does not exist",
                     self.bind
                 )));
             }
-            let token = self.token_file.as_deref().map(token).transpose()?;
-            let access = self.access(token.as_ref().map(|token| token.text.clone()))?;
+            let tokens = self.tokens.open()?;
+            let access = self.access(&tokens)?;
             let store = Arc::new(self.database.open()?);
             let joined = self.join(&store)?;
             let clock = LabClock::going_on_from(joined.lab_time(machine_date()), joined.speed);
@@ -153,9 +153,7 @@ mod run {
             let reachable = if self.bind.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { self.bind };
             let opened = OpenControlApi::open(self.bind, self.control_port, reachable).await?;
             self.write_export(&site)?;
-            if let Some(Token { text, new: Some(file) }) = &token {
-                file.write(format!("{text}\n").as_bytes())?;
-            }
+            tokens.write()?;
             let lab = Lab::new(Arc::clone(&site), seed, silent());
             let control = opened.serve(&lab, access);
             let ready = |reader| up_ready::line(&lab, started, &control.url, reader);
@@ -179,6 +177,7 @@ mod run {
                     result.map_err(|error| Failure::Failed(error.to_string()))
                 }
                 why = site.follow() => Err(Failure::Failed(why)),
+                () = lab.follow_reports() => Ok(()),
             };
             control.close().await;
             lab.stop().await;
@@ -212,8 +211,8 @@ mod run {
             Ok(founded)
         }
 
-        fn access(&self, token: Option<String>) -> Result<Access, Failure> {
-            let mut access = Access::from(token);
+        fn access(&self, tokens: &Tokens) -> Result<Access, Failure> {
+            let mut access = tokens.access();
             for name in &self.allow_host {
                 access = access
                     .allow_host(name)
@@ -224,11 +223,7 @@ mod run {
 
         fn write_export(&self, site: &MockSite) -> Result<(), Failure> {
             let Some(folder) = &self.export else { return Ok(()) };
-            let named: Vec<_> = [&self.ready_file, &self.token_file]
-                .into_iter()
-                .flatten()
-                .map(std::path::PathBuf::as_path)
-                .collect();
+            let named: Vec<_> = self.ready_file.as_deref().into_iter().chain(self.tokens.paths()).collect();
             let folder = OutFolder::again(folder, self.force, "epm-lab site manager --export", &named)?;
             let refused = |error: CommandError| Failure::BadInput(error.to_string());
             let sylink = site.export_sylink(DEFAULT_GROUP, None).map_err(refused)?.to_xml();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use epm_client_agent::agent::Agent;
 use epm_client_agent::rehearsal::would_be_orphaned;
 use epm_client_agent::scenario::Span;
 use epm_protocol::policy::PolicySerial;
@@ -15,7 +16,7 @@ use epm_client_agent::cause::Change;
 
 impl Judgement<'_> {
     pub(super) fn judge_clients(&self, findings: &mut Findings) {
-        for client in self.clients.iter().filter(|one| !one.agent.is_stopped()) {
+        for client in self.clients.iter().filter(|one| one.is_on) {
             self.judge_policy(client, findings);
             self.judge_certificates_held(client, findings);
         }
@@ -26,8 +27,8 @@ impl Judgement<'_> {
     }
 
     fn judge_policy(&self, client: &JudgedClient, findings: &mut Findings) {
-        let JudgedClient { name, agent, view, group, .. } = client;
-        if agent.is_silent(self.now) {
+        let JudgedClient { name, view, group, .. } = client;
+        if client.is_silent {
             findings.against(Code::ClientsServed, format!("{name}: it had no heartbeat for three intervals"));
         } else if !view.health.is_connected() {
             findings.against(Code::ClientsServed, format!("{name}: it is not served"));
@@ -91,27 +92,33 @@ impl Judgement<'_> {
         }
     }
 
-    /// Clients that run outside of the lab's process are known only by what they tell their manager.
+    /// Clients that run outside of the lab's process, and that no process reports, are known only by what they tell their manager.
     fn judge_elsewhere(&self, findings: &mut Findings) {
         let here: BTreeSet<&str> = self.clients.iter().map(|one| one.name.as_str()).collect();
         let is_elsewhere = |name: &&str| !here.contains(name) && !self.rotation.left_behind.contains(*name);
         let registered = self.site.clients().map(|one| one.computer_name.as_str());
-        for name in registered.filter(is_elsewhere).collect::<BTreeSet<_>>() {
+        let unknown = self.unknown.iter().map(String::as_str);
+        for name in registered.chain(unknown).filter(is_elsewhere).collect::<BTreeSet<_>>() {
             let why = format!("{name}: it runs outside of the lab's process, and was not watched");
             findings.unknown(Code::ClientsServed, why);
         }
     }
 
     fn judge_absent(&self, findings: &mut Findings) {
-        let off = self.clients.iter().filter(|one| one.agent.is_stopped());
-        let with_record = |one: &JudgedClient| {
-            let id = one.agent.cache().state.agent;
-            (one.agent.clone(), id.and_then(|id| self.site.client(id)).cloned())
-        };
-        let off: Vec<_> = off.map(with_record).collect();
+        let off: Vec<_> = self.clients.iter().filter(|one| !one.is_on).collect();
         if !off.is_empty() {
             findings.notes.push(format!("clients that are off: {}", off.len()));
         }
+        let with_record = |agent: &Agent| {
+            let id = agent.cache().state.agent;
+            (agent.clone(), id.and_then(|id| self.site.client(id)).cloned())
+        };
+        for one in off.iter().filter(|one| one.agent.is_none()) {
+            let why =
+                format!("{}: it runs elsewhere and is off, so that its return cannot be tried", one.name);
+            findings.unknown(Code::AbsentReturn, why);
+        }
+        let off: Vec<_> = off.into_iter().filter_map(|one| one.agent.as_ref()).map(with_record).collect();
         for one in would_be_orphaned(off, self.site, self.now) {
             findings.against(Code::AbsentReturn, format!("{}: {}", one.client, one.because));
         }
@@ -175,8 +182,13 @@ impl Judgement<'_> {
         };
         let wanted = self.rotation.least_heartbeats.unwrap_or(0);
         let mut least: Option<(u64, String)> = None;
-        for client in self.clients.iter().filter(|one| !one.agent.is_stopped()) {
+        for client in self.clients.iter().filter(|one| one.is_on) {
             let Some(before) = self.baseline.clients.get(&client.name).filter(|one| one.on) else { continue };
+            if client.agent.is_none() {
+                let why = "it runs elsewhere, and its heartbeats between two reports cannot be told apart";
+                findings.unknown(code, format!("{}: {why}", client.name));
+                continue;
+            }
             let mut fewest: Option<(u64, String)> = None;
             for (from, to) in self.dangerous(before, changes) {
                 let name = format!("{} in part {}", client.name, client.part);

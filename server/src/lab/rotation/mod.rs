@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE};
 use crate::lab::history::Trace;
-use crate::lab::{Lab, lock};
+use crate::lab::reports::Everyone;
+use crate::lab::{ClientView, Lab, lock};
 use crate::mock_site::Presented;
 use crate::runtime::pauses::Pauses;
 use epm_client_agent::cause::{Change, RotationSettings};
@@ -72,8 +73,11 @@ pub(super) struct JudgedRotation {
 struct JudgedClient {
     name: String,
     part: String,
-    agent: Agent,
+    /// A copy of the client; none of one that runs elsewhere and is reported.
+    agent: Option<Agent>,
     view: AgentView,
+    is_on: bool,
+    is_silent: bool,
     trace: Trace,
     /// Full path of the group that the site has the client in.
     group: Option<String>,
@@ -94,6 +98,8 @@ struct Judgement<'a> {
     presented: Option<Vec<Presented>>,
     /// Clients that were not left behind.
     clients: Vec<JudgedClient>,
+    /// Clients whose state is not known.
+    unknown: Vec<String>,
     /// Whether the history of clients reaches back to the baseline.
     has_history: bool,
 }
@@ -130,6 +136,7 @@ impl Lab {
         self.end_due_heartbeats().await;
         // Read together: clients are judged at the time at which they were looked at.
         let (now, agents) = (self.clock().now(), self.agents().await);
+        let Everyone { clients: everyone, unknown, .. } = self.everyone().await;
         let (site, settings, changes) = self.site.look(|site| {
             (site.clone(), RotationSettings::of(site), self.site.changes().after(baseline.changes))
         });
@@ -140,8 +147,18 @@ impl Lab {
             let trace = self.history.of(&name).unwrap_or_default();
             let record = agent.cache().state.agent.and_then(|id| site.client(id));
             let group = record.and_then(|record| paths.get(&record.group).cloned());
-            JudgedClient { name, part, agent, view, trace, group }
+            let (is_on, is_silent) = (!agent.is_stopped(), agent.is_silent(now));
+            JudgedClient { name, part, agent: Some(agent), view, is_on, is_silent, trace, group }
         });
+        let registered: BTreeMap<&str, GroupId> =
+            site.clients().map(|one| (one.computer_name.as_str(), one.group)).collect();
+        let reported = everyone.into_iter().filter(|one| one.reported_by.is_some()).map(|one| {
+            let trace = self.history.of(&one.client).unwrap_or_default();
+            let group = registered.get(one.client.as_str()).and_then(|group| paths.get(group).cloned());
+            let ClientView { client: name, part, on: is_on, silent: is_silent, view, .. } = one;
+            JudgedClient { name, part, agent: None, view, is_on, is_silent, trace, group }
+        });
+        let clients = clients.chain(reported);
         let judgement = Judgement {
             rotation,
             baseline: &baseline,
@@ -152,10 +169,17 @@ impl Lab {
             site_pauses: self.site.pauses(),
             presented,
             clients: clients.filter(|one| !rotation.left_behind.contains(&one.name)).collect(),
+            unknown,
             has_history: baseline.generation == self.history.generation.load(Ordering::SeqCst),
         };
         let mut findings = Findings::of(codes(rotation));
         self.judge_managers(&judgement, &mut findings);
+        if let Some(own) = self.site.own_manager() {
+            let note = format!(
+                "only the ports of {own} were dialled: the other managers are processes of their own"
+            );
+            findings.notes.push(note);
+        }
         self.judge_orphaned(&judgement, &mut findings);
         tokio::task::block_in_place(|| judgement.judge_clients(&mut findings));
         judgement.judge_waits(&mut findings);

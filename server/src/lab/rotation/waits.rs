@@ -28,7 +28,7 @@ impl Judgement<'_> {
     /// whether they prove anything.
     pub(super) fn judge_waits(&self, findings: &mut Findings) {
         let Some(changes) = self.changes.as_ref().filter(|_| self.has_history) else { return };
-        let on = self.clients.iter().filter(|one| !one.agent.is_stopped());
+        let on = self.clients.iter().filter(|one| one.is_on);
         let known = on.filter_map(|one| self.baseline.clients.get(&one.name).filter(|before| before.on));
         let pairs: BTreeSet<(u64, u64)> = known
             .flat_map(|before| self.dangerous(before, changes))

@@ -9,6 +9,7 @@
 //! | `state` | what the sessions have in common, and what each checks first |
 //! | `schema` | its tables |
 //! | `rows` | entries of the log and clients, read and written |
+//! | `reports` | reports of clients that run elsewhere |
 //! | `session` | the session in which a process follows its site |
 //!
 //! A process has two sessions: one in which it follows, and one in which it changes something, so that a change that waits for
@@ -16,6 +17,7 @@
 
 mod connection;
 mod place;
+mod reports;
 mod rows;
 mod schema;
 mod session;
@@ -29,6 +31,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use epm_client_agent::wire::machine_date;
+use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
@@ -47,7 +50,7 @@ use trouble::{LIMIT, Trouble};
 use crate::runtime::clients::ChangedClients;
 use crate::store::{
     Batch, Change, ClientNews, Founded, FoundedWith, GivenBy, LinkState, Log, LogEntry, SharedLog, Step,
-    StoreError,
+    StoreError, StoredReport,
 };
 
 /// A site in a PostgreSQL database.
@@ -303,6 +306,30 @@ impl SharedLog for PgStore {
             };
             exchanged.await.map_err(|error: Trouble| error.at(&shared.place))
         })
+    }
+
+    fn put_report(&self, stored: &StoredReport) -> Result<(), StoreError> {
+        let (client, shared, stored) = (self.follower()?, Arc::clone(&self.shared), stored.clone());
+        self.wait(
+            async move { reports::put(&client, &stored).await.map_err(|error| error.at(&shared.place)) },
+        )
+    }
+
+    fn reports(&self, known: &[i64]) -> Result<Vec<StoredReport>, StoreError> {
+        let (client, shared, known) = (self.follower()?, Arc::clone(&self.shared), known.to_vec());
+        self.wait(async move { reports::all(&client, &known).await.map_err(|error| error.at(&shared.place)) })
+    }
+
+    fn forget_reports(&self, source: &str) -> Result<bool, StoreError> {
+        let (client, shared, source) = (self.follower()?, Arc::clone(&self.shared), source.to_owned());
+        self.wait(
+            async move { reports::forget(&client, &source).await.map_err(|error| error.at(&shared.place)) },
+        )
+    }
+
+    fn seen_after(&self, at: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, StoreError> {
+        let (client, shared) = (self.follower()?, Arc::clone(&self.shared));
+        self.wait(async move { rows::seen_after(&client, at).await.map_err(|error| error.at(&shared.place)) })
     }
 
     fn link(&self) -> watch::Receiver<LinkState> {

@@ -173,15 +173,26 @@ pub(super) async fn clients_after(client: &Client, after: i64) -> Result<ClientN
     for row in &rows {
         news.revision = news.revision.max(row.get(6));
         if row.get(5) {
-            let agent = <[u8; 16]>::try_from(row.get::<_, &[u8]>(0)).map_err(|_| {
-                Trouble::damaged("the identifier of a client is not what was written".to_owned())
-            })?;
-            news.removed.push(AgentId(Guid::from_bytes(agent)));
+            news.removed.push(agent_of(row)?);
         } else {
             news.clients.push(status(row)?);
         }
     }
     Ok(news)
+}
+
+/// The clients that any manager has seen after this lab time, each with when.
+pub(super) async fn seen_after(client: &Client, at: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, Trouble> {
+    let query = "SELECT agent, last_seen FROM epm_lab.client WHERE last_seen > $1 AND NOT is_gone";
+    let rows = client.query_typed(query, &[(&at.as_millis(), Type::INT8)]).await?;
+    rows.iter().map(|row| Ok((agent_of(row)?, Timestamp::from_millis(row.get(1))))).collect()
+}
+
+/// The identifier of a client, which stands first in its row.
+fn agent_of(row: &Row) -> Result<AgentId, Trouble> {
+    let agent = <[u8; 16]>::try_from(row.get::<_, &[u8]>(0))
+        .map_err(|_| Trouble::damaged("the identifier of a client is not what was written".to_owned()))?;
+    Ok(AgentId(Guid::from_bytes(agent)))
 }
 
 async fn register(

@@ -1,7 +1,7 @@
 //! Tables of the database, in a schema of their own. `docs/many-machines.md` describes them.
 
 /// The version of the tables that this program reads and writes.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// What makes the tables. The one row of `site` is locked by each change.
 pub(super) const TABLES: &str = "
@@ -47,6 +47,19 @@ CREATE TABLE epm_lab.manager (
     version text NOT NULL,
     since timestamptz NOT NULL,
     seen timestamptz NOT NULL
+);
+CREATE SEQUENCE epm_lab.report_number;
+CREATE TABLE epm_lab.report (
+    source text NOT NULL,
+    part integer NOT NULL,
+    instance text NOT NULL,
+    number bigint NOT NULL,
+    came timestamptz NOT NULL,
+    heard bigint NOT NULL,
+    origin_source bigint NOT NULL,
+    origin_lab bigint NOT NULL,
+    content text NOT NULL,
+    PRIMARY KEY (source, part)
 );
 ";
 

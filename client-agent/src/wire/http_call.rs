@@ -1,4 +1,4 @@
-//! One HTTP exchange over its own connection, for the clients of the control API and of the REST API.
+//! One HTTP exchange over its own connection, for clients of the control API and of the REST API.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,16 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Host and port of a server, from a URL without a path.
+/// The host and port of a server, from a URL without a path.
 #[derive(Clone, Debug)]
-pub(super) struct Server {
-    pub(super) host: String,
-    pub(super) port: u16,
+pub struct HttpServer {
+    /// The host; an IPv6 address in brackets.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
 }
 
-impl Server {
+impl HttpServer {
     /// Reads `scheme://HOST[:PORT]`; none if the URL has another form.
-    pub(super) fn of(url: &str, scheme: &str, default_port: u16) -> Option<Self> {
+    pub fn of(url: &str, scheme: &str, default_port: u16) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
         if uri.scheme_str() != Some(scheme) || !matches!(uri.path(), "" | "/") {
             return None;
@@ -29,12 +31,16 @@ impl Server {
     }
 
     /// The host, without the brackets of an IPv6 address.
-    pub(super) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
     /// Sends a request over an open connection, and returns the response with its body still to be read.
-    pub(super) async fn send(
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, or the connection fails.
+    pub async fn send(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         method: Method,
@@ -60,6 +66,10 @@ impl Server {
 }
 
 /// The whole body of a response.
-pub(super) async fn body(response: Response<Incoming>) -> hyper::Result<Bytes> {
+///
+/// # Errors
+///
+/// When the connection fails.
+pub async fn body_of(response: Response<Incoming>) -> hyper::Result<Bytes> {
     Ok(response.into_body().collect().await?.to_bytes())
 }

@@ -1,0 +1,151 @@
+//! The latest report of each part of each source of reports, what a report has to be, and why one is refused.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use epm_client_agent::agent::{AgentView, ClientReport, MOST_REPORTED, ReportedState};
+use epm_client_agent::wire::Stopwatch;
+use epm_protocol::site::CommandError;
+use epm_protocol::time::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::store::StoreError;
+
+/// Maximum number of parts of all sources.
+pub(super) const MOST_PARTS: usize = 1000;
+/// Maximum number of clients of all sources.
+pub(super) const MOST_CLIENTS: usize = 200_000;
+/// Maximum length of the name of a source or a client, in bytes.
+const LONGEST_NAME: usize = 255;
+/// Intervals after which a source that is silent is taken for lost.
+const INTERVALS: u32 = 3;
+/// A source whose clock differs from the lab's by less has the same time, as have the machines of managers.
+pub(super) const SAME_TIME: Duration = Duration::from_secs(5);
+
+/// Why a report is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The report is invalid.
+    #[error("invalid report: {0}")]
+    Invalid(String),
+    /// Another process reports as the same source, and was started later.
+    #[error(
+        "another process, started later, reports as {source_name:?}; give one of the two another name with `--report-as`"
+    )]
+    Replaced {
+        /// Name of the source.
+        source_name: String,
+    },
+    /// There are too many clients or sources.
+    #[error("too many: reports have at most {MOST_CLIENTS} clients, in {MOST_PARTS} parts of sources")]
+    TooMany,
+    /// There is no such source.
+    #[error("unknown source {found:?}: expected one of {known:?}")]
+    Unknown {
+        /// Name that was given.
+        found: String,
+        /// Names of the sources.
+        known: Vec<String>,
+    },
+    /// The database that the managers share is not available.
+    #[error(transparent)]
+    NotStored(#[from] CommandError),
+}
+
+impl From<StoreError> for ReportError {
+    fn from(error: StoreError) -> Self {
+        CommandError::NoDatabase { why: error.to_string() }.into()
+    }
+}
+
+/// The latest report of each part of each source.
+#[derive(Default)]
+pub(super) struct Reports {
+    pub(super) parts: Mutex<BTreeMap<(String, u32), Part>>,
+    /// Notified when a report has come.
+    pub(super) heard: Notify,
+}
+
+pub(super) struct Part {
+    pub(super) report: ClientReport,
+    /// Number that no other report has.
+    pub(super) number: i64,
+    pub(super) heard: Timestamp,
+    pub(super) origin: (Timestamp, Timestamp),
+    /// Real time since the report came: how old it was when this process read it, and since then.
+    pub(super) age: (Duration, Stopwatch),
+}
+
+impl Part {
+    pub(super) fn age(&self) -> Duration {
+        self.age.0 + self.age.1.elapsed()
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        !self.report.is_last && self.age() > Duration::from_millis(self.report.interval_ms) * INTERVALS
+    }
+
+    pub(super) fn clients(&self) -> usize {
+        self.report.states.iter().map(ReportedState::count).sum()
+    }
+
+    /// The lab's time for one of the source's clock.
+    fn lab_time(&self, time: Timestamp, speed: u32) -> Timestamp {
+        let (source, lab) = (self.origin.0.as_millis(), self.origin.1.as_millis());
+        let is_same = u128::from(lab.abs_diff(source)) < SAME_TIME.as_millis();
+        if speed == 1 && is_same {
+            return time;
+        }
+        let since = time.as_millis().saturating_sub(source).saturating_mul(speed.max(1).into());
+        Timestamp::from_millis(lab.saturating_add(since))
+    }
+
+    /// The clients, each with whether it is on, and silent.
+    pub(super) fn views(&self, speed: u32) -> impl Iterator<Item = (AgentView, bool, bool)> {
+        let states = self.report.states.iter();
+        states.flat_map(move |state| {
+            state.views(move |time| self.lab_time(time, speed)).map(|view| (view, state.on, state.silent))
+        })
+    }
+}
+
+/// Checks that a report is valid.
+pub(super) fn check(source: &str, report: &ClientReport) -> Result<(), ReportError> {
+    let invalid = |why: String| Err(ReportError::Invalid(why));
+    let is_name =
+        |name: &str| !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
+    if !is_name(source) || !is_name(&report.instance) {
+        return invalid(format!(
+            "name of the source or its run: expected 1 to {LONGEST_NAME} bytes without control characters"
+        ));
+    }
+    if !(1000..=3_600_000).contains(&report.interval_ms) {
+        return invalid(format!("interval_ms: {}, expected 1000 to 3600000", report.interval_ms));
+    }
+    let most = u32::try_from(MOST_PARTS).unwrap_or(u32::MAX);
+    if !(1..=most).contains(&report.parts) || !(1..=report.parts).contains(&report.part) {
+        return invalid(format!(
+            "part {} of {}: expected 1 to {MOST_PARTS} parts, and one of them",
+            report.part, report.parts
+        ));
+    }
+    let count: usize = report.states.iter().map(ReportedState::count).sum();
+    if count > MOST_REPORTED {
+        return invalid(format!(
+            "{count} clients: expected at most {MOST_REPORTED} in one report, the others in further parts"
+        ));
+    }
+    let mut names = HashSet::new();
+    for name in report.states.iter().flat_map(ReportedState::names) {
+        if !is_name(name) {
+            return invalid(format!(
+                "the client {name:?}: expected a name of 1 to {LONGEST_NAME} bytes without control characters"
+            ));
+        }
+        if !names.insert(name) {
+            return invalid(format!("the client {name:?} is in it twice"));
+        }
+    }
+    Ok(())
+}

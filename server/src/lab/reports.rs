@@ -1,0 +1,325 @@
+//! What processes elsewhere report of their clients: kept in memory and, where managers are in several processes, in their
+//! database, so that each of them knows all. The clients are then judged as the lab's own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use epm_client_agent::agent::{ClientReport, ReportedState};
+use epm_client_agent::scenario::ReportSource;
+use epm_client_agent::wire::{Stopwatch, Watcher, wait};
+use epm_protocol::time::{Clock, Timestamp};
+use tokio::time::timeout;
+
+use crate::lab::known_reports::{MOST_CLIENTS, MOST_PARTS, Part, ReportError, SAME_TIME, check};
+use crate::lab::time_error::TimeError;
+use crate::lab::{ClientView, Lab};
+use crate::store::{StoreError, StoredReport};
+
+/// The lab's own clients and those that are reported.
+pub(super) struct Everyone {
+    pub(super) clients: Vec<ClientView>,
+    pub(super) sources: Vec<ReportSource>,
+    /// Clients whose state is not known.
+    pub(super) unknown: Vec<String>,
+    /// Clients that several sources report.
+    pub(super) reported_twice: Vec<String>,
+}
+
+impl Lab {
+    /// Takes a report in the place of the same source's earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// When the report is invalid, another process reports as this source, there are too many clients, or the database that the
+    /// managers share is not available.
+    pub fn take_report(&self, source: &str, report: ClientReport) -> Result<ReportSource, ReportError> {
+        check(source, &report)?;
+        self.read_reports()?;
+        let now = self.clock().now();
+        let number = {
+            let parts = self.reports.parts.lock();
+            let own = || parts.iter().filter(|((name, _), _)| name == source).map(|(_, part)| part);
+            let is_other = |part: &Part| part.report.instance != report.instance;
+            if own().any(|part| {
+                is_other(part)
+                    && part.report.began > report.began
+                    && !part.is_silent()
+                    && !part.report.is_last
+            }) {
+                return Err(ReportError::Replaced { source_name: source.to_owned() });
+            }
+            let stays = |key: &(String, u32), part: &Part| {
+                key.0 != source || !is_other(part) && key.1 != report.part && key.1 <= report.parts
+            };
+            let others = parts.iter().filter(|(key, part)| stays(key, part));
+            let (count, clients) =
+                others.fold((1, 0), |(count, clients), (_, part)| (count + 1, clients + part.clients()));
+            let own_clients: usize = report.states.iter().map(ReportedState::count).sum();
+            if count > MOST_PARTS || clients + own_clients > MOST_CLIENTS {
+                return Err(ReportError::TooMany);
+            }
+            parts.values().map(|part| part.number).max().unwrap_or_default() + 1
+        };
+        let stored = StoredReport {
+            source: source.to_owned(),
+            number,
+            age: Duration::ZERO,
+            heard: now,
+            origin: (report.at, now),
+            part: report.part,
+            report: Some(report),
+        };
+        match self.site.shared_log() {
+            Some(log) => {
+                log.put_report(&stored)?;
+                self.read_reports()?;
+            }
+            None => self.adopt_report(stored),
+        }
+        let found = self.sources().into_iter().find(|one| one.source == source);
+        found.ok_or_else(|| ReportError::Replaced { source_name: source.to_owned() })
+    }
+
+    /// Reads the reports that other processes of the site have taken. Nothing to do for a site of one process.
+    pub(crate) fn read_reports(&self) -> Result<(), StoreError> {
+        let Some(log) = self.site.shared_log() else { return Ok(()) };
+        let known: HashMap<(String, u32), i64> =
+            self.reports.parts.lock().iter().map(|(key, part)| (key.clone(), part.number)).collect();
+        let numbers: Vec<i64> = known.values().copied().collect();
+        let stored = log.reports(&numbers)?;
+        let there: BTreeSet<(String, u32)> =
+            stored.iter().map(|one| (one.source.clone(), one.part)).collect();
+        self.reports
+            .parts
+            .lock()
+            .retain(|key, part| there.contains(key) || known.get(key) != Some(&part.number));
+        stored.into_iter().filter(|one| one.report.is_some()).for_each(|one| self.adopt_report(one));
+        Ok(())
+    }
+
+    fn adopt_report(&self, stored: StoredReport) {
+        let StoredReport { source, number, age, heard, origin, part: of, report } = stored;
+        let Some(report) = report else { return };
+        let mut parts = self.reports.parts.lock();
+        let key = (source, of);
+        let known = parts.get(&key);
+        if known.is_some_and(|known| known.number >= number) {
+            return;
+        }
+        let origin =
+            known.filter(|one| one.report.instance == report.instance).map_or(origin, |one| one.origin);
+        let (instance, count) = (report.instance.clone(), report.parts);
+        let part = Part { report, number, heard, origin, age: (age, Stopwatch::start()) };
+        let watcher: Watcher = self.history.watcher(self.site.changes());
+        part.views(self.clock().speed()).for_each(|(view, ..)| watcher(&view, heard));
+        parts.retain(|(name, part), one| *name != key.0 || one.report.instance == instance && *part <= count);
+        parts.insert(key, part);
+        drop(parts);
+        self.reports.heard.notify_waiters();
+    }
+
+    /// Forgets the reports of a source.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such source, or the database that the managers share is not available.
+    pub fn forget_source(&self, source: &str) -> Result<(), ReportError> {
+        self.read_reports()?;
+        let is_known = match self.site.shared_log() {
+            Some(log) => log.forget_reports(source)?,
+            None => self.reports.parts.lock().keys().any(|(name, _)| name == source),
+        };
+        if !is_known {
+            let known: BTreeSet<String> = self.sources().into_iter().map(|one| one.source).collect();
+            return Err(ReportError::Unknown {
+                found: source.to_owned(),
+                known: known.into_iter().collect(),
+            });
+        }
+        self.reports.parts.lock().retain(|(name, _), _| name != source);
+        Ok(())
+    }
+
+    /// The sources of reports, by name.
+    pub fn sources(&self) -> Vec<ReportSource> {
+        let mut sources: BTreeMap<String, ReportSource> = BTreeMap::new();
+        for ((name, _), part) in self.reports.parts.lock().iter() {
+            let ago = u64::try_from(part.age().as_millis()).unwrap_or(u64::MAX);
+            let one = ReportSource {
+                source: name.clone(),
+                clients: part.clients(),
+                heard: part.heard,
+                heard_ms_ago: ago,
+                interval_ms: part.report.interval_ms,
+                silent: part.is_silent(),
+                ended: part.report.is_last,
+            };
+            sources
+                .entry(name.clone())
+                .and_modify(|known| {
+                    known.clients += one.clients;
+                    known.heard = known.heard.min(one.heard);
+                    known.heard_ms_ago = known.heard_ms_ago.max(one.heard_ms_ago);
+                    known.silent |= one.silent;
+                    known.ended &= one.ended;
+                })
+                .or_insert(one);
+        }
+        sources.into_values().collect()
+    }
+
+    /// A number that differs if a report has come, or a source has fallen silent.
+    pub(crate) fn reports_mark(&self) -> (i64, usize) {
+        let parts = self.reports.parts.lock();
+        let silent = parts.values().filter(|one| one.is_silent()).count();
+        (parts.values().map(|one| one.number).max().unwrap_or_default(), silent + parts.len() * MOST_PARTS)
+    }
+
+    /// The lab's own clients and those that are reported; of several reports of one client the latest counts, and the lab's own
+    /// client before any.
+    pub(super) async fn everyone(&self) -> Everyone {
+        // Without the database the reports that are known grow old, and their clients unknown.
+        let _ = self.read_reports();
+        let mut clients = self.own_views().await;
+        let mut seen: HashSet<String> = clients.iter().map(|one| one.client.clone()).collect();
+        let (mut reported_twice, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+        let speed = self.clock().speed();
+        let last_seen = self.seen_of_ended();
+        {
+            let parts = self.reports.parts.lock();
+            let mut latest: Vec<_> =
+                parts.iter().enumerate().filter(|(_, (_, part))| !part.is_silent()).collect();
+            latest.sort_by_key(|(_, (_, part))| part.age());
+            let mut reported = Vec::new();
+            for (place, ((source, _), part)) in latest {
+                for (view, on, silent) in part.views(speed) {
+                    let client = view.computer_name.clone();
+                    let is_back = |last: &Timestamp| *last > part.heard + SAME_TIME;
+                    let may_be_back =
+                        last_seen.as_ref().is_none_or(|seen| seen.get(&client).is_some_and(is_back));
+                    if part.report.is_last && may_be_back {
+                        unknown.insert(client);
+                        continue;
+                    }
+                    if !seen.insert(client.clone()) {
+                        reported_twice.insert(client);
+                        continue;
+                    }
+                    let (of, reported_by) = (source.clone(), Some(source.clone()));
+                    let one = ClientView { client, part: of, on, frozen: false, silent, reported_by, view };
+                    reported.push((place, one));
+                }
+            }
+            // In the same order each time, for those who read them page by page.
+            reported.sort_by_key(|(place, _)| *place);
+            clients.extend(reported.into_iter().map(|(_, one)| one));
+            let lost = parts.values().filter(|part| part.is_silent());
+            let lost = lost.flat_map(|part| part.report.states.iter().flat_map(ReportedState::names));
+            unknown.extend(lost.map(str::to_owned));
+        }
+        if self.site.is_shared() {
+            self.site.look(|site| {
+                unknown.extend(site.clients().map(|one| one.computer_name.clone()));
+            });
+        }
+        unknown.retain(|name| !seen.contains(name));
+        Everyone {
+            clients,
+            sources: self.sources(),
+            unknown: unknown.into_iter().collect(),
+            reported_twice: reported_twice.into_iter().collect(),
+        }
+    }
+
+    /// When managers last saw each client, if the process of any has ended: a client that was seen since runs elsewhere now. None if
+    /// that is not known.
+    fn seen_of_ended(&self) -> Option<HashMap<String, Timestamp>> {
+        let ended = |parts: &BTreeMap<_, Part>| {
+            let ended = parts.values().filter(|part| part.report.is_last);
+            ended.map(|part| part.heard).min()
+        };
+        let Some(first) = ended(&self.reports.parts.lock()) else { return Some(HashMap::new()) };
+        let Some(log) = self.site.shared_log() else {
+            let seen = self.site.client_statuses().into_iter();
+            return Some(seen.map(|one| (one.client.computer_name, one.last_seen)).collect());
+        };
+        let seen = log.seen_after(first + SAME_TIME).ok()?.into_iter();
+        Some(self.site.look(|site| {
+            seen.filter_map(|(agent, at)| Some((site.client(agent)?.computer_name.clone(), at))).collect()
+        }))
+    }
+
+    /// Number of clients that are known, and that this process has no copy of.
+    pub(crate) async fn not_predicted(&self) -> usize {
+        let Everyone { clients, unknown, .. } = self.everyone().await;
+        clients.iter().filter(|one| one.reported_by.is_some()).count() + unknown.len()
+    }
+
+    /// Number of clients whose state is not known.
+    pub(crate) async fn unknown_clients(&self) -> usize {
+        self.everyone().await.unknown.len()
+    }
+
+    /// A client that is reported.
+    pub(crate) async fn reported(&self, name: &str) -> Option<ClientView> {
+        let clients = self.everyone().await.clients;
+        clients.into_iter().find(|one| one.client == name && one.reported_by.is_some())
+    }
+
+    /// Waits until each client that is reported and on has ended this many more heartbeats, until `limit` after `began`. The first
+    /// report after the call is what they are counted from.
+    pub(super) async fn pass_reported_heartbeats(
+        &self,
+        heartbeats: u64,
+        limit: Duration,
+        began: Stopwatch,
+    ) -> Result<(), TimeError> {
+        let called = Stopwatch::start();
+        let mut first: HashMap<String, u64> = HashMap::new();
+        loop {
+            let heard = self.reports.heard.notified();
+            let _ = self.read_reports();
+            let (mut clients, mut missing) = (0, Vec::new());
+            {
+                let parts = self.reports.parts.lock();
+                for part in parts.values().filter(|part| !part.is_silent() && !part.report.is_last) {
+                    let is_new = part.age() < called.elapsed();
+                    for (view, ..) in part.views(1).filter(|(_, is_on, _)| *is_on) {
+                        clients += 1;
+                        let (client, ended) = (view.computer_name, view.heartbeats);
+                        let from = is_new.then(|| *first.entry(client.clone()).or_insert(ended));
+                        if from.is_none_or(|from| ended < from.saturating_add(heartbeats)) {
+                            missing.push(client);
+                        }
+                    }
+                }
+                let silent = parts.values().filter(|part| part.is_silent());
+                if clients == 0 && silent.clone().next().is_some() {
+                    return Err(TimeError::Unreported { clients: silent.map(Part::clients).sum() });
+                }
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if began.elapsed() >= limit {
+                let (missing, example) = (missing.len(), missing.swap_remove(0));
+                return Err(TimeError::Waited { heartbeats, limit, missing, clients, example });
+            }
+            let _ = timeout(LOOK_EVERY, heard).await;
+        }
+    }
+}
+
+/// How often the reports that other processes have taken are looked for while they are waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+impl Lab {
+    /// Follows the reports that other processes of the site take, so that the history of each client has them. Never returns.
+    pub(crate) async fn follow_reports(&self) {
+        loop {
+            wait(LOOK_EVERY * 4).await;
+            // An error is logged where the log is followed.
+            let _ = self.read_reports();
+        }
+    }
+}

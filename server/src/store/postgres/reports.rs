@@ -1,0 +1,77 @@
+//! Reads and writes reports of clients that run elsewhere. They are no part of the log: each replaces the one before.
+
+use std::time::Duration;
+
+use epm_client_agent::agent::ClientReport;
+use epm_protocol::time::Timestamp;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::trouble::Trouble;
+use crate::store::StoredReport;
+
+/// Puts a report in the place of earlier ones.
+pub(super) async fn put(client: &Client, stored: &StoredReport) -> Result<(), Trouble> {
+    let Some(report) = &stored.report else { return Ok(()) };
+    // This program's own type, which serialises.
+    let content = serde_json::to_string(report).unwrap_or_default();
+    let (part, parts) = (number(stored.part), number(report.parts));
+    let (heard, origin) = (stored.heard.as_millis(), stored.origin);
+    let (origin_source, origin_lab) = (origin.0.as_millis(), origin.1.as_millis());
+    let put = "WITH earlier AS (DELETE FROM epm_lab.report WHERE source = $1 AND part <> $2 AND (instance <> $3 OR part > $4)) \
+               INSERT INTO epm_lab.report AS known (source, part, instance, number, came, heard, origin_source, origin_lab, content) \
+               VALUES ($1, $2, $3, nextval('epm_lab.report_number'), clock_timestamp(), $5, $6, $7, $8) \
+               ON CONFLICT (source, part) DO UPDATE SET \
+               origin_source = CASE WHEN known.instance = excluded.instance THEN known.origin_source ELSE excluded.origin_source END, \
+               origin_lab = CASE WHEN known.instance = excluded.instance THEN known.origin_lab ELSE excluded.origin_lab END, \
+               instance = excluded.instance, number = excluded.number, came = excluded.came, heard = excluded.heard, \
+               content = excluded.content";
+    let columns: [(&(dyn ToSql + Sync), Type); 8] = [
+        (&stored.source, Type::TEXT),
+        (&part, Type::INT4),
+        (&report.instance, Type::TEXT),
+        (&parts, Type::INT4),
+        (&heard, Type::INT8),
+        (&origin_source, Type::INT8),
+        (&origin_lab, Type::INT8),
+        (&content, Type::TEXT),
+    ];
+    client.query_typed(put, &columns).await?;
+    Ok(())
+}
+
+/// Every report; those with these numbers without their content.
+pub(super) async fn all(client: &Client, known: &[i64]) -> Result<Vec<StoredReport>, Trouble> {
+    let query = "SELECT source, part, number, \
+                 (greatest(extract(epoch FROM clock_timestamp() - came), 0) * 1000)::bigint, heard, origin_source, origin_lab, \
+                 CASE WHEN number = ANY($1) THEN NULL ELSE content END FROM epm_lab.report";
+    let rows = client.query_typed(query, &[(&known, Type::INT8_ARRAY)]).await?;
+    let stored = rows.iter().map(|row| {
+        let (source, time) = (row.get::<_, String>(0), |column| Timestamp::from_millis(row.get(column)));
+        let content: Option<&str> = row.get(7);
+        let report: Option<ClientReport> =
+            content.map(serde_json::from_str).transpose().map_err(|error| {
+                Trouble::damaged(format!("the report of {source:?} is not what was written: {error}"))
+            })?;
+        Ok(StoredReport {
+            number: row.get(2),
+            age: Duration::from_millis(row.get::<_, i64>(3).unsigned_abs()),
+            heard: time(4),
+            origin: (time(5), time(6)),
+            part: row.get::<_, i32>(1).unsigned_abs(),
+            report,
+            source,
+        })
+    });
+    stored.collect()
+}
+
+/// Forgets the reports of a source. Returns whether there were any.
+pub(super) async fn forget(client: &Client, source: &str) -> Result<bool, Trouble> {
+    let forget = "DELETE FROM epm_lab.report WHERE source = $1 RETURNING part";
+    Ok(!client.query_typed(forget, &[(&source, Type::TEXT)]).await?.is_empty())
+}
+
+fn number(part: u32) -> i32 {
+    i32::try_from(part).unwrap_or(i32::MAX)
+}
