@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use bytes::Bytes;
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::CommandKind;
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::addresses::Addresses;
-use crate::rest_api::RestApi;
+use crate::rest_api::{self, RestApi};
 use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::faults::Faults;
@@ -222,6 +223,11 @@ impl MockSite {
     pub fn would_hold(&self, agent: AgentId, serial: Option<PolicySerial>) -> bool {
         let published = self.state.managers.first().map(|one| one.published());
         published.is_some_and(|one| self.state.clients.would_hold(&one.publication, agent, serial))
+    }
+
+    /// The OpenAPI document of the managers' REST API, as JSON.
+    pub(crate) fn rest_openapi() -> Bytes {
+        rest_api::document()
     }
 
     /// Number of requests that the managers hold at this moment.

@@ -18,8 +18,8 @@ use crate::control_api::board::Board;
 use crate::control_api::error::Problem;
 use crate::control_api::guard::Access;
 use crate::control_api::session::{self, LOG_IN, SESSION, STYLE};
+use crate::mock_site::MockSite;
 use crate::page::{self, Answers, Api, Asked, CERTIFICATES, Place, Want};
-use crate::rest_api;
 
 /// Path of the endless response.
 pub(super) const EVENTS: &str = "/page/events";
@@ -79,7 +79,7 @@ impl Pages {
                 Want::Why(client) => self.board.why(&client).await,
                 Want::Get(path) if path == CERTIFICATES => self.certificates().await,
                 Want::Document(Api::Rest) => {
-                    serde_json::from_slice(&rest_api::document()).unwrap_or_default()
+                    serde_json::from_slice(&MockSite::rest_openapi()).unwrap_or_default()
                 }
                 Want::Document(Api::Control) => Value::clone(&self.described),
                 Want::Get(path) => self.ask(Method::GET, &path, Body::empty()).await,
