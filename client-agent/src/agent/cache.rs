@@ -166,12 +166,8 @@ impl AgentState {
 
     /// Sets the given dates; others stay absent.
     pub(super) fn set_dates(&mut self, dates: Dates) {
-        if let (
-            Some(date),
-            Health::Connected { since } | Health::Disconnected { since, .. } | Health::Orphaned { since, .. },
-        ) = (dates.health, &mut self.health)
-        {
-            *since = date;
+        if let Some(date) = dates.health {
+            self.health.set_since(date);
         }
         if let (Some(date), Some(last)) = (dates.last_server, &mut self.last_server) {
             last.since = date;

@@ -157,6 +157,16 @@ impl Health {
         }
     }
 
+    /// Sets the date since when the health is what it is; a new client has none.
+    pub(super) fn set_since(&mut self, date: Timestamp) {
+        match self {
+            Self::New => {}
+            Self::Connected { since } | Self::Disconnected { since, .. } | Self::Orphaned { since, .. } => {
+                *since = date;
+            }
+        }
+    }
+
     /// Notes that the client is orphaned; returns the lines for its log.
     pub(super) fn orphan(&mut self, because: Distrust, now: Timestamp) -> Vec<News> {
         let since = match self {

@@ -7,10 +7,12 @@ mod agenda;
 mod clock;
 mod compact_fleet;
 mod connection;
+mod dispatcher;
 mod doctor;
 mod driver;
 mod durable;
 mod fleet;
+mod handle;
 mod log_file;
 mod own_file;
 mod package;
@@ -28,10 +30,11 @@ pub use compact_fleet::{
     FleetStore, FleetStoreError, MachineLimits, Quantiles, TooLarge, shard,
 };
 pub use connection::{Handshakes, ask_once, call_once};
+pub use dispatcher::drive;
 pub use doctor::{examine, examine_one};
-pub use driver::{AgentHandle, HeldRequest, LogSink, Watcher, drive};
 pub use durable::{create_folder, sync};
 pub use fleet::{Fleet, Member, MemberSpec, TURNS};
+pub use handle::{AgentHandle, HeldRequest, LogSink, Watcher};
 pub use log_file::{LogFile, log_text};
 pub use own_file::open_own;
 pub use package::{IN_PACKAGE, PackageError, read_package};
