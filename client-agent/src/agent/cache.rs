@@ -155,12 +155,7 @@ impl AgentState {
     }
 
     pub(super) fn dates(&self) -> Dates {
-        let health = match &self.health {
-            Health::New => None,
-            Health::Connected { since }
-            | Health::Disconnected { since, .. }
-            | Health::Orphaned { since, .. } => Some(*since),
-        };
+        let health = self.health.since();
         Dates { health, last_server: self.last_server.as_ref().map(|last| last.since) }
     }
 

@@ -14,7 +14,7 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
-use super::cache::{AgentState, OwnCache};
+use super::cache::{AgentState, Cache, OwnCache};
 use super::equivalence::Counts;
 use super::exchange::AgentProfile;
 use super::failover::Server;
@@ -68,7 +68,7 @@ struct RareState {
 pub struct SharedStates {
     /// The states by what they consist of.
     states: HashMap<String, Weak<SharedState>>,
-    /// The communications files by their text.
+    /// The communications files by their text or its checksum.
     files: HashMap<String, Weak<Sylink>>,
     /// The number of entries from which unused ones are removed.
     full: usize,
@@ -103,7 +103,8 @@ impl SharedStates {
 
     /// The one copy of this state.
     fn one_copy(&mut self, mut agent: Agent) -> Arc<SharedState> {
-        agent.trust_state.cache.sylink = self.share_file(&agent.trust_state.cache.sylink);
+        let Cache { sylink, state } = &agent.trust_state.cache;
+        agent.trust_state.cache.sylink = self.share_file(sylink, state.sylink_checksum.as_ref());
         let name = agent.name_of_state();
         if let Some(known) = self.states.get(&name).and_then(Weak::upgrade) {
             return known;
@@ -118,9 +119,10 @@ impl SharedStates {
         shared
     }
 
-    /// The one copy of this communications file.
-    fn share_file(&mut self, file: &Arc<Sylink>) -> Arc<Sylink> {
-        let text = file.to_xml();
+    /// The one copy of this communications file; `checksum` is that of the file as the client wrote it last, if it did.
+    fn share_file(&mut self, file: &Arc<Sylink>, checksum: Option<&String>) -> Arc<Sylink> {
+        // The checksum is at hand, the text of a large file is not; both are only where to look.
+        let text = checksum.cloned().unwrap_or_else(|| file.to_xml());
         let known = self.files.get(&text).and_then(Weak::upgrade);
         if let Some(known) = known.filter(|known| **known == **file) {
             return known;

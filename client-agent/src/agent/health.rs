@@ -157,8 +157,18 @@ impl Health {
         }
     }
 
+    /// The date since when the health is what it is; none for a new client.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::New => None,
+            Self::Connected { since } | Self::Disconnected { since, .. } | Self::Orphaned { since, .. } => {
+                Some(*since)
+            }
+        }
+    }
+
     /// Sets the date since when the health is what it is; a new client has none.
-    pub(super) fn set_since(&mut self, date: Timestamp) {
+    pub(crate) fn set_since(&mut self, date: Timestamp) {
         match self {
             Self::New => {}
             Self::Connected { since } | Self::Disconnected { since, .. } | Self::Orphaned { since, .. } => {

@@ -158,6 +158,11 @@ impl Agent {
         &self.profile
     }
 
+    /// The number of heartbeats that the client has begun.
+    pub fn heartbeats(&self) -> u64 {
+        self.heartbeats
+    }
+
     /// The state of the client as seen from outside.
     pub fn view(&self) -> AgentView {
         AgentView::of(&self.profile, &self.trust_state, self.heartbeats, self.heartbeats_served)

@@ -24,6 +24,8 @@ pub(super) struct Agenda<T> {
 struct Book<T> {
     entries: HashMap<u64, (Entry, Weak<T>)>,
     busy: HashSet<u64>,
+    /// The agents that have not handled an external input yet.
+    unheard: HashSet<u64>,
     /// When those that are not busy wake.
     wakes: BTreeSet<(Timestamp, u64)>,
     held: HashSet<u64>,
@@ -53,6 +55,8 @@ pub(super) enum Dispatch {
 pub(super) struct Entry {
     /// Whether it has inputs or outputs that are not carried out, or is in a heartbeat.
     pub(super) is_busy: bool,
+    /// Whether it has not handled an external input yet.
+    pub(super) is_unheard: bool,
     /// Whether its manager holds a request of it.
     pub(super) is_held: bool,
     /// When it wakes by itself.
@@ -81,6 +85,7 @@ impl<T> Default for Book<T> {
         Self {
             entries: HashMap::new(),
             busy: HashSet::new(),
+            unheard: HashSet::new(),
             wakes: BTreeSet::new(),
             held: HashSet::new(),
             acted: HashSet::new(),
@@ -99,7 +104,7 @@ impl<T> Agenda<T> {
 
     /// Gives a new agent its place.
     pub(super) fn enter(&self, number: u64, agent: &Arc<T>) {
-        let entry = Entry { is_busy: false, is_held: false, wake: Timestamp::NEVER };
+        let entry = Entry { is_busy: false, is_unheard: false, is_held: false, wake: Timestamp::NEVER };
         self.book.lock().entries.insert(number, (entry, Arc::downgrade(agent)));
     }
 
@@ -117,6 +122,7 @@ impl<T> Agenda<T> {
         }
         let is_earlier = book.wakes.first() < first.as_ref() || first.is_none();
         book.began += u64::from(set(&mut book.busy, number, now.is_busy));
+        set(&mut book.unheard, number, now.is_unheard);
         set(&mut book.held, number, now.is_held);
         if now.is_held || before.is_held {
             book.acted.insert(number);
@@ -133,6 +139,7 @@ impl<T> Agenda<T> {
         let Some((entry, _)) = book.entries.remove(&number) else { return };
         book.wakes.remove(&(entry.wake, number));
         book.busy.remove(&number);
+        book.unheard.remove(&number);
         book.held.remove(&number);
     }
 
@@ -198,6 +205,11 @@ impl<T> Agenda<T> {
         self.book.lock().dispatch
     }
 
+    /// Whether every agent has handled all external inputs.
+    pub(super) fn has_heard(&self) -> bool {
+        self.book.lock().unheard.is_empty()
+    }
+
     /// How often an agent has become busy, if none is busy or wakes until `now`. While that number stays the same, no agent acts.
     pub(super) fn settled(&self, now: Timestamp) -> Option<u64> {
         let book = self.book.lock();
@@ -241,7 +253,12 @@ mod tests {
         let (agenda, now) = (Agenda::<()>::default(), Timestamp::from_seconds(10));
         let ((busy, idle), agents) = ((1, 2), [Arc::new(()), Arc::new(())]);
         [busy, idle].into_iter().zip(&agents).for_each(|(number, agent)| agenda.enter(number, agent));
-        let state = |is_busy, wake| Entry { is_busy, is_held: false, wake: Timestamp::from_seconds(wake) };
+        let state = |is_busy, wake| Entry {
+            is_busy,
+            is_unheard: false,
+            is_held: false,
+            wake: Timestamp::from_seconds(wake),
+        };
         let before = agenda.settled(now);
         assert!(before.is_some());
         agenda.note(busy, || state(true, 20));

@@ -8,9 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 use super::agenda::{Dispatch, Next};
+use super::client::{LogSink, Shared, Sinks};
 use super::clock::LabClock;
 use super::driver::Driver;
-use super::handle::{AgentHandle, Leaves, LogSink, Shared, Sinks};
+use super::handle::{AgentHandle, Leaves};
 use super::store::{DiskCache, StoreError};
 use crate::agent::Agent;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::client::{Client, Next};
 use super::connection::Session;
-use super::handle::{Client, Next};
 use super::store::StoreError;
 use super::tls_memory::TicketSlot;
 use crate::agent::{Exchange, Input, Output};

@@ -11,9 +11,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::agenda::Dispatch;
+use super::client::{LogSink, Shared, Sinks, Watcher};
 use super::clock::LabClock;
 use super::dispatcher::{Dispatcher, Lasts};
-use super::handle::{AgentHandle, LogSink, Shared, Sinks, Watcher};
+use super::handle::AgentHandle;
 use super::store::{DiskCache, StoreError};
 use crate::agent::{Agent, AgentProfile, AgentState, Cache};
 
@@ -53,11 +54,14 @@ pub struct Fleet {
     members: Vec<Member>,
     /// Places of the members by their numbers.
     places: HashMap<u64, usize>,
+    /// Places of the members by name; of several of a name, that of the first.
+    names: HashMap<String, usize>,
     /// The task that runs the clients, once there are some.
     dispatcher: Option<JoinHandle<Result<(), StoreError>>>,
     assumptions: Arc<Assumptions>,
     sinks: Arc<Sinks>,
     shared: Arc<Shared>,
+    turns: usize,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -67,11 +71,11 @@ impl std::fmt::Debug for Fleet {
 }
 
 impl Fleet {
-    /// Makes a fleet without agents.
-    pub fn new(clock: Arc<LabClock>, assumptions: Arc<Assumptions>, log: LogSink) -> Self {
-        let (members, places) = (Vec::new(), HashMap::new());
-        let (sinks, shared) = (Arc::new(Sinks { log, watcher: None }), Shared::new(clock, TURNS));
-        Self { members, places, dispatcher: None, assumptions, sinks, shared }
+    /// Makes a fleet without agents, of which this many may be in a heartbeat at the same time.
+    pub fn new(clock: Arc<LabClock>, assumptions: Arc<Assumptions>, log: LogSink, turns: usize) -> Self {
+        let (members, places, names) = (Vec::new(), HashMap::new(), HashMap::new());
+        let (sinks, shared) = (Arc::new(Sinks { log, watcher: None }), Shared::new(clock, turns));
+        Self { members, places, names, dispatcher: None, assumptions, sinks, shared, turns }
     }
 
     /// Sets the watcher of agents that are added from now on.
@@ -87,7 +91,7 @@ impl Fleet {
         log: &LogSink,
         specs: Vec<MemberSpec>,
     ) -> Self {
-        let mut fleet = Self::new(clock, Arc::clone(assumptions), Arc::clone(log));
+        let mut fleet = Self::new(clock, Arc::clone(assumptions), Arc::clone(log), TURNS);
         for spec in specs {
             fleet.add(spec);
         }
@@ -100,15 +104,20 @@ impl Fleet {
     /// Adds an agent that is not started yet.
     pub fn add(&mut self, spec: MemberSpec) {
         let member = self.employ(spec);
-        self.places.insert(member.handle.number(), self.members.len());
-        self.members.push(member);
+        self.put(member);
     }
 
     /// Adds an agent in the state that it is in, which continues by itself; `source` is the source address of its
     /// connections, the system's choice if none.
     pub fn bring_back(&mut self, part: String, agent: Agent, source: Option<Ipv4Addr>) -> &Member {
         let member = self.run(part, agent, None, source);
-        self.places.insert(member.handle.number(), self.members.len());
+        self.put(member)
+    }
+
+    fn put(&mut self, member: Member) -> &Member {
+        let place = self.members.len();
+        self.places.insert(member.handle.number(), place);
+        self.names.entry(member.name.clone()).or_insert(place);
         self.members.push_mut(member)
     }
 
@@ -122,6 +131,9 @@ impl Fleet {
         self.members.extract_if(.., |member| leaves(member)).for_each(|gone| gone.handle.client.leave());
         let numbers = self.members.iter().map(|member| member.handle.number());
         self.places = numbers.zip(0..).collect();
+        // In reverse, so that the first of a name counts.
+        let names = self.members.iter().enumerate().rev();
+        self.names = names.map(|(place, member)| (member.name.clone(), place)).collect();
     }
 
     /// Stops an agent, and puts another one, not started yet, in its place.
@@ -129,9 +141,12 @@ impl Fleet {
         let member = self.employ(spec);
         if let Some(old) = self.members.get_mut(place) {
             self.places.insert(member.handle.number(), place);
+            let name = member.name.clone();
             let old = std::mem::replace(old, member);
             self.places.remove(&old.handle.number());
+            self.names.remove(&old.name);
             old.handle.client.leave();
+            self.names.insert(name, place);
         }
     }
 
@@ -157,6 +172,11 @@ impl Fleet {
         Member { name, part, handle: AgentHandle { client, leaves: None } }
     }
 
+    /// The number of agents that may be in a heartbeat at the same time.
+    pub fn turns(&self) -> usize {
+        self.turns
+    }
+
     /// The agents, in the order in which they were added.
     pub fn members(&self) -> &[Member] {
         &self.members
@@ -165,6 +185,21 @@ impl Fleet {
     /// The agent with this number.
     pub fn member(&self, number: u64) -> Option<&Member> {
         self.places.get(&number).and_then(|place| self.members.get(*place))
+    }
+
+    /// The agent of this name; the first of several.
+    pub fn named(&self, name: &str) -> Option<&Member> {
+        self.members.get(self.place_of(name)?)
+    }
+
+    /// The place of the agent of this name.
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    /// Whether every agent has handled all external inputs.
+    pub fn has_heard(&self) -> bool {
+        self.shared.agenda.has_heard()
     }
 
     /// How often an agent has become busy, if every agent has handled all external inputs, rests, and has nothing to do until after
@@ -227,6 +262,7 @@ impl Fleet {
     pub async fn stop_all(&mut self) -> Result<(), StoreError> {
         self.members.drain(..).for_each(|gone| gone.handle.client.leave());
         self.places.clear();
+        self.names.clear();
         self.shared.agenda.set_dispatch(Dispatch::Closing);
         match self.dispatcher.take() {
             Some(dispatcher) => dispatcher.await.unwrap_or(Ok(())),
@@ -252,6 +288,7 @@ mod tests {
 
     use super::*;
     use crate::agent::Input;
+    use crate::wire::ByState;
 
     const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -309,6 +346,14 @@ mod tests {
         settled(&fleet, &clock).await;
         asleep(&fleet).await;
         assert_eq!(beats(&fleet), [1; 200], "the first heartbeat of each");
+        let mut states = ByState::<u32>::default();
+        for Member { name, handle, .. } in fleet.members() {
+            let glance = handle.glance(clock.now());
+            assert_eq!(glance.view(name), handle.view());
+            assert_eq!(handle.copy().agent().view(), handle.agent().view());
+            *states.of(&glance.common, |_| 0) += 1;
+        }
+        assert_eq!(states.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [200], "one state for all");
         let mut woken = 0;
         for _ in 0..20 {
             let (next, before) = (fleet.next_wake(), beats(&fleet));
@@ -343,7 +388,10 @@ mod tests {
         clock.set_with(now - Duration::from_secs(7200), |then| {
             other.clock_moved(then, now - Duration::from_secs(7200));
         });
-        assert_eq!(fleet.next_wake(), next - Duration::from_secs(7200), "its phase is kept");
+        // Its phase is kept; the jitter of another heartbeat may be another one.
+        let (moved, expected) = (fleet.next_wake(), next - Duration::from_secs(7200));
+        let distance = moved.since(expected).max(expected.since(moved));
+        assert!(moved > clock.now() && distance <= Duration::from_secs(30), "{moved}, {expected}");
         fleet.stop().await.unwrap();
         let stopped = log.try_iter().filter(|line| line.ends_with("has been stopped.")).count();
         assert_eq!((stopped, one.tell(Input::UpdateNow).await), (2, false));

@@ -4,6 +4,7 @@
 //! outputs. It makes no decision about behaviour.
 
 mod agenda;
+mod client;
 mod clock;
 mod compact_fleet;
 mod connection;
@@ -12,6 +13,7 @@ mod doctor;
 mod driver;
 mod durable;
 mod fleet;
+mod glance;
 mod handle;
 mod log_file;
 mod own_file;
@@ -24,6 +26,7 @@ mod tls_memory;
 mod uptime;
 mod verifier;
 
+pub use client::{LogSink, Watcher};
 pub use clock::{ClockReading, Halted, LabClock, Stopwatch, machine_date, wait};
 pub use compact_fleet::{
     ChangeSink, ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec,
@@ -34,7 +37,8 @@ pub use dispatcher::drive;
 pub use doctor::{examine, examine_one};
 pub use durable::{create_folder, sync};
 pub use fleet::{Fleet, Member, MemberSpec, TURNS};
-pub use handle::{AgentHandle, HeldRequest, LogSink, Watcher};
+pub use glance::{AgentCopy, ByState, Glance};
+pub use handle::{AgentHandle, HeldRequest};
 pub use log_file::{LogFile, log_text};
 pub use own_file::open_own;
 pub use package::{IN_PACKAGE, PackageError, read_package};

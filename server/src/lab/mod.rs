@@ -85,6 +85,7 @@ pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time_error::TimeError;
 
 use crate::mock_site::MockSite;
+use crate::runtime::descriptors::DESCRIPTORS;
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
 use client_log::ClientLog;
@@ -143,7 +144,8 @@ impl Lab {
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
         let assumed = Mutex::new(RequestedAssumptions::new(Arc::clone(&assumptions)));
         let sources = Sources::of(&site);
-        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, client_log.sink(log));
+        let turns = DESCRIPTORS.division.turns();
+        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, client_log.sink(log), turns);
         fleet.watch(history.watcher(site.changes()));
         Arc::new(Self {
             site,

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use epm_client_agent::wire::{Member, TURNS};
+use epm_client_agent::wire::{Fleet, Member};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
@@ -178,7 +178,7 @@ impl Lab {
                 held.mark_unchanged();
                 // A client that gets its answer while the requests are looked at wants none held at that moment.
                 match fleet.settled(at) {
-                    None => self.give_up_stalled(fleet.members(), at),
+                    None => self.give_up_stalled(&fleet, at),
                     settled if lock(&self.held_check).is_right(&self.site, &fleet) => {
                         if fleet.settled(at) == settled {
                             return;
@@ -198,17 +198,17 @@ impl Lab {
 
     /// Once every busy client only waits on a connection that a fault stalls, these clients give up, as if their
     /// limit were reached.
-    fn give_up_stalled(&self, members: &[Member], now: Timestamp) {
+    fn give_up_stalled(&self, fleet: &Fleet, now: Timestamp) {
         let stalled = self.site.faults().stalled();
         let stalled = stalled.borrow();
         if stalled.is_empty() {
             return;
         }
-        let busy: Vec<_> = members.iter().filter(|one| !one.handle.is_settled(now)).collect();
+        let busy: Vec<_> = fleet.members().iter().filter(|one| !one.handle.is_settled(now)).collect();
         let is_stalled = |one: &Member| one.handle.connection().is_some_and(|from| stalled.contains(&from));
         let waiting: Vec<_> = busy.iter().filter(|one| is_stalled(one)).collect();
         // With the maximum number of concurrent heartbeats, other clients wait for these.
-        if waiting.len() == busy.len() || waiting.len() == TURNS {
+        if waiting.len() == busy.len() || waiting.len() == fleet.turns() {
             waiting.iter().for_each(|one| one.handle.give_up());
         }
     }

@@ -71,6 +71,11 @@ impl Division {
         self.limit.saturating_sub(self.files() + self.control_connections()) / 2
     }
 
+    /// Clients of this process that are in a heartbeat at the same time, each with a connection.
+    pub(crate) fn turns(self) -> usize {
+        TURNS.min(self.limit / 16).max(1)
+    }
+
     /// Clients in this process: each may hold a connection open, and some open a further one.
     pub(crate) fn clients(self) -> usize {
         self.port_connections().saturating_sub(TURNS.min(self.limit / 16))
