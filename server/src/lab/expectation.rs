@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use epm_client_agent::wire::{Glance, Member};
 use epm_protocol::plural::{counted, either};
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::lab::finding_result::FindingResult;
 use crate::lab::history::Trace;
 use crate::lab::rotation::{JudgedRotation, Rotation, RotationFinding};
-use crate::lab::{BaselineError, ClientView, Lab, lock};
+use crate::lab::{BaselineError, Lab, lock};
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind, Record};
 
 /// Maximum number of counter-examples listed.
@@ -113,7 +114,13 @@ impl Lab {
     /// Registers an expectation under a name, replacing another one of that name; the same one again changes nothing.
     /// False if there are too many.
     pub async fn expect(&self, name: &str, expectation: Expectation) -> bool {
-        let views = self.views().await;
+        let mut heartbeats = BTreeMap::new();
+        if let Expectation::EveryClientHolds { within_heartbeats: Some(_), .. } = expectation {
+            self.look_at_clients(|member, glance| {
+                heartbeats.insert(member.name.clone(), glance.heartbeats);
+            })
+            .await;
+        }
         let mut asked = lock(&self.expectations);
         if asked.get(name).is_some_and(|known| known.expectation == expectation) {
             return true;
@@ -121,7 +128,6 @@ impl Lab {
         if asked.len() >= MOST && !asked.contains_key(name) {
             return false;
         }
-        let heartbeats = views.into_iter().map(|one| (one.client, one.view.heartbeats)).collect();
         let since = self.site.journal().next_number();
         asked.insert(name.to_owned(), Asked { expectation, heartbeats, since });
         true
@@ -153,44 +159,50 @@ impl Lab {
     }
 
     async fn judge(&self, asked: Vec<(String, Asked)>) -> Vec<Finding> {
-        let views = self.views().await;
         let in_force: Vec<Fingerprint> = self.certificates().into_values().collect();
         let departed = self.history.departed();
-        let judge_one = |(name, asked): (String, Asked)| {
-            let mut finding = Finding {
-                name,
-                expectation: asked.expectation.clone(),
-                result: FindingResult::Pass,
-                clients: views.len(),
-                against: 0,
-                counter_examples: Vec::new(),
-                findings: Vec::new(),
-                notes: Vec::new(),
-            };
-            if asked.expectation == Expectation::NoClientWasTurnedAway {
-                self.hear_the_journal(&mut finding, asked.since);
-                return finding;
-            }
-            if matches!(asked.expectation, Expectation::Rotation(_)) {
-                return finding; // judged below, as a whole
-            }
-            if views.is_empty() && departed.is_empty() {
-                finding.add("the lab", Word::Forgotten("it has no client of its own to judge".to_owned()));
-                return finding;
-            }
-            for one in &views {
-                let trace = self.history.of(&one.client).unwrap_or_default();
-                finding.add(&one.client, asked.word(one, &trace, &in_force));
-            }
-            for (client, trace) in &departed {
-                finding.add(
-                    &format!("{client}, no longer in the fleet"),
-                    asked.past(trace).unwrap_or(Word::Meets),
-                );
-            }
-            finding
+        let clients = self.size().await;
+        let new_finding = |(name, asked): &(String, Asked)| Finding {
+            name: name.clone(),
+            expectation: asked.expectation.clone(),
+            result: FindingResult::Pass,
+            clients,
+            against: 0,
+            counter_examples: Vec::new(),
+            findings: Vec::new(),
+            notes: Vec::new(),
         };
-        let mut findings: Vec<Finding> = asked.into_iter().map(judge_one).collect();
+        let mut findings: Vec<Finding> = asked.iter().map(new_finding).collect();
+        // Each with what is asked client by client; the others are judged as a whole.
+        let mut of_clients: Vec<(&Asked, &mut Finding)> = Vec::new();
+        for ((_, asked), finding) in asked.iter().zip(&mut findings) {
+            match asked.expectation {
+                Expectation::NoClientWasTurnedAway => self.hear_the_journal(finding, asked.since),
+                Expectation::Rotation(_) => {}
+                _ if clients == 0 && departed.is_empty() => {
+                    finding.add("the lab", Word::Forgotten("it has no client of its own to judge".to_owned()))
+                }
+                _ => of_clients.push((asked, finding)),
+            }
+        }
+        if !of_clients.is_empty() {
+            self.look_at_clients(|Member { name, .. }, glance| {
+                for (asked, finding) in &mut of_clients {
+                    let past = |asked: &Asked| self.history.ask(name, |trace| asked.past(trace)).flatten();
+                    let since = |certificate: &Fingerprint| {
+                        self.history.ask(name, |trace| trace.held_since(certificate)).flatten()
+                    };
+                    finding.add(name, asked.word(name, glance, (&past, &since), &in_force));
+                }
+            })
+            .await;
+            for (client, trace) in &departed {
+                for (asked, finding) in &mut of_clients {
+                    let word = asked.past(trace).unwrap_or(Word::Meets);
+                    finding.add(&format!("{client}, no longer in the fleet"), word);
+                }
+            }
+        }
         for finding in &mut findings {
             if let Expectation::Rotation(rotation) = finding.expectation.clone() {
                 finding.add_rotation(self.judge_rotation(&rotation).await);
@@ -282,25 +294,26 @@ impl Finding {
 }
 
 impl Asked {
+    /// What a client contributes; `past` and `since` look into its history.
     fn word(
         &self,
-        ClientView { view, on: is_on, silent: is_silent, .. }: &ClientView,
-        trace: &Trace,
+        name: &str,
+        glance: &Glance,
+        (past, since): (&dyn Fn(&Self) -> Option<Word>, &dyn Fn(&Fingerprint) -> Option<u64>),
         in_force: &[Fingerprint],
     ) -> Word {
-        let (is_on, is_silent) = (*is_on, *is_silent);
+        let (view, is_on, is_silent) = (&*glance.common, glance.is_on, glance.is_silent);
         match &self.expectation {
             Expectation::EveryClientHolds { fingerprint, within_heartbeats } => {
-                let from = self.heartbeats.get(&view.computer_name).copied().unwrap_or(0);
+                let from = self.heartbeats.get(name).copied().unwrap_or(0);
                 let limit = within_heartbeats.map(|within| from.saturating_add(within));
-                let since = trace.certificates.iter().find(|(one, _)| one == fingerprint).map(|(_, at)| *at);
                 match (view.certificates.contains(fingerprint), limit) {
-                    (true, Some(limit)) if since.is_some_and(|since| since > limit) => {
+                    (true, Some(limit)) if since(fingerprint).is_some_and(|since| since > limit) => {
                         Word::Against("it received the certificate too late".to_owned())
                     }
                     (true, _) => Word::Meets,
-                    (false, Some(limit)) if view.heartbeats < limit => {
-                        Word::NotYet(format!("{} left", counted(limit - view.heartbeats, "heartbeat")))
+                    (false, Some(limit)) if glance.heartbeats < limit => {
+                        Word::NotYet(format!("{} left", counted(limit - glance.heartbeats, "heartbeat")))
                     }
                     (false, _) => {
                         let held: Vec<String> = view.certificates.iter().map(ToString::to_string).collect();
@@ -325,10 +338,10 @@ impl Asked {
             }
             Expectation::NoClientIsOrphaned => match view.health.orphaned() {
                 None => Word::Meets,
-                Some((since, because)) => Word::Against(format!("since {since}: {because}")),
+                Some((_, because)) => Word::Against(format!("since {}: {because}", glance.since)),
             },
             Expectation::NoClientWasOrphaned | Expectation::NoUnsignedPolicyWasAdopted => {
-                self.past(trace).unwrap_or(Word::Meets)
+                past(self).unwrap_or(Word::Meets)
             }
             // Not judged client by client.
             Expectation::NoClientWasTurnedAway | Expectation::Rotation(_) => Word::Meets,

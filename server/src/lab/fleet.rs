@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{Agent, AgentView, Health, Input};
 use epm_client_agent::scenario::PartPlan;
-use epm_client_agent::wire::{Fleet, Member, MemberSpec};
+use epm_client_agent::wire::{AgentCopy, Fleet, Glance, Member, MemberSpec};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
@@ -74,6 +74,20 @@ pub struct ClientView {
     /// State of the client: what it holds, and how its heartbeats go.
     #[schemars(with = "BridgedSchema<AgentView>")]
     pub view: AgentView,
+}
+
+impl ClientView {
+    /// The state of a client as it was seen.
+    pub(crate) fn of(member: &Member, glance: &Glance) -> Self {
+        Self {
+            client: member.name.clone(),
+            part: member.part.clone(),
+            on: glance.is_on,
+            frozen: glance.is_frozen,
+            silent: glance.is_silent,
+            view: glance.view(&member.name),
+        }
+    }
 }
 
 /// Why the fleet cannot be changed.
@@ -245,22 +259,18 @@ impl Lab {
         fleet.members().iter().map(|one| (one.part.clone(), one.name.clone())).collect()
     }
 
-    /// Current state of every client.
+    /// Current state of every client. Of a large fleet, [`Lab::look_at_clients`] costs less.
     pub async fn views(&self) -> Vec<ClientView> {
+        let mut views = Vec::new();
+        self.look_at_clients(|member, glance| views.push(ClientView::of(member, glance))).await;
+        views
+    }
+
+    /// Calls `see` with every client in fleet order, and what is seen of it now.
+    pub(crate) async fn look_at_clients(&self, mut see: impl FnMut(&Member, &Glance)) {
         let fleet = self.fleet.read().await;
         let now = self.clock().now();
-        let look = |one: &Member| {
-            let agent = one.handle.agent();
-            ClientView {
-                client: one.name.clone(),
-                part: one.part.clone(),
-                on: !agent.is_stopped(),
-                frozen: one.handle.is_frozen(),
-                silent: agent.is_silent(now),
-                view: agent.view(),
-            }
-        };
-        fleet.members().iter().map(look).collect()
+        fleet.members().iter().for_each(|one| see(one, &one.handle.glance(now)));
     }
 
     /// A client of this lab by name.
@@ -273,11 +283,17 @@ impl Lab {
         find(&fleet, name).cloned()
     }
 
-    /// A copy of every client's agent.
+    /// Every client's agent.
     pub(super) async fn agents(&self) -> Vec<(String, Agent, bool)> {
+        let copies = self.copies().await.into_iter();
+        copies.map(|(part, copy, is_frozen)| (part, copy.agent(), is_frozen)).collect()
+    }
+
+    /// A copy of every client: its part, its agent, and whether it is frozen.
+    pub(super) async fn copies(&self) -> Vec<(String, AgentCopy, bool)> {
         let fleet = self.fleet.read().await;
-        let frozen = |one: &Member| (one.part.clone(), one.handle.agent(), one.handle.is_frozen());
-        fleet.members().iter().map(frozen).collect()
+        let copy = |one: &Member| (one.part.clone(), one.handle.copy(), one.handle.is_frozen());
+        fleet.members().iter().map(copy).collect()
     }
 
     /// Sends an input to the client at this index of the fleet.
@@ -305,9 +321,9 @@ impl Lab {
             ClientOperation::Poke => tell(Input::UpdateNow).await,
             ClientOperation::Freeze => member.handle.freeze(true),
             ClientOperation::Thaw => member.handle.freeze(false),
-            ClientOperation::Offline if member.handle.agent().is_stopped() => {}
+            ClientOperation::Offline if member.handle.is_stopped() => {}
             ClientOperation::Offline => tell(Input::Stop).await,
-            ClientOperation::Online if !member.handle.agent().is_stopped() => {}
+            ClientOperation::Online if !member.handle.is_stopped() => {}
             ClientOperation::Online => tell(Input::Start { booted: self.clock().now() }).await,
             ClientOperation::Location { location } => tell(Input::MoveTo(location.clone())).await,
             ClientOperation::Import { group, location } => {
@@ -316,16 +332,16 @@ impl Lab {
             }
             ClientOperation::Reimage => self.reimage(&member).await?,
             ClientOperation::Move { group } => {
-                let agent = member.handle.agent().cache().state.agent;
+                let agent = member.handle.agent_id();
                 let agent = agent.ok_or_else(|| unknown("registered client", name, []))?;
                 self.site.apply(&Command::MoveClient { client: agent.into(), group: group.clone() })?;
             }
         }
         let fleet = self.fleet.read().await;
-        let heard = |members: &[Member]| {
-            members.iter().filter(|one| one.name == name).all(|one| one.handle.has_heard())
-        };
-        fleet.wait_until(Timestamp::NEVER, heard).await;
+        // A client that was re-imaged has another handle.
+        if let Some(member) = fleet.named(name) {
+            fleet.wait_until(Timestamp::NEVER, |_| member.handle.has_heard()).await;
+        }
         Ok(())
     }
 
@@ -345,7 +361,7 @@ impl Lab {
     async fn reimage(&self, member: &Member) -> Result<(), CommandError> {
         let sylink = self.package(member, None, None)?;
         let mut fleet = self.fleet.write().await;
-        let place = fleet.members().iter().position(|one| one.name == member.name);
+        let place = fleet.place_of(&member.name);
         let place = place.ok_or_else(|| unknown("client", &member.name, []))?;
         let profile = member.handle.agent().profile().clone();
         let spec = MemberSpec {
@@ -406,7 +422,7 @@ pub(crate) fn fits(total: usize) -> Result<(), FleetError> {
 }
 
 fn why_unserved(client: &Member) -> Option<String> {
-    match client.handle.view().health {
+    match &client.handle.glance(Timestamp::EPOCH).common.health {
         Health::Orphaned { because, .. } => Some(because.to_string()),
         Health::Disconnected { because, .. } => Some(because.to_string()),
         Health::New | Health::Connected { .. } => None,
@@ -414,6 +430,7 @@ fn why_unserved(client: &Member) -> Option<String> {
 }
 
 fn find<'a>(fleet: &'a Fleet, name: &str) -> Result<&'a Member, CommandError> {
-    let found = fleet.members().iter().find(|one| one.name == name);
-    found.ok_or_else(|| unknown("client", name, fleet.members().iter().map(|one| one.name.as_str())))
+    fleet
+        .named(name)
+        .ok_or_else(|| unknown("client", name, fleet.members().iter().map(|one| one.name.as_str())))
 }

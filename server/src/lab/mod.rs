@@ -40,6 +40,7 @@ mod expectation;
 mod fault_check;
 mod fault_preview;
 mod finding_result;
+mod first_behind;
 mod fleet;
 mod held_check;
 mod history;

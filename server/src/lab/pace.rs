@@ -13,6 +13,7 @@ use epm_client_agent::wire::{Fleet, Member};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
+use crate::lab::first_behind::FirstBehind;
 use crate::lab::machines::Machines;
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{Lab, lock};
@@ -58,7 +59,7 @@ impl Lab {
         let start: HashMap<String, u64> = {
             let fleet = self.fleet.read().await;
             let on = fleet.members().iter().filter(|member| is_on(member));
-            on.map(|member| (member.name.clone(), member.handle.view().heartbeats)).collect()
+            on.map(|member| (member.name.clone(), member.handle.heartbeats())).collect()
         };
         let is_behind = |member: &Member| {
             let before = start.get(&member.name);
@@ -149,8 +150,8 @@ impl Lab {
         let now = self.clock().now();
         let limit = now + Duration::from_secs(3) * self.clock().speed();
         if !self.stands() {
-            let are_done = |members: &[Member]| members.iter().all(|one| one.handle.is_settled(now));
-            self.fleet.read().await.wait_until(limit, are_done).await;
+            let fleet = self.fleet.read().await;
+            fleet.wait_until(limit, |_| fleet.settled(now).is_some()).await;
         }
     }
 
@@ -164,8 +165,7 @@ impl Lab {
     pub(super) async fn settle(&self) -> Result<(), TimeError> {
         let fleet = self.fleet.read().await;
         if !self.stands() {
-            let heard = |members: &[Member]| members.iter().all(|one| one.handle.has_heard());
-            fleet.wait_until(Timestamp::NEVER, heard).await;
+            fleet.wait_until(Timestamp::NEVER, |_| fleet.has_heard()).await;
             return Ok(());
         }
         let at = self.clock().now();
@@ -214,28 +214,12 @@ impl Lab {
     }
 }
 
-/// The first of many that is behind: asked again and again, it is looked at first.
-#[derive(Debug, Default)]
-pub(super) struct FirstBehind(usize);
-
-impl FirstBehind {
-    /// Whether any of these is behind. They stay in order between the calls, or the call takes longer.
-    pub(super) fn is_any<T>(&mut self, all: &[T], is_behind: impl Fn(&T) -> bool) -> bool {
-        let (before, after) = all.split_at(self.0.min(all.len()));
-        let found = after.iter().position(&is_behind).map(|place| before.len() + place);
-        let found = found.or_else(|| before.iter().position(&is_behind));
-        self.0 = found.unwrap_or(0);
-        found.is_some()
-    }
-}
-
 /// Whether a client has heartbeats due in the future.
 fn is_on(member: &Member) -> bool {
-    !member.handle.is_frozen() && !member.handle.agent().is_stopped()
+    !member.handle.is_frozen() && !member.handle.is_stopped()
 }
 
 /// Number of heartbeats that a client has completed.
 pub(super) fn ended_heartbeats(member: &Member) -> u64 {
-    let begun = member.handle.view().heartbeats;
-    if member.handle.is_resting() { begun } else { begun.saturating_sub(1) }
+    member.handle.ended_heartbeats()
 }
