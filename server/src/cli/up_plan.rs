@@ -13,7 +13,8 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::plural::counted;
 use epm_protocol::policy::CommunicationChange;
-use epm_protocol::site::{Command, TOP_GROUP};
+use epm_protocol::site::{Command, Founding, ManagerPorts, Site, TOP_GROUP};
+use epm_protocol::sylink::CommunicationMode;
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::version::ClientVersion;
 
@@ -21,7 +22,7 @@ use crate::cli::assume::Assume;
 use crate::cli::io::{Failure, warning};
 use crate::cli::scenario;
 use crate::cli::up_files::new_seed;
-use crate::lab::{FleetError, Lab};
+use crate::lab::{FleetError, Lab, held};
 use crate::mock_site::{MockSite, MockSiteBuilder};
 use crate::store::{FoundedManager, FoundedWith};
 
@@ -264,6 +265,35 @@ impl LabPlan {
     /// Number of clients.
     pub(super) fn clients(&self) -> u32 {
         self.parts.iter().map(|part| part.count).sum()
+    }
+
+    /// Number of clients that will keep a connection open. They do in push mode, which only a command of the setup brings.
+    pub(super) fn held_clients(&self) -> usize {
+        let is_push = |command: &Command| {
+            let Command::SetCommunication { change, .. } = command else { return false };
+            change.mode == Some(CommunicationMode::Push)
+        };
+        if !self.setup.iter().any(is_push) {
+            return 0;
+        }
+        let managers = self.managers.iter().map(|one| {
+            // Which ports will be free is not known yet.
+            let port = one.http_port.max(1);
+            let (http, https) = (Some(port), Some(one.https_port.unwrap_or(port).max(1)));
+            (one.name.clone(), ManagerPorts { address: one.address.clone(), http, https })
+        });
+        let founding = Founding {
+            name: self.name.clone(),
+            seed: self.seed,
+            managers: managers.collect(),
+            assumptions: Arc::new(self.assumptions.clone()),
+        };
+        // What is refused here will be refused again, with its reason.
+        let now = LabClock::wall().now();
+        let Ok(mut site) = Site::found(founding, now) else { return 0 };
+        let setup = self.setup(site.default_list());
+        let _ = site.apply_all(&setup, now);
+        held(self.parts.iter(), |group, location| site.export_sylink(group, location))
     }
 
     /// Names of the managers.

@@ -1,5 +1,6 @@
 //! The fleet of a lab: clients that are added, removed, frozen, moved and re-imaged.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use epm_client_agent::agent::{Agent, AgentView, Health, Input};
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::{AgentCopy, Fleet, Glance, Member, MemberSpec};
 use epm_protocol::site::{Command, CommandError};
-use epm_protocol::sylink::Sylink;
+use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,13 +100,13 @@ pub enum FleetError {
     /// The lab would have too many clients.
     #[error("too many clients: a lab runs at most {MOST} in its process, this would make {0}")]
     TooMany(usize),
-    /// The process has too few file descriptors for so many clients.
+    /// The process has too few file descriptors for so many clients in push mode.
     #[error(
-        "too many clients: {total} clients do not fit, since each may hold a connection open at both of its ends, \
+        "too many clients in push mode: {total} clients do not fit, since each keeps a connection open at both of its ends, \
          and this process may open {limit} further files; {fits} would fit; or raise the limit (`ulimit -Hn`) and start again"
     )]
     Descriptors {
-        /// Number of clients that the lab would have.
+        /// Number of clients in push mode that the lab would have.
         total: usize,
         /// Number of clients that fit.
         fits: usize,
@@ -162,24 +163,23 @@ impl Lab {
             let what = format!("version {} in the group {}", known.version, known.group);
             return Err(FleetError::Differs { part: plan.name, what });
         }
-        let total = fleet.members().iter().filter(|one| one.part != plan.name).count() + plan.count as usize;
-        fits(total)?;
+        let mut parts: Vec<PartPlan> = lock(&self.parts).values().cloned().collect();
+        parts.retain(|one| one.name != plan.name);
+        self.check_size(parts.iter().chain([&plan]))?;
         // The leaving clients are determined before any is touched.
         let sylink = Arc::new(self.site.export_sylink(&plan.group, plan.location.as_deref())?);
         let specs: Vec<MemberSpec> = (1..=plan.count)
             .map(|number| self.member_spec(self.seed, &plan, number, Arc::clone(&sylink)))
             .collect();
-        let wanted: std::collections::HashSet<&str> =
-            specs.iter().map(|spec| spec.profile.computer_name.as_str()).collect();
-        let gone: Vec<String> = fleet
+        let wanted: HashSet<&str> = specs.iter().map(|spec| spec.profile.computer_name.as_str()).collect();
+        let gone: HashSet<String> = fleet
             .members()
             .iter()
             .filter(|one| one.part == plan.name && !wanted.contains(one.name.as_str()))
             .map(|one| one.name.clone())
             .collect();
         drop(wanted);
-        let here: std::collections::HashSet<String> =
-            fleet.members().iter().map(|one| one.name.clone()).collect();
+        let here: HashSet<String> = fleet.members().iter().map(|one| one.name.clone()).collect();
         fleet.dismiss(|one| gone.contains(&one.name));
         for name in &gone {
             self.history.leave(name);
@@ -196,6 +196,15 @@ impl Lab {
         }
         lock(&self.parts).insert(plan.name.clone(), plan);
         Ok(())
+    }
+
+    /// Fails if the fleet cannot have these parts.
+    pub(super) fn check_size<'a>(
+        &self,
+        parts: impl Iterator<Item = &'a PartPlan> + Clone,
+    ) -> Result<(), FleetError> {
+        let total = parts.clone().map(|plan| plan.count as usize).sum();
+        fits(total, held(parts, |group, location| self.site.export_sylink(group, location)))
     }
 
     /// Waits until every client of a part has been served once, or, with the clock stopped, until all clients are
@@ -409,16 +418,29 @@ impl Lab {
     }
 }
 
-/// Fails if a lab cannot have this many clients in its process.
-pub(crate) fn fits(total: usize) -> Result<(), FleetError> {
+/// Fails if a lab cannot have this many clients in its process, of which so many keep a connection open.
+pub(crate) fn fits(total: usize, held: usize) -> Result<(), FleetError> {
     if total > MOST {
         return Err(FleetError::TooMany(total));
     }
     let division = DESCRIPTORS.division;
-    if total > division.clients() {
-        return Err(FleetError::Descriptors { total, fits: division.clients(), limit: division.limit });
+    let fits = division.held_clients();
+    if held > fits {
+        return Err(FleetError::Descriptors { total: held, fits, limit: division.limit });
     }
     Ok(())
+}
+
+/// Number of clients of these parts that keep a connection open on a site that exports so: those in push mode.
+pub(crate) fn held<'a>(
+    parts: impl Iterator<Item = &'a PartPlan>,
+    export: impl Fn(&str, Option<&str>) -> Result<Sylink, CommandError>,
+) -> usize {
+    let is_push = |plan: &&PartPlan| {
+        export(&plan.group, plan.location.as_deref())
+            .is_ok_and(|sylink| sylink.conf().settings.mode == CommunicationMode::Push)
+    };
+    parts.filter(is_push).map(|plan| plan.count as usize).sum()
 }
 
 fn why_unserved(client: &Member) -> Option<String> {
