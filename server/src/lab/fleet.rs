@@ -14,12 +14,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
+use crate::lab::first_behind::FirstBehind;
 use crate::lab::{Lab, lock, unknown};
 use crate::runtime::descriptors::DESCRIPTORS;
 use crate::schema::BridgedSchema;
 
 /// Maximum number of clients in a lab's process.
 const MOST: usize = 100_000;
+
+/// Longest real time in which no further client is served, while clients are waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An action on a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -115,7 +119,7 @@ pub enum FleetError {
     },
     /// The clients were not served in time.
     #[error(
-        "not all clients were served within two minutes or, with the clock stopped, at the current lab time"
+        "not all clients were served, and none within the last two minutes or, with the clock stopped, at the current lab time"
     )]
     NotHere,
     /// A part of this name exists with other clients.
@@ -212,41 +216,69 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When that takes more than two minutes, or the clients become idle without having been served.
+    /// When no further client is served for two minutes, or the clients become idle without having been served.
     pub async fn wait_for_part(&self, part: &str) -> Result<(), FleetError> {
-        let is_here = |members: &[Member]| {
-            members.iter().filter(|one| one.part == part).all(|one| one.handle.view().health.is_connected())
-        };
-        let are_here = if self.stands() {
-            self.settle().await.is_ok() && is_here(self.fleet.read().await.members())
-        } else {
-            let limit = self.clock().now() + Duration::from_secs(120) * self.clock().speed();
-            self.fleet.read().await.wait_until(limit, is_here).await
-        };
+        let is_awaited = |one: &Member| one.part == part && !one.handle.is_connected();
+        if !self.stands() {
+            return self.wait_while_some_come(part, is_awaited, |_, _| ()).await;
+        }
+        let are_here =
+            self.settle().await.is_ok() && !self.fleet.read().await.members().iter().any(is_awaited);
         if are_here { Ok(()) } else { Err(FleetError::NotHere) }
     }
 
     /// Waits until every client of a part has been served once, or will not be by itself: it is orphaned, or a manager's web
-    /// server is down. Returns the clients that are not served, each with the reason.
+    /// server is down. Returns the clients that are not served, each with the reason. `tell` is told every second how many of
+    /// how many are no longer awaited.
     ///
     /// # Errors
     ///
-    /// When that takes more than two minutes.
-    pub async fn wait_for_contact(&self, part: &str) -> Result<Vec<(String, String)>, FleetError> {
+    /// When no further client is served for two minutes.
+    pub async fn wait_for_contact(
+        &self,
+        part: &str,
+        tell: impl FnMut(usize, usize),
+    ) -> Result<Vec<(String, String)>, FleetError> {
         let is_down = self.is_web_server_down();
-        let has_ended = |one: &Member| match one.handle.view().health {
-            Health::Connected { .. } | Health::Orphaned { .. } => true,
-            Health::Disconnected { .. } => is_down,
-            Health::New => false,
+        let is_awaited = |one: &Member| {
+            one.part == part
+                && match one.handle.glance(Timestamp::EPOCH).common.health {
+                    Health::Connected { .. } | Health::Orphaned { .. } => false,
+                    Health::Disconnected { .. } => !is_down,
+                    Health::New => true,
+                }
         };
-        let have_ended = |members: &[Member]| members.iter().filter(|one| one.part == part).all(has_ended);
-        let limit = self.clock().now() + Duration::from_secs(120) * self.clock().speed();
+        self.wait_while_some_come(part, is_awaited, tell).await?;
         let fleet = self.fleet.read().await;
-        if !fleet.wait_until(limit, have_ended).await {
-            return Err(FleetError::NotHere);
-        }
         let members = fleet.members().iter().filter(|one| one.part == part);
         Ok(members.filter_map(|one| Some((one.name.clone(), why_unserved(one)?))).collect())
+    }
+
+    /// Waits until no client of a part is awaited, for as long as their number falls within two minutes.
+    async fn wait_while_some_come(
+        &self,
+        part: &str,
+        is_awaited: impl Fn(&Member) -> bool,
+        mut tell: impl FnMut(usize, usize),
+    ) -> Result<(), FleetError> {
+        let fleet = self.fleet.read().await;
+        let (clock, total) = (self.clock(), fleet.members().iter().filter(|one| one.part == part).count());
+        let (mut first, mut fewest) = (FirstBehind::default(), usize::MAX);
+        let mut limit = clock.now();
+        loop {
+            let second = clock.now() + Duration::from_secs(1) * clock.speed();
+            if fleet.wait_until(second, |members| !first.is_any(members, &is_awaited)).await {
+                return Ok(());
+            }
+            let awaited = fleet.members().iter().filter(|one| is_awaited(one)).count();
+            tell(total.saturating_sub(awaited), total);
+            if awaited < fewest {
+                fewest = awaited;
+                limit = clock.now() + PATIENCE * clock.speed();
+            } else if clock.now() >= limit {
+                return Err(FleetError::NotHere);
+            }
+        }
     }
 
     /// The clients whose last heartbeat failed, each with the reason.
