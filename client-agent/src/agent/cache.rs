@@ -155,23 +155,14 @@ impl AgentState {
     }
 
     pub(super) fn dates(&self) -> Dates {
-        let health = match &self.health {
-            Health::New => None,
-            Health::Connected { since }
-            | Health::Disconnected { since, .. }
-            | Health::Orphaned { since, .. } => Some(*since),
-        };
+        let health = self.health.since();
         Dates { health, last_server: self.last_server.as_ref().map(|last| last.since) }
     }
 
     /// Sets the given dates; others stay absent.
     pub(super) fn set_dates(&mut self, dates: Dates) {
-        if let (
-            Some(date),
-            Health::Connected { since } | Health::Disconnected { since, .. } | Health::Orphaned { since, .. },
-        ) = (dates.health, &mut self.health)
-        {
-            *since = date;
+        if let Some(date) = dates.health {
+            self.health.set_since(date);
         }
         if let (Some(date), Some(last)) = (dates.last_server, &mut self.last_server) {
             last.since = date;

@@ -3,10 +3,10 @@
 //!
 //! Most clients of a fleet hold the same files, trust the same certificates and are in the same health. [`SharedStates`]
 //! keeps each of these states once; [`DormantAgent::wake`] makes the agent again, equal in everything that decides
-//! what it does next. Nothing here waits; the driver that uses it is in `wire/compact_fleet`.
+//! what it does next. Nothing here waits; the drivers that use it are in `wire`.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use epm_protocol::id::{AgentId, Guid, HardwareKey};
@@ -14,7 +14,7 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
-use super::cache::{AgentState, OwnCache};
+use super::cache::{AgentState, Cache, OwnCache};
 use super::equivalence::Counts;
 use super::exchange::AgentProfile;
 use super::failover::Server;
@@ -22,14 +22,23 @@ use super::health::{Distrust, Health};
 use super::heartbeat_state::Phase;
 use super::reported::ReportedClient;
 use super::schedule::{Schedule, ScheduleTimes};
-use super::state::Agent;
+use super::state::{Agent, SILENT_INTERVALS};
+use super::view::AgentView;
 
 /// An agent between two heartbeats. Its size does not depend on what the client holds.
 #[derive(Clone, Debug)]
 pub struct DormantAgent {
-    /// An agent in the same state without identity, dates and counts.
-    shared: Arc<Agent>,
+    shared: Arc<SharedState>,
     own: OwnState,
+}
+
+/// A state that many agents are in.
+#[derive(Debug)]
+struct SharedState {
+    /// An agent in this state without dates and counts. Its identity is that of any of them.
+    agent: Agent,
+    /// What is seen of it from outside, once it was asked for.
+    view: OnceLock<Arc<AgentView>>,
 }
 
 /// The part of an agent's state that differs from client to client.
@@ -59,17 +68,12 @@ struct RareState {
 #[derive(Debug, Default)]
 pub struct SharedStates {
     /// The states by what they consist of.
-    states: HashMap<String, Weak<Agent>>,
-    /// The communications files by their text.
+    states: HashMap<String, Weak<SharedState>>,
+    /// The communications files by their text or its checksum.
     files: HashMap<String, Weak<Sylink>>,
     /// The number of entries from which unused ones are removed.
     full: usize,
-    /// States that [`Self::share`] keeps although no agent sleeps in them.
-    recent: VecDeque<Arc<Agent>>,
 }
-
-/// The number of states that are kept although no agent sleeps in them.
-const RECENT: usize = 32;
 
 impl SharedStates {
     /// Puts an agent to sleep; `before` is the state from which it was woken, if it was. Fast if most of it is as before.
@@ -87,27 +91,10 @@ impl SharedStates {
         }
         let own = OwnState::take(&mut agent);
         let shared = match before {
-            Some(before) if agent.is_like(&before.shared) => Arc::clone(&before.shared),
+            Some(before) if agent.is_like(&before.shared.agent) => Arc::clone(&before.shared),
             _ => self.one_copy(agent),
         };
         Ok(DormantAgent { shared, own })
-    }
-
-    /// Lets an agent that goes on share with others what it has in common with them: files, certificates and texts. An
-    /// agent in a heartbeat, or whose manager holds a request, comes back as it is.
-    #[must_use]
-    pub fn share(&mut self, agent: Agent) -> Agent {
-        let profile = agent.profile().clone();
-        match self.sleep(agent, None) {
-            Ok(dormant) => {
-                if !self.recent.iter().any(|known| Arc::ptr_eq(known, &dormant.shared)) {
-                    self.recent.truncate(RECENT - 1);
-                    self.recent.push_front(Arc::clone(&dormant.shared));
-                }
-                dormant.wake(profile)
-            }
-            Err(agent) => *agent,
-        }
     }
 
     /// The number of different states that agents are in.
@@ -116,8 +103,9 @@ impl SharedStates {
     }
 
     /// The one copy of this state.
-    fn one_copy(&mut self, mut agent: Agent) -> Arc<Agent> {
-        agent.trust_state.cache.sylink = self.share_file(&agent.trust_state.cache.sylink);
+    fn one_copy(&mut self, mut agent: Agent) -> Arc<SharedState> {
+        let Cache { sylink, state } = &agent.trust_state.cache;
+        agent.trust_state.cache.sylink = self.share_file(sylink, state.sylink_checksum.as_ref());
         let name = agent.name_of_state();
         if let Some(known) = self.states.get(&name).and_then(Weak::upgrade) {
             return known;
@@ -127,14 +115,15 @@ impl SharedStates {
             self.files.retain(|_, file| file.strong_count() > 0);
             self.full = (2 * (self.states.len() + self.files.len())).max(64);
         }
-        let shared = Arc::new(agent);
+        let shared = Arc::new(SharedState { agent, view: OnceLock::new() });
         self.states.insert(name, Arc::downgrade(&shared));
         shared
     }
 
-    /// The one copy of this communications file.
-    fn share_file(&mut self, file: &Arc<Sylink>) -> Arc<Sylink> {
-        let text = file.to_xml();
+    /// The one copy of this communications file; `checksum` is that of the file as the client wrote it last, if it did.
+    fn share_file(&mut self, file: &Arc<Sylink>, checksum: Option<&String>) -> Arc<Sylink> {
+        // The checksum is at hand, the text of a large file is not; both are only where to look.
+        let text = checksum.cloned().unwrap_or_else(|| file.to_xml());
         let known = self.files.get(&text).and_then(Weak::upgrade);
         if let Some(known) = known.filter(|known| **known == **file) {
             return known;
@@ -147,9 +136,10 @@ impl SharedStates {
 impl DormantAgent {
     /// Makes the agent again, with its identity.
     #[must_use]
-    pub fn wake(&self, profile: AgentProfile) -> Agent {
+    pub fn wake(&self, profile: impl Into<Arc<AgentProfile>>) -> Agent {
+        let profile = profile.into();
         let own = &self.own;
-        let mut agent = Agent::clone(&self.shared);
+        let mut agent = self.shared.agent.clone();
         agent.schedule.set_times(own.times);
         agent.set_counts(Counts {
             heartbeats: own.heartbeats.into(),
@@ -157,7 +147,7 @@ impl DormantAgent {
             exchanges: own.exchanges.into(),
         });
         agent.schedule.set_seed(profile.seed);
-        agent.profile = Arc::new(profile);
+        agent.profile = profile;
         let RareState { turn, machine, content } = own.rare.as_deref().cloned().unwrap_or_default();
         agent.trust_state.cache.state.put_own(&OwnCache {
             agent: own.is_registered.then_some(own.agent),
@@ -170,24 +160,77 @@ impl DormantAgent {
         agent
     }
 
+    /// The state of the client as seen from outside, of an agent with this identity.
+    pub fn view(&self, profile: &AgentProfile) -> AgentView {
+        let mut view = AgentView {
+            computer_name: profile.computer_name.clone(),
+            heartbeats: self.own.heartbeats.into(),
+            heartbeats_served: self.own.heartbeats_served.into(),
+            ..AgentView::clone(self.common_view())
+        };
+        view.health.set_since(self.own.health_since);
+        view
+    }
+
+    /// What all clients in this state look like from outside: one copy for all of them. Name, date and counts in it are not
+    /// this client's.
+    pub fn common_view(&self) -> &Arc<AgentView> {
+        self.shared.view.get_or_init(|| Arc::new(self.shared.agent.view()))
+    }
+
+    /// The identifier of the client, once a manager has registered it.
+    pub fn agent_id(&self) -> Option<AgentId> {
+        self.own.is_registered.then_some(self.own.agent)
+    }
+
+    /// The number of heartbeats that the client has begun, and in how many of them a manager served it.
+    pub fn heartbeats(&self) -> (u64, u64) {
+        (self.own.heartbeats.into(), self.own.heartbeats_served.into())
+    }
+
     /// The state of the client's contact with its managers; the date in it is not this client's.
     pub fn health(&self) -> &Health {
-        &self.shared.trust_state.cache.state.health
+        &self.shared.agent.trust_state.cache.state.health
     }
 
-    /// The longest time between the client's regular heartbeats.
-    pub fn longest_interval(&self) -> Duration {
-        self.shared.schedule.longest_interval()
-    }
-
-    /// Whether the client is on, and has begun no heartbeat for three intervals.
-    pub fn is_silent(&self, now: Timestamp) -> bool {
-        !self.is_stopped() && now.since(self.own.times.last) >= self.shared.schedule.interval() * 3
+    /// Since when the client's health is what it is.
+    pub fn health_since(&self) -> Timestamp {
+        self.own.health_since
     }
 
     /// Whether the client's service is stopped.
     pub fn is_stopped(&self) -> bool {
-        self.shared.is_stopped()
+        self.shared.agent.is_stopped()
+    }
+
+    /// The time at which a client with this seed wants to be woken.
+    pub fn next_wake(&self, seed: u64) -> Timestamp {
+        if self.is_stopped() { Timestamp::NEVER } else { self.schedule(seed).next() }
+    }
+
+    /// Whether the client's machine is on, and the client has begun no heartbeat for three intervals.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        !self.is_stopped()
+            && now.since(self.own.times.last) >= self.shared.agent.schedule.interval() * SILENT_INTERVALS
+    }
+
+    /// Continues after the clock was set from `then` to `now`, as [`Agent::clock_moved`].
+    pub fn clock_moved(&mut self, seed: u64, then: Timestamp, now: Timestamp) {
+        let mut schedule = self.schedule(seed);
+        schedule.clock_moved(then, now);
+        self.own.times = schedule.take_times();
+    }
+
+    /// Plans the next heartbeat anew where it lies too far ahead, as [`Agent::replan`].
+    pub fn replan(&mut self, seed: u64, now: Timestamp) {
+        let mut schedule = self.schedule(seed);
+        schedule.replan(now);
+        self.own.times = schedule.take_times();
+    }
+
+    /// The longest time between the client's regular heartbeats.
+    pub fn longest_interval(&self) -> Duration {
+        self.shared.agent.schedule.longest_interval()
     }
 
     /// A number that clients in one state have in common, and others have not while these sleep.
@@ -205,6 +248,13 @@ impl DormantAgent {
     /// The beginning of the client's last heartbeat, or of its series.
     pub fn last_heartbeat(&self) -> Timestamp {
         self.own.times.last
+    }
+
+    fn schedule(&self, seed: u64) -> Schedule {
+        let mut schedule = self.shared.agent.schedule;
+        schedule.set_times(self.own.times);
+        schedule.set_seed(seed);
+        schedule
     }
 }
 

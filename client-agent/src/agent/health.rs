@@ -157,6 +157,26 @@ impl Health {
         }
     }
 
+    /// The date since when the health is what it is; none for a new client.
+    pub fn since(&self) -> Option<Timestamp> {
+        match self {
+            Self::New => None,
+            Self::Connected { since } | Self::Disconnected { since, .. } | Self::Orphaned { since, .. } => {
+                Some(*since)
+            }
+        }
+    }
+
+    /// Sets the date since when the health is what it is; a new client has none.
+    pub(crate) fn set_since(&mut self, date: Timestamp) {
+        match self {
+            Self::New => {}
+            Self::Connected { since } | Self::Disconnected { since, .. } | Self::Orphaned { since, .. } => {
+                *since = date;
+            }
+        }
+    }
+
     /// Notes that the client is orphaned; returns the lines for its log.
     pub(super) fn orphan(&mut self, because: Distrust, now: Timestamp) -> Vec<News> {
         let since = match self {

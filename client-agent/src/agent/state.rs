@@ -17,6 +17,9 @@ use super::schedule::{Schedule, Timing};
 use super::trust_state::TrustState;
 use super::view::AgentView;
 
+/// The number of intervals without a heartbeat after which a client that is on is silent.
+pub(super) const SILENT_INTERVALS: u32 = 3;
+
 /// An emulated client.
 #[derive(Clone, Debug)]
 pub struct Agent {
@@ -124,7 +127,7 @@ impl Agent {
 
     /// Whether the client's machine is on, and the client has begun no heartbeat for three intervals.
     pub fn is_silent(&self, now: Timestamp) -> bool {
-        !self.is_stopped() && self.schedule.quiet_for(now) >= self.schedule.interval() * 3
+        !self.is_stopped() && self.schedule.quiet_for(now) >= self.schedule.interval() * SILENT_INTERVALS
     }
 
     /// Plans the next heartbeat anew where it lies further ahead than any plan reaches, as after a clock that was set back.
@@ -148,6 +151,16 @@ impl Agent {
     /// The client's identity.
     pub fn profile(&self) -> &AgentProfile {
         &self.profile
+    }
+
+    /// The client's identity, shared.
+    pub(crate) fn shared_profile(&self) -> &Arc<AgentProfile> {
+        &self.profile
+    }
+
+    /// The number of heartbeats that the client has begun.
+    pub fn heartbeats(&self) -> u64 {
+        self.heartbeats
     }
 
     /// The state of the client as seen from outside.

@@ -209,6 +209,11 @@ impl LabClock {
         }
     }
 
+    /// How often the clock was set back.
+    pub(super) fn times_set_back(&self) -> u64 {
+        self.shared.rate.lock().set_back
+    }
+
     /// Waits until the clock is stopped.
     pub async fn stands(&self) {
         let mut changed = self.shared.changed.subscribe();

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 
@@ -56,7 +56,9 @@ pub(super) struct Endpoint {
     /// The source of the open or last connection.
     at: Mutex<Option<SocketAddr>>,
     /// The connection to abandon.
-    given_up: watch::Sender<Option<SocketAddr>>,
+    given_up: Mutex<Option<SocketAddr>>,
+    /// Told when there is one.
+    gives_up: Notify,
 }
 
 impl Endpoint {
@@ -78,13 +80,20 @@ impl Endpoint {
 
     /// Abandons the open connection, as if the time limit of its exchange were over.
     pub(super) fn give_up(&self) {
-        self.given_up.send_replace(self.at());
+        *self.given_up.lock() = self.at();
+        self.gives_up.notify_waiters();
     }
 
     /// Returns when the open connection is to be abandoned.
     async fn ends(&self) {
-        let is_ours = |given_up: &Option<SocketAddr>| given_up.is_some() && *given_up == self.at();
-        let _ = self.given_up.subscribe().wait_for(is_ours).await;
+        loop {
+            let told = self.gives_up.notified();
+            let given_up = *self.given_up.lock();
+            if given_up.is_some() && given_up == self.at() {
+                return;
+            }
+            told.await;
+        }
     }
 
     fn is_at(&self, place: Option<SocketAddr>) {
@@ -211,6 +220,11 @@ impl Session {
         self.open = None;
     }
 
+    /// Whether there is a connection that the next exchange may use.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.as_ref().is_some_and(Open::is_open)
+    }
+
     /// Closes the connection in order, TLS first, and returns when it is closed; after a second at the latest.
     pub(super) async fn end(&mut self) {
         let Some(mut open) = self.open.take() else { return };
@@ -238,8 +252,8 @@ impl Session {
 
     async fn carry_out(&mut self, exchange: &Exchange) -> Result<ManagerResponse, ExchangeFailure> {
         let started = self.clock.now();
-        let reusable =
-            self.open.as_ref().is_some_and(|open| open.server == exchange.server && open.is_open());
+        let is_there = self.open.as_ref().is_some_and(|open| open.server == exchange.server);
+        let reusable = is_there && self.is_open();
         if !reusable {
             self.open = None;
             self.connect(exchange, started).await?;

@@ -191,7 +191,8 @@ impl Up {
                  add `--lab` to allow it"
             )));
         }
-        fits(plan.clients() as usize).map_err(|error| Failure::BadInput(error.to_string()))?;
+        fits(plan.clients() as usize, plan.held_clients())
+            .map_err(|error| Failure::BadInput(error.to_string()))?;
         let outs = self.outs(&plan)?;
         let access = self.access(&outs.tokens)?;
         let mut builder = plan.builder(&self.what);

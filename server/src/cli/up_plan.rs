@@ -13,15 +13,17 @@ use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::http::sha256_hex;
 use epm_protocol::plural::counted;
 use epm_protocol::policy::CommunicationChange;
-use epm_protocol::site::{Command, TOP_GROUP};
+use epm_protocol::site::{Command, Founding, ManagerPorts, Site, TOP_GROUP};
+use epm_protocol::sylink::CommunicationMode;
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::version::ClientVersion;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::assume::Assume;
-use crate::cli::io::{Failure, warning};
+use crate::cli::io::{Failure, is_quiet, warning};
 use crate::cli::scenario;
 use crate::cli::up_files::new_seed;
-use crate::lab::{FleetError, Lab};
+use crate::lab::{FleetError, Lab, held};
 use crate::mock_site::{MockSite, MockSiteBuilder};
 use crate::store::{FoundedManager, FoundedWith};
 
@@ -38,6 +40,12 @@ const BACKDATED: u32 = 86_400;
 const HEARTBEAT: u32 = 10;
 /// Longest real time that the first heartbeats of a scenario's clients may take.
 const LONGEST_START: Duration = Duration::from_secs(120);
+/// Longest real time that the first heartbeat of a client may take, on average, in a fleet that needs longer than that.
+const LONGEST_FIRST: Duration = Duration::from_millis(20);
+/// Smallest part whose progress is shown while its clients come.
+const SHOWN: u32 = 500;
+/// Heartbeats per second beyond which a machine may not keep up.
+const MANY_HEARTBEATS: u32 = 1000;
 
 /// Options that say which lab is brought up.
 #[derive(Debug, Args)]
@@ -266,6 +274,35 @@ impl LabPlan {
         self.parts.iter().map(|part| part.count).sum()
     }
 
+    /// Number of clients that will keep a connection open. They do in push mode, which only a command of the setup brings.
+    pub(super) fn held_clients(&self) -> usize {
+        let is_push = |command: &Command| {
+            let Command::SetCommunication { change, .. } = command else { return false };
+            change.mode == Some(CommunicationMode::Push)
+        };
+        if !self.setup.iter().any(is_push) {
+            return 0;
+        }
+        let managers = self.managers.iter().map(|one| {
+            // Which ports will be free is not known yet.
+            let port = one.http_port.max(1);
+            let (http, https) = (Some(port), Some(one.https_port.unwrap_or(port).max(1)));
+            (one.name.clone(), ManagerPorts { address: one.address.clone(), http, https })
+        });
+        let founding = Founding {
+            name: self.name.clone(),
+            seed: self.seed,
+            managers: managers.collect(),
+            assumptions: Arc::new(self.assumptions.clone()),
+        };
+        // What is refused here will be refused again, with its reason.
+        let now = LabClock::wall().now();
+        let Ok(mut site) = Site::found(founding, now) else { return 0 };
+        let setup = self.setup(site.default_list());
+        let _ = site.apply_all(&setup, now);
+        held(self.parts.iter(), |group, location| site.export_sylink(group, location))
+    }
+
     /// Names of the managers.
     pub(super) fn names(&self) -> Vec<String> {
         self.managers.iter().map(|one| one.name.clone()).collect()
@@ -282,18 +319,29 @@ impl LabPlan {
     /// Adds the clients, and waits until each has been served, or cannot be. Returns those that are not, with the reasons.
     pub(super) async fn people(&self, lab: &Lab) -> Result<Vec<(String, String)>, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
+        if let Some(every) = self.heartbeat.filter(|every| self.clients() / *every > MANY_HEARTBEATS) {
+            warning(&format!(
+                "{} heartbeats a second, more than the machine may be able to make: clients whose heartbeats are late count as \
+                 silent; `--heartbeat {}` would make {MANY_HEARTBEATS} a second",
+                self.clients() / every,
+                self.clients().div_ceil(MANY_HEARTBEATS),
+            ));
+        }
         let mut unserved = Vec::new();
         for part in &self.parts {
             lab.set_part(part.clone()).await.map_err(|error| failed(&error))?;
             if self.clock.is_none() {
-                let found = lab.wait_for_contact(&part.name).await;
+                let bar = bar(part);
+                let found = lab.wait_for_contact(&part.name, |here, _| bar.set_position(here as u64)).await;
+                bar.finish_and_clear();
                 unserved.extend(found.map_err(|error: FleetError| failed(&error))?);
                 self.follow(lab, part).await?;
             }
         }
         if let Some((_, speed)) = self.clock {
             // Heartbeats can be hours apart.
-            lab.pass_heartbeats(1, LONGEST_START).await.map_err(|error| failed(&error))?;
+            let longest = LONGEST_START.max(LONGEST_FIRST * self.clients());
+            lab.pass_heartbeats(1, longest).await.map_err(|error| failed(&error))?;
             unserved = lab.unserved().await;
             for part in &self.parts {
                 self.follow(lab, part).await?;
@@ -315,6 +363,19 @@ impl LabPlan {
         }
         lab.follow_presence(&part.name).await.map_err(|error| Failure::Failed(error.to_string()))
     }
+}
+
+/// A progress bar on standard error while the clients of a part come; hidden without a terminal.
+fn bar(part: &PartPlan) -> ProgressBar {
+    if part.count < SHOWN || is_quiet() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(part.count.into());
+    let style = ProgressStyle::with_template(
+        "{spinner} {wide_bar} {pos} of {len} clients served ({elapsed}, {eta} left)",
+    );
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
 }
 
 fn further(port: u16, before: u16) -> u16 {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_client_agent::scenario::{Standing, Verdict};
-use epm_client_agent::wire::{Stopwatch, wait};
+use epm_client_agent::wire::{ByState, Stopwatch, wait};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, Seen};
 
 /// Shortest time between two messages to a page.
 const SHORTEST: Duration = Duration::from_millis(400);
@@ -184,19 +184,26 @@ impl Board {
     async fn sample(&self, verdict: &Verdict) -> Sample {
         let in_force = verdict.in_force();
         let mut sample = Sample { at: verdict.now, standing: [0; 6], held: BTreeMap::new() };
-        for one in self.lab.views().await {
-            let index = match Standing::of(&one.view, &in_force) {
-                Standing::Orphaned => 2,
-                Standing::Well => 0,
-                _ if !one.on => 5,
-                Standing::Behind => 1,
-                Standing::OutOfTouch => 3,
-                Standing::NotSecure => 4,
-            };
-            sample.standing[index] += 1;
-            let mut held = one.view.certificates;
+        let mut states = ByState::<(Standing, u64)>::default();
+        self.lab
+            .look_at_everyone(|Seen { glance, .. }| {
+                let (standing, count) = states.of(&glance.common, |view| (Standing::of(view, &in_force), 0));
+                *count += 1;
+                let index = match standing {
+                    Standing::Orphaned => 2,
+                    Standing::Well => 0,
+                    _ if !glance.is_on => 5,
+                    Standing::Behind => 1,
+                    Standing::OutOfTouch => 3,
+                    Standing::NotSecure => 4,
+                };
+                sample.standing[index] += 1;
+            })
+            .await;
+        for (view, (_, count)) in states.iter() {
+            let mut held = view.certificates.clone();
             held.sort_unstable();
-            *sample.held.entry(held).or_default() += 1;
+            *sample.held.entry(held).or_default() += count;
         }
         sample
     }

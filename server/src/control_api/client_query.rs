@@ -1,12 +1,13 @@
 //! Which clients of the fleet a list has: a filter for everything that it shows of a client.
 
-use epm_client_agent::agent::Health;
+use epm_client_agent::agent::{AgentView, Health};
 use epm_client_agent::scenario::Standing;
+use epm_client_agent::wire::Glance;
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::lab::ClientView;
+use crate::lab::Seen;
 
 /// Filters for clients, and the page to return; absent filters match everything. A text matches whatever contains it, without regard
 /// to case.
@@ -89,27 +90,33 @@ impl ClientState {
 }
 
 impl ClientStanding {
-    fn is_of(self, one: &ClientView, in_force: &[Fingerprint]) -> bool {
-        let standing = Standing::of(&one.view, in_force);
+    /// Whether a client that stands so can be meant.
+    fn may_be_of(self, standing: Standing) -> bool {
         match self {
-            Self::Silent => one.silent,
+            Self::Silent => true,
             Self::Well => standing == Standing::Well,
             Self::Orphaned => standing == Standing::Orphaned,
-            Self::Away => !one.on && !matches!(standing, Standing::Well | Standing::Orphaned),
-            Self::OutOfTouch => one.on && standing == Standing::OutOfTouch,
-            Self::NotSecure => one.on && standing == Standing::NotSecure,
-            Self::Behind => one.on && standing == Standing::Behind,
+            Self::Away => !matches!(standing, Standing::Well | Standing::Orphaned),
+            Self::OutOfTouch => standing == Standing::OutOfTouch,
+            Self::NotSecure => standing == Standing::NotSecure,
+            Self::Behind => standing == Standing::Behind,
+        }
+    }
+
+    /// Whether a client is meant that stands as it can be.
+    fn is_of(self, glance: &Glance) -> bool {
+        match self {
+            Self::Silent => glance.is_silent,
+            Self::Well | Self::Orphaned => true,
+            Self::Away => !glance.is_on,
+            Self::OutOfTouch | Self::NotSecure | Self::Behind => glance.is_on,
         }
     }
 }
 
 impl ClientQuery {
-    /// Whether a client matches; `in_force` are the certificates that managers show now.
-    pub(super) fn fits(&self, one: &ClientView, in_force: &[Fingerprint]) -> bool {
-        let ClientView { client, part, on, frozen, view, .. } = one;
-        let contains = |wanted: &Option<String>, found: &dyn Fn() -> String| {
-            wanted.as_deref().is_none_or(|wanted| found().to_lowercase().contains(&wanted.to_lowercase()))
-        };
+    /// Whether clients that look like this can match; `in_force` are the certificates that managers show now.
+    pub(super) fn fits_state(&self, view: &AgentView, in_force: &[Fingerprint]) -> bool {
         let text = |found: &Option<String>| found.clone().unwrap_or_default();
         let server =
             || view.server.as_ref().map(|one| format!("{}:{}", one.address, one.port)).unwrap_or_default();
@@ -119,27 +126,38 @@ impl ClientQuery {
             let wanted = digits(wanted);
             view.certificates.iter().any(|one| digits(&one.to_string()).starts_with(&wanted))
         };
-        self.part.as_ref().is_none_or(|wanted| wanted == part)
-            && self.state.is_none_or(|wanted| wanted == ClientState::of(&view.health))
-            && self.standing.is_none_or(|wanted| wanted.is_of(one, in_force))
-            && self.machine.is_none_or(|wanted| match wanted {
-                Machine::On => *on && !frozen,
-                Machine::Off => !on,
-                Machine::Frozen => *frozen,
-            })
-            && self
-                .unserved
-                .is_none_or(|least| view.heartbeats.saturating_sub(view.heartbeats_served) >= least)
-            && contains(&self.name, &|| client.clone())
+        self.state.is_none_or(|wanted| wanted == ClientState::of(&view.health))
+            && self.standing.is_none_or(|wanted| wanted.may_be_of(Standing::of(view, in_force)))
             && self
                 .version
                 .as_ref()
                 .is_none_or(|wanted| view.version.to_string().starts_with(wanted.as_str()))
-            && contains(&self.group, &|| text(&view.group))
-            && contains(&self.location, &|| text(&view.location))
-            && contains(&self.list, &|| view.list.clone())
-            && contains(&self.server, &server)
-            && contains(&self.serial, &|| view.serial.map(|one| one.to_string()).unwrap_or_default())
+            && contains(self.group.as_ref(), &|| text(&view.group))
+            && contains(self.location.as_ref(), &|| text(&view.location))
+            && contains(self.list.as_ref(), &|| view.list.clone())
+            && contains(self.server.as_ref(), &server)
+            && contains(self.serial.as_ref(), &|| view.serial.map(|one| one.to_string()).unwrap_or_default())
             && self.certificate.as_deref().is_none_or(holds)
     }
+
+    /// Whether a client matches whose state does.
+    pub(super) fn fits(&self, seen: &Seen<'_>) -> bool {
+        let glance = seen.glance;
+        self.part.as_ref().is_none_or(|wanted| *wanted == seen.part)
+            && self.standing.is_none_or(|wanted| wanted.is_of(glance))
+            && self.machine.is_none_or(|wanted| match wanted {
+                Machine::On => glance.is_on && !glance.is_frozen,
+                Machine::Off => !glance.is_on,
+                Machine::Frozen => glance.is_frozen,
+            })
+            && self
+                .unserved
+                .is_none_or(|least| glance.heartbeats.saturating_sub(glance.heartbeats_served) >= least)
+            && contains(self.name.as_ref(), &|| seen.name.to_owned())
+    }
+}
+
+/// Whether what is found contains what is wanted, without regard to case.
+fn contains(wanted: Option<&String>, found: &dyn Fn() -> String) -> bool {
+    wanted.is_none_or(|wanted| found().to_lowercase().contains(&wanted.to_lowercase()))
 }

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use epm_client_agent::agent::{AgentView, LastServer};
 use epm_client_agent::scenario::PartPlan;
+use epm_client_agent::wire::ByState;
 use epm_protocol::plural::counted;
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::version::ClientVersion;
@@ -136,12 +137,19 @@ pub(super) fn routes() -> Routes {
 async fn list(State(lab): LabState, Query(page): Query<ClientQuery>) -> Json<Clients> {
     let request = format!("/v1/clients from {}", page.offset);
     lab.site.pauses().read(&request, lab.clock().now());
-    let mut clients = lab.views().await;
     let in_force: Vec<_> = lab.certificates().into_values().collect();
-    clients.retain(|one| page.fits(one, &in_force));
-    let total = clients.len();
     let limit = page.limit.unwrap_or(100).min(PAGE);
-    let clients = clients.into_iter().skip(page.offset).take(limit).collect();
+    let (mut total, mut clients, mut states) = (0, Vec::new(), ByState::default());
+    lab.look_at_everyone(|seen| {
+        let is_state = *states.of(&seen.glance.common, |view| page.fits_state(view, &in_force));
+        if is_state && page.fits(&seen) {
+            if total >= page.offset && clients.len() < limit {
+                clients.push(ClientView::of(&seen));
+            }
+            total += 1;
+        }
+    })
+    .await;
     Json(Clients { total, offset: page.offset, clients })
 }
 

@@ -9,13 +9,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use epm_client_agent::agent::{Health, TrustLayer};
+use epm_client_agent::wire::ByState;
 use epm_protocol::time::Clock;
 use epm_protocol::trust::Fingerprint;
 
 use super::error::Problem;
 use super::extract::LabState;
 use super::metrics_text::{Durations, Exposition, Labels, Metrics};
-use crate::lab::{ClientView, Lab};
+use crate::lab::{Lab, Seen};
 use crate::runtime::counters::{BOUNDS, Handshake, Histogram, Outcome};
 use crate::runtime::journal::Kind;
 
@@ -25,7 +26,7 @@ pub(super) async fn metrics(State(lab): LabState, headers: HeaderMap) -> Respons
     let mut metrics = Metrics::default();
     about_the_lab(&lab, &mut metrics);
     about_managers(&lab, &mut metrics);
-    about_clients(&lab, &lab.views().await, lab.unknown_clients().await, &mut metrics);
+    about_clients(&lab, &mut metrics).await;
     about_records(&lab, &mut metrics);
     about_the_process(&mut metrics);
     match metrics.write(form) {
@@ -145,7 +146,7 @@ fn about_managers(lab: &Lab, metrics: &mut Metrics) {
     );
 }
 
-fn about_clients(lab: &Lab, clients: &[ClientView], unknown: usize, metrics: &mut Metrics) {
+async fn about_clients(lab: &Lab, metrics: &mut Metrics) {
     let health = |health: &Health| match health {
         Health::New => "new",
         Health::Connected { .. } => "connected",
@@ -162,17 +163,25 @@ fn about_clients(lab: &Lab, clients: &[ClientView], unknown: usize, metrics: &mu
     let mut by_layer: BTreeMap<_, f64> = layers.map(|layer| (layer.title(), 0.0)).into();
     let in_force: Vec<Fingerprint> = lab.certificates().into_values().collect();
     let mut holders: BTreeMap<Fingerprint, f64> = in_force.iter().map(|one| (*one, 0.0)).collect();
-    let (mut covered, mut off, mut frozen, mut silent) = (0.0, 0.0, 0.0, 0.0);
-    for ClientView { view, on, frozen: is_frozen, silent: is_silent, .. } in clients {
-        *by_health.entry(health(&view.health)).or_default() += 1.0;
+    let (mut clients, mut covered, mut off, mut frozen, mut silent) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    let mut states = ByState::<f64>::default();
+    let heard = lab
+        .look_at_everyone(|Seen { glance, .. }| {
+            *states.of(&glance.common, |_| 0.0) += 1.0;
+            clients += 1.0;
+            off += f64::from(u8::from(!glance.is_on));
+            frozen += f64::from(u8::from(glance.is_frozen));
+            silent += f64::from(u8::from(glance.is_silent));
+        })
+        .await;
+    let unknown = heard.unknown.len();
+    for (view, count) in states.iter() {
+        *by_health.entry(health(&view.health)).or_default() += count;
         if let Health::Orphaned { because, .. } = &view.health {
-            *by_layer.entry(because.layer().title()).or_default() += 1.0;
+            *by_layer.entry(because.layer().title()).or_default() += count;
         }
-        view.certificates.iter().for_each(|one| *holders.entry(*one).or_default() += 1.0);
-        covered += f64::from(u8::from(in_force.iter().all(|one| view.certificates.contains(one))));
-        off += f64::from(u8::from(!on));
-        frozen += f64::from(u8::from(*is_frozen));
-        silent += f64::from(u8::from(*is_silent));
+        view.certificates.iter().for_each(|one| *holders.entry(*one).or_default() += count);
+        covered += count * f64::from(u8::from(in_force.iter().all(|one| view.certificates.contains(one))));
     }
     let labelled = |name: &'static str, value: String, count: f64| (vec![(name, value)], count);
     metrics.gauge(
@@ -194,7 +203,7 @@ fn about_clients(lab: &Lab, clients: &[ClientView], unknown: usize, metrics: &mu
         }),
     );
     // Without clients there is no share.
-    let coverage = (!clients.is_empty()).then(|| covered / clients.len() as f64);
+    let coverage = (clients > 0.0).then(|| covered / clients);
     metrics.gauge(
         "epm_lab_coverage_ratio",
         "Share of the clients that hold every certificate in force, from 0 to 1; absent without clients",

@@ -1,12 +1,14 @@
 //! What has changed since a snapshot: the site's objects field by field, and the clients.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
 use axum::Json;
 use axum::extract::State;
 use epm_client_agent::agent::AgentView;
+use epm_client_agent::wire::ByState;
 use epm_protocol::site::Site;
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
@@ -74,29 +76,35 @@ async fn changes(
     State(lab): LabState,
     Path(Snapshot { snapshot }): Path<Snapshot>,
 ) -> Answer<SnapshotChanges> {
-    let views = lab.own_views().await;
-    let now: BTreeMap<&str, String> =
-        views.iter().map(|one| (one.client.as_str(), state(&one.view))).collect();
+    let (mut now, mut states) = (BTreeMap::<String, Arc<str>>::new(), ByState::<Arc<str>>::default());
+    lab.look_at_clients(|member, glance| {
+        now.insert(member.name.clone(), Arc::clone(states.of(&glance.common, state)));
+    })
+    .await;
     let (at, before, clients_before) = lab.look_at_snapshot(&snapshot, |at, site, agents| {
-        let clients: BTreeMap<String, String> = agents
+        let clients: BTreeMap<String, Arc<str>> = agents
             .iter()
-            .map(|(_, agent, _)| (agent.profile().computer_name.clone(), state(&agent.view())))
+            .map(|(_, agent, _)| {
+                let name = agent.profile().computer_name.clone();
+                (name, Arc::clone(states.of(&agent.common_view(), state)))
+            })
             .collect();
         (at, objects(site), clients)
     })?;
     let mut site = Vec::new();
     compare("", &before, &lab.site.look(objects), &mut site);
-    let gone = clients_before.keys().map(String::as_str).filter(|name| !now.contains_key(name));
+    let gone = clients_before.keys().filter(|name| !now.contains_key(*name));
+    let text = |state: Option<&Arc<str>>| state.map(|state| String::from(&**state));
     let mut changed: Vec<ChangedClient> = now
         .keys()
-        .copied()
         .chain(gone)
-        .map(|name| ChangedClient {
-            client: name.to_owned(),
-            before: clients_before.get(name).cloned(),
-            now: now.get(name).cloned(),
+        .map(|name| (name, clients_before.get(name), now.get(name)))
+        .filter(|(_, before, now)| before != now)
+        .map(|(name, before, now)| ChangedClient {
+            client: name.clone(),
+            before: text(before),
+            now: text(now),
         })
-        .filter(|one| one.before != one.now)
         .collect();
     let clients = changed.len();
     changed.truncate(NAMED);
@@ -104,7 +112,7 @@ async fn changes(
 }
 
 /// What of a client counts as a change: its contact, what it trusts, and its settings.
-fn state(view: &AgentView) -> String {
+fn state(view: &AgentView) -> Arc<str> {
     let health = serde_json::to_value(&view.health).unwrap_or_default();
     let short = |one: String| one.chars().filter(|digit| *digit != ':').take(8).collect::<String>();
     let mut held: Vec<String> = view.certificates.iter().map(|one| short(one.to_string())).collect();
@@ -117,6 +125,7 @@ fn state(view: &AgentView) -> String {
         view.list,
         held.join(" and ")
     )
+    .into()
 }
 
 /// Managers, groups and lists by name.

@@ -8,7 +8,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::{Lab, lock};
+use crate::lab::{Lab, Seen, lock};
 use crate::schema::BridgedSchema;
 
 /// Maximum number of baselines.
@@ -108,28 +108,29 @@ impl Lab {
     ///
     /// When there are too many baselines.
     pub async fn take_baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
-        let views = self.views().await;
+        let mut clients = BTreeMap::new();
+        self.look_at_everyone(|Seen { name, part, glance, .. }| {
+            let view = &glance.common;
+            let client = BaselineClient {
+                part: part.to_owned(),
+                group: view.group.clone(),
+                location: view.location.clone(),
+                on: glance.is_on,
+                served: view.health.is_connected(),
+                heartbeats: glance.heartbeats,
+                counts: self.history.ask(name, |trace| trace.counts).unwrap_or_default(),
+            };
+            clients.insert(name.to_owned(), client);
+        })
+        .await;
         let (settings, changes) =
             self.site.look(|site| (RotationSettings::of(site), self.site.changes().count()));
-        let clients = views.into_iter().map(|one| {
-            let counts = self.history.ask(&one.client, |trace| trace.counts).unwrap_or_default();
-            let client = BaselineClient {
-                part: one.part,
-                group: one.view.group.clone(),
-                location: one.view.location.clone(),
-                on: one.on,
-                served: one.view.health.is_connected(),
-                heartbeats: one.view.heartbeats,
-                counts,
-            };
-            (one.client, client)
-        });
         let baseline = Baseline {
             name: name.to_owned(),
             at: self.clock().now(),
             journal: self.site.journal().next_number(),
             settings,
-            clients: clients.collect(),
+            clients,
             changes,
             generation: self.history.generation.load(Ordering::SeqCst),
         };

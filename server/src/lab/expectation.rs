@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::finding_result::FindingResult;
 use crate::lab::history::Trace;
-use crate::lab::reports::Everyone;
 use crate::lab::rotation::{JudgedRotation, Rotation, RotationFinding};
-use crate::lab::{BaselineError, ClientView, Lab, lock};
+use crate::lab::{BaselineError, Lab, Seen, lock};
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind, Record};
 
 /// Maximum number of counter-examples listed.
@@ -114,7 +113,13 @@ impl Lab {
     /// Registers an expectation under a name, replacing another one of that name; the same one again changes nothing.
     /// False if there are too many.
     pub async fn expect(&self, name: &str, expectation: Expectation) -> bool {
-        let views = self.views().await;
+        let mut heartbeats = BTreeMap::new();
+        if let Expectation::EveryClientHolds { within_heartbeats: Some(_), .. } = expectation {
+            self.look_at_everyone(|seen| {
+                heartbeats.insert(seen.name.to_owned(), seen.glance.heartbeats);
+            })
+            .await;
+        }
         let mut asked = lock(&self.expectations);
         if asked.get(name).is_some_and(|known| known.expectation == expectation) {
             return true;
@@ -122,7 +127,6 @@ impl Lab {
         if asked.len() >= MOST && !asked.contains_key(name) {
             return false;
         }
-        let heartbeats = views.into_iter().map(|one| (one.client, one.view.heartbeats)).collect();
         let since = self.site.journal().next_number();
         asked.insert(name.to_owned(), Asked { expectation, heartbeats, since });
         true
@@ -154,48 +158,56 @@ impl Lab {
     }
 
     async fn judge(&self, asked: Vec<(String, Asked)>) -> Vec<Finding> {
-        let Everyone { clients: views, unknown, .. } = self.everyone().await;
         let in_force: Vec<Fingerprint> = self.certificates().into_values().collect();
         let departed = self.history.departed();
-        let judge_one = |(name, asked): (String, Asked)| {
-            let mut finding = Finding {
-                name,
-                expectation: asked.expectation.clone(),
-                result: FindingResult::Pass,
-                clients: views.len(),
-                against: 0,
-                counter_examples: Vec::new(),
-                findings: Vec::new(),
-                notes: Vec::new(),
-            };
-            if asked.expectation == Expectation::NoClientWasTurnedAway {
-                self.hear_the_journal(&mut finding, asked.since);
-                return finding;
+        let new_finding = |(name, asked): &(String, Asked)| Finding {
+            name: name.clone(),
+            expectation: asked.expectation.clone(),
+            result: FindingResult::Pass,
+            clients: 0,
+            against: 0,
+            counter_examples: Vec::new(),
+            findings: Vec::new(),
+            notes: Vec::new(),
+        };
+        let mut findings: Vec<Finding> = asked.iter().map(new_finding).collect();
+        // Each with what is asked client by client; the others are judged as a whole.
+        let mut of_clients: Vec<(&Asked, &mut Finding)> = Vec::new();
+        for ((_, asked), finding) in asked.iter().zip(&mut findings) {
+            match asked.expectation {
+                Expectation::NoClientWasTurnedAway => self.hear_the_journal(finding, asked.since),
+                Expectation::Rotation(_) => {}
+                _ => of_clients.push((asked, finding)),
             }
-            if matches!(asked.expectation, Expectation::Rotation(_)) {
-                return finding; // judged below, as a whole
-            }
-            if views.is_empty() && departed.is_empty() && unknown.is_empty() {
+        }
+        let mut clients = 0;
+        let heard = self
+            .look_at_everyone(|seen| {
+                clients += 1;
+                let name = seen.name;
+                for (asked, finding) in &mut of_clients {
+                    let past = |asked: &Asked| self.history.ask(name, |trace| asked.past(trace)).flatten();
+                    let since = |certificate: &Fingerprint| {
+                        self.history.ask(name, |trace| trace.held_since(certificate)).flatten()
+                    };
+                    finding.add(name, asked.word(&seen, (&past, &since), &in_force));
+                }
+            })
+            .await;
+        for (asked, finding) in &mut of_clients {
+            if clients == 0 && departed.is_empty() && heard.unknown.is_empty() {
                 finding.add("the lab", Word::Forgotten("it has no client of its own to judge".to_owned()));
-                return finding;
             }
-            for one in &views {
-                let trace = self.history.of(&one.client).unwrap_or_default();
-                finding.add(&one.client, asked.word(one, &trace, &in_force));
-            }
-            for client in &unknown {
+            for client in &heard.unknown {
                 finding.add(client, Word::Forgotten("no process reports what it holds".to_owned()));
             }
             for (client, trace) in &departed {
-                finding.add(
-                    &format!("{client}, no longer in the fleet"),
-                    asked.past(trace).unwrap_or(Word::Meets),
-                );
+                let word = asked.past(trace).unwrap_or(Word::Meets);
+                finding.add(&format!("{client}, no longer in the fleet"), word);
             }
-            finding
-        };
-        let mut findings: Vec<Finding> = asked.into_iter().map(judge_one).collect();
+        }
         for finding in &mut findings {
+            finding.clients = clients;
             if let Expectation::Rotation(rotation) = finding.expectation.clone() {
                 finding.add_rotation(self.judge_rotation(&rotation).await);
             }
@@ -290,33 +302,31 @@ impl Finding {
 }
 
 impl Asked {
+    /// What a client contributes; `past` and `since` look into its history.
     fn word(
         &self,
-        ClientView { view, on: is_on, silent: is_silent, reported_by, .. }: &ClientView,
-        trace: &Trace,
+        seen: &Seen<'_>,
+        (past, since): (&dyn Fn(&Self) -> Option<Word>, &dyn Fn(&Fingerprint) -> Option<u64>),
         in_force: &[Fingerprint],
     ) -> Word {
-        let (is_on, is_silent) = (*is_on, *is_silent);
+        let (name, glance) = (seen.name, seen.glance);
+        let (view, is_on, is_silent) = (&*glance.common, glance.is_on, glance.is_silent);
         match &self.expectation {
             Expectation::EveryClientHolds { fingerprint, within_heartbeats } => {
-                let from = self.heartbeats.get(&view.computer_name).copied().unwrap_or(0);
+                let from = self.heartbeats.get(name).copied().unwrap_or(0);
                 let limit = within_heartbeats.map(|within| from.saturating_add(within));
-                let since = trace.certificates.iter().find(|(one, _)| one == fingerprint).map(|(_, at)| *at);
                 match (view.certificates.contains(fingerprint), limit) {
-                    (true, Some(limit))
-                        if since.is_some_and(|since| since > limit) && reported_by.is_some() =>
-                    {
-                        Word::Forgotten(
-                            "when it received the certificate is not known: it came between two reports"
-                                .to_owned(),
-                        )
-                    }
-                    (true, Some(limit)) if since.is_some_and(|since| since > limit) => {
+                    (true, Some(limit)) if since(fingerprint).is_some_and(|since| since > limit) => {
+                        if seen.reported_by.is_some() {
+                            let why =
+                                "when it received the certificate is not known: it came between two reports";
+                            return Word::Forgotten(why.to_owned());
+                        }
                         Word::Against("it received the certificate too late".to_owned())
                     }
                     (true, _) => Word::Meets,
-                    (false, Some(limit)) if view.heartbeats < limit => {
-                        Word::NotYet(format!("{} left", counted(limit - view.heartbeats, "heartbeat")))
+                    (false, Some(limit)) if glance.heartbeats < limit => {
+                        Word::NotYet(format!("{} left", counted(limit - glance.heartbeats, "heartbeat")))
                     }
                     (false, _) => {
                         let held: Vec<String> = view.certificates.iter().map(ToString::to_string).collect();
@@ -341,10 +351,10 @@ impl Asked {
             }
             Expectation::NoClientIsOrphaned => match view.health.orphaned() {
                 None => Word::Meets,
-                Some((since, because)) => Word::Against(format!("since {since}: {because}")),
+                Some((_, because)) => Word::Against(format!("since {}: {because}", glance.since)),
             },
             Expectation::NoClientWasOrphaned | Expectation::NoUnsignedPolicyWasAdopted => {
-                self.past(trace).unwrap_or(Word::Meets)
+                past(self).unwrap_or(Word::Meets)
             }
             // Not judged client by client.
             Expectation::NoClientWasTurnedAway | Expectation::Rotation(_) => Word::Meets,

@@ -1,24 +1,29 @@
 //! The fleet of a lab: clients that are added, removed, frozen, moved and re-imaged.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use epm_client_agent::agent::{Agent, AgentView, Health, Input};
 use epm_client_agent::scenario::PartPlan;
-use epm_client_agent::wire::{Fleet, Member, MemberSpec};
+use epm_client_agent::wire::{AgentCopy, Fleet, Glance, Member, MemberSpec};
 use epm_protocol::site::{Command, CommandError};
-use epm_protocol::sylink::Sylink;
+use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Service;
+use crate::lab::first_behind::FirstBehind;
 use crate::lab::{Lab, lock, unknown};
 use crate::runtime::descriptors::DESCRIPTORS;
 use crate::schema::BridgedSchema;
 
 /// Maximum number of clients in a lab's process.
 const MOST: usize = 100_000;
+
+/// Longest real time in which no further client is served, while clients are waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An action on a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -79,6 +84,38 @@ pub struct ClientView {
     pub view: AgentView,
 }
 
+/// A client as it is seen: one in the lab's process, or one that another process reports.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) part: &'a str,
+    pub(crate) glance: &'a Glance,
+    /// Source that reports the client; none for a client in the lab's process.
+    pub(crate) reported_by: Option<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn of(member: &'a Member, glance: &'a Glance) -> Self {
+        Self { name: &member.name, part: &member.part, glance, reported_by: None }
+    }
+}
+
+impl ClientView {
+    /// The state of a client as it was seen.
+    pub(crate) fn of(seen: &Seen<'_>) -> Self {
+        let Seen { name, part, glance, reported_by } = *seen;
+        Self {
+            client: name.to_owned(),
+            part: part.to_owned(),
+            on: glance.is_on,
+            frozen: glance.is_frozen,
+            silent: glance.is_silent,
+            reported_by: reported_by.map(str::to_owned),
+            view: glance.view(name),
+        }
+    }
+}
+
 /// Why the fleet cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
@@ -88,13 +125,13 @@ pub enum FleetError {
     /// The lab would have too many clients.
     #[error("too many clients: a lab runs at most {MOST} in its process, this would make {0}")]
     TooMany(usize),
-    /// The process has too few file descriptors for so many clients.
+    /// The process has too few file descriptors for so many clients in push mode.
     #[error(
-        "too many clients: {total} clients do not fit, since each may hold a connection open at both of its ends, \
+        "too many clients in push mode: {total} clients do not fit, since each keeps a connection open at both of its ends, \
          and this process may open {limit} further files; {fits} would fit; or raise the limit (`ulimit -Hn`) and start again"
     )]
     Descriptors {
-        /// Number of clients that the lab would have.
+        /// Number of clients in push mode that the lab would have.
         total: usize,
         /// Number of clients that fit.
         fits: usize,
@@ -103,7 +140,7 @@ pub enum FleetError {
     },
     /// The clients were not served in time.
     #[error(
-        "not all clients were served within two minutes or, with the clock stopped, at the current lab time"
+        "not all clients were served, and none within the last two minutes or, with the clock stopped, at the current lab time"
     )]
     NotHere,
     /// A part of this name exists with other clients.
@@ -151,24 +188,23 @@ impl Lab {
             let what = format!("version {} in the group {}", known.version, known.group);
             return Err(FleetError::Differs { part: plan.name, what });
         }
-        let total = fleet.members().iter().filter(|one| one.part != plan.name).count() + plan.count as usize;
-        fits(total)?;
+        let mut parts: Vec<PartPlan> = lock(&self.parts).values().cloned().collect();
+        parts.retain(|one| one.name != plan.name);
+        self.check_size(parts.iter().chain([&plan]))?;
         // The leaving clients are determined before any is touched.
         let sylink = Arc::new(self.site.export_sylink(&plan.group, plan.location.as_deref())?);
         let specs: Vec<MemberSpec> = (1..=plan.count)
             .map(|number| self.member_spec(self.seed, &plan, number, Arc::clone(&sylink)))
             .collect();
-        let wanted: std::collections::HashSet<&str> =
-            specs.iter().map(|spec| spec.profile.computer_name.as_str()).collect();
-        let gone: Vec<String> = fleet
+        let wanted: HashSet<&str> = specs.iter().map(|spec| spec.profile.computer_name.as_str()).collect();
+        let gone: HashSet<String> = fleet
             .members()
             .iter()
             .filter(|one| one.part == plan.name && !wanted.contains(one.name.as_str()))
             .map(|one| one.name.clone())
             .collect();
         drop(wanted);
-        let here: std::collections::HashSet<String> =
-            fleet.members().iter().map(|one| one.name.clone()).collect();
+        let here: HashSet<String> = fleet.members().iter().map(|one| one.name.clone()).collect();
         fleet.dismiss(|one| gone.contains(&one.name));
         for name in &gone {
             self.history.leave(name);
@@ -187,46 +223,83 @@ impl Lab {
         Ok(())
     }
 
+    /// Fails if the fleet cannot have these parts.
+    pub(super) fn check_size<'a>(
+        &self,
+        parts: impl Iterator<Item = &'a PartPlan> + Clone,
+    ) -> Result<(), FleetError> {
+        let total = parts.clone().map(|plan| plan.count as usize).sum();
+        fits(total, held(parts, |group, location| self.site.export_sylink(group, location)))
+    }
+
     /// Waits until every client of a part has been served once, or, with the clock stopped, until all clients are
     /// idle.
     ///
     /// # Errors
     ///
-    /// When that takes more than two minutes, or the clients become idle without having been served.
+    /// When no further client is served for two minutes, or the clients become idle without having been served.
     pub async fn wait_for_part(&self, part: &str) -> Result<(), FleetError> {
-        let is_here = |members: &[Member]| {
-            members.iter().filter(|one| one.part == part).all(|one| one.handle.view().health.is_connected())
-        };
-        let are_here = if self.stands() {
-            self.settle().await.is_ok() && is_here(self.fleet.read().await.members())
-        } else {
-            let limit = self.clock().now() + Duration::from_secs(120) * self.clock().speed();
-            self.fleet.read().await.wait_until(limit, is_here).await
-        };
+        let is_awaited = |one: &Member| one.part == part && !one.handle.is_connected();
+        if !self.stands() {
+            return self.wait_while_some_come(part, is_awaited, |_, _| ()).await;
+        }
+        let are_here =
+            self.settle().await.is_ok() && !self.fleet.read().await.members().iter().any(is_awaited);
         if are_here { Ok(()) } else { Err(FleetError::NotHere) }
     }
 
     /// Waits until every client of a part has been served once, or will not be by itself: it is orphaned, or a manager's web
-    /// server is down. Returns the clients that are not served, each with the reason.
+    /// server is down. Returns the clients that are not served, each with the reason. `tell` is told every second how many of
+    /// how many are no longer awaited.
     ///
     /// # Errors
     ///
-    /// When that takes more than two minutes.
-    pub async fn wait_for_contact(&self, part: &str) -> Result<Vec<(String, String)>, FleetError> {
+    /// When no further client is served for two minutes.
+    pub async fn wait_for_contact(
+        &self,
+        part: &str,
+        tell: impl FnMut(usize, usize),
+    ) -> Result<Vec<(String, String)>, FleetError> {
         let is_down = self.is_web_server_down();
-        let has_ended = |one: &Member| match one.handle.view().health {
-            Health::Connected { .. } | Health::Orphaned { .. } => true,
-            Health::Disconnected { .. } => is_down,
-            Health::New => false,
+        let is_awaited = |one: &Member| {
+            one.part == part
+                && match one.handle.glance(Timestamp::EPOCH).common.health {
+                    Health::Connected { .. } | Health::Orphaned { .. } => false,
+                    Health::Disconnected { .. } => !is_down,
+                    Health::New => true,
+                }
         };
-        let have_ended = |members: &[Member]| members.iter().filter(|one| one.part == part).all(has_ended);
-        let limit = self.clock().now() + Duration::from_secs(120) * self.clock().speed();
+        self.wait_while_some_come(part, is_awaited, tell).await?;
         let fleet = self.fleet.read().await;
-        if !fleet.wait_until(limit, have_ended).await {
-            return Err(FleetError::NotHere);
-        }
         let members = fleet.members().iter().filter(|one| one.part == part);
         Ok(members.filter_map(|one| Some((one.name.clone(), why_unserved(one)?))).collect())
+    }
+
+    /// Waits until no client of a part is awaited, for as long as their number falls within two minutes.
+    async fn wait_while_some_come(
+        &self,
+        part: &str,
+        is_awaited: impl Fn(&Member) -> bool,
+        mut tell: impl FnMut(usize, usize),
+    ) -> Result<(), FleetError> {
+        let fleet = self.fleet.read().await;
+        let (clock, total) = (self.clock(), fleet.members().iter().filter(|one| one.part == part).count());
+        let (mut first, mut fewest) = (FirstBehind::default(), usize::MAX);
+        let mut limit = clock.now();
+        loop {
+            let second = clock.now() + Duration::from_secs(1) * clock.speed();
+            if fleet.wait_until(second, |members| !first.is_any(members, &is_awaited)).await {
+                return Ok(());
+            }
+            let awaited = fleet.members().iter().filter(|one| is_awaited(one)).count();
+            tell(total.saturating_sub(awaited), total);
+            if awaited < fewest {
+                fewest = awaited;
+                limit = clock.now() + PATIENCE * clock.speed();
+            } else if clock.now() >= limit {
+                return Err(FleetError::NotHere);
+            }
+        }
     }
 
     /// The clients whose last heartbeat failed, each with the reason.
@@ -248,28 +321,26 @@ impl Lab {
         fleet.members().iter().map(|one| (one.part.clone(), one.name.clone())).collect()
     }
 
-    /// Current state of every client: of those in the lab's process, and of those that other processes report.
+    /// Current state of every client: of those in the lab's process, and of those that other processes report. Of many clients,
+    /// [`Lab::look_at_everyone`] costs less.
     pub async fn views(&self) -> Vec<ClientView> {
-        self.everyone().await.clients
+        let mut views = Vec::new();
+        self.look_at_everyone(|seen| views.push(ClientView::of(&seen))).await;
+        views
     }
 
     /// Current state of every client in the lab's process.
     pub(crate) async fn own_views(&self) -> Vec<ClientView> {
+        let mut views = Vec::new();
+        self.look_at_clients(|member, glance| views.push(ClientView::of(&Seen::of(member, glance)))).await;
+        views
+    }
+
+    /// Calls `see` with every client in the lab's process, in fleet order, and what is seen of it now.
+    pub(crate) async fn look_at_clients(&self, mut see: impl FnMut(&Member, &Glance)) {
         let fleet = self.fleet.read().await;
         let now = self.clock().now();
-        let look = |one: &Member| {
-            let agent = one.handle.agent();
-            ClientView {
-                client: one.name.clone(),
-                part: one.part.clone(),
-                on: !agent.is_stopped(),
-                frozen: one.handle.is_frozen(),
-                silent: agent.is_silent(now),
-                reported_by: None,
-                view: agent.view(),
-            }
-        };
-        fleet.members().iter().map(look).collect()
+        fleet.members().iter().for_each(|one| see(one, &one.handle.glance(now)));
     }
 
     /// A client of this lab by name.
@@ -282,11 +353,17 @@ impl Lab {
         find(&fleet, name).cloned()
     }
 
-    /// A copy of every client's agent.
+    /// Every client's agent.
     pub(super) async fn agents(&self) -> Vec<(String, Agent, bool)> {
+        let copies = self.copies().await.into_iter();
+        copies.map(|(part, copy, is_frozen)| (part, copy.agent(), is_frozen)).collect()
+    }
+
+    /// A copy of every client: its part, its agent, and whether it is frozen.
+    pub(super) async fn copies(&self) -> Vec<(String, AgentCopy, bool)> {
         let fleet = self.fleet.read().await;
-        let frozen = |one: &Member| (one.part.clone(), one.handle.agent(), one.handle.is_frozen());
-        fleet.members().iter().map(frozen).collect()
+        let copy = |one: &Member| (one.part.clone(), one.handle.copy(), one.handle.is_frozen());
+        fleet.members().iter().map(copy).collect()
     }
 
     /// Sends an input to the client at this index of the fleet.
@@ -314,9 +391,9 @@ impl Lab {
             ClientOperation::Poke => tell(Input::UpdateNow).await,
             ClientOperation::Freeze => member.handle.freeze(true),
             ClientOperation::Thaw => member.handle.freeze(false),
-            ClientOperation::Offline if member.handle.agent().is_stopped() => {}
+            ClientOperation::Offline if member.handle.is_stopped() => {}
             ClientOperation::Offline => tell(Input::Stop).await,
-            ClientOperation::Online if !member.handle.agent().is_stopped() => {}
+            ClientOperation::Online if !member.handle.is_stopped() => {}
             ClientOperation::Online => tell(Input::Start { booted: self.clock().now() }).await,
             ClientOperation::Location { location } => tell(Input::MoveTo(location.clone())).await,
             ClientOperation::Import { group, location } => {
@@ -325,16 +402,16 @@ impl Lab {
             }
             ClientOperation::Reimage => self.reimage(&member).await?,
             ClientOperation::Move { group } => {
-                let agent = member.handle.agent().cache().state.agent;
+                let agent = member.handle.agent_id();
                 let agent = agent.ok_or_else(|| unknown("registered client", name, []))?;
                 self.site.apply(&Command::MoveClient { client: agent.into(), group: group.clone() })?;
             }
         }
         let fleet = self.fleet.read().await;
-        let heard = |members: &[Member]| {
-            members.iter().filter(|one| one.name == name).all(|one| one.handle.has_heard())
-        };
-        fleet.wait_until(Timestamp::NEVER, heard).await;
+        // A client that was re-imaged has another handle.
+        if let Some(member) = fleet.named(name) {
+            fleet.wait_until(Timestamp::NEVER, |_| member.handle.has_heard()).await;
+        }
         Ok(())
     }
 
@@ -354,7 +431,7 @@ impl Lab {
     async fn reimage(&self, member: &Member) -> Result<(), CommandError> {
         let sylink = self.package(member, None, None)?;
         let mut fleet = self.fleet.write().await;
-        let place = fleet.members().iter().position(|one| one.name == member.name);
+        let place = fleet.place_of(&member.name);
         let place = place.ok_or_else(|| unknown("client", &member.name, []))?;
         let profile = member.handle.agent().profile().clone();
         let spec = MemberSpec {
@@ -402,20 +479,33 @@ impl Lab {
     }
 }
 
-/// Fails if a lab cannot have this many clients in its process.
-pub(crate) fn fits(total: usize) -> Result<(), FleetError> {
+/// Fails if a lab cannot have this many clients in its process, of which so many keep a connection open.
+pub(crate) fn fits(total: usize, held: usize) -> Result<(), FleetError> {
     if total > MOST {
         return Err(FleetError::TooMany(total));
     }
     let division = DESCRIPTORS.division;
-    if total > division.clients() {
-        return Err(FleetError::Descriptors { total, fits: division.clients(), limit: division.limit });
+    let fits = division.held_clients();
+    if held > fits {
+        return Err(FleetError::Descriptors { total: held, fits, limit: division.limit });
     }
     Ok(())
 }
 
+/// Number of clients of these parts that keep a connection open on a site that exports so: those in push mode.
+pub(crate) fn held<'a>(
+    parts: impl Iterator<Item = &'a PartPlan>,
+    export: impl Fn(&str, Option<&str>) -> Result<Sylink, CommandError>,
+) -> usize {
+    let is_push = |plan: &&PartPlan| {
+        export(&plan.group, plan.location.as_deref())
+            .is_ok_and(|sylink| sylink.conf().settings.mode == CommunicationMode::Push)
+    };
+    parts.filter(is_push).map(|plan| plan.count as usize).sum()
+}
+
 fn why_unserved(client: &Member) -> Option<String> {
-    match client.handle.view().health {
+    match &client.handle.glance(Timestamp::EPOCH).common.health {
         Health::Orphaned { because, .. } => Some(because.to_string()),
         Health::Disconnected { because, .. } => Some(because.to_string()),
         Health::New | Health::Connected { .. } => None,
@@ -423,6 +513,7 @@ fn why_unserved(client: &Member) -> Option<String> {
 }
 
 fn find<'a>(fleet: &'a Fleet, name: &str) -> Result<&'a Member, CommandError> {
-    let found = fleet.members().iter().find(|one| one.name == name);
-    found.ok_or_else(|| unknown("client", name, fleet.members().iter().map(|one| one.name.as_str())))
+    fleet
+        .named(name)
+        .ok_or_else(|| unknown("client", name, fleet.members().iter().map(|one| one.name.as_str())))
 }

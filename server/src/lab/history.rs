@@ -160,6 +160,11 @@ impl Trace {
         Some(until(later)?.saturating_sub(until(earlier)?))
     }
 
+    /// Number of the heartbeat since which the client holds a certificate, if it does.
+    pub(super) fn held_since(&self, certificate: &Fingerprint) -> Option<u64> {
+        self.certificates.iter().find(|(one, _)| one == certificate).map(|(_, since)| *since)
+    }
+
     fn see(&mut self, view: &AgentView, now: Timestamp, changes: u64) {
         match self.served.back_mut() {
             Some((known, heartbeats)) if *known == changes => *heartbeats = view.heartbeats_served,

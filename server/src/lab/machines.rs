@@ -15,7 +15,6 @@ use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock, Timestamp};
 
 use crate::lab::Lab;
-use crate::lab::fleet::fits;
 use crate::lab::run_error::RunError;
 
 /// Power schedules and installations of a lab's machines; empty where only the control API switches machines.
@@ -57,7 +56,7 @@ struct Machine {
 impl Machines {
     /// Creates the machines of a scenario; their clients join the fleet, not yet started.
     pub(super) async fn assemble(scenario: &Scenario, lab: &Lab) -> Result<Self, RunError> {
-        fits(scenario.fleet.iter().map(|part| part.get_ref().count as usize).sum())?;
+        lab.check_size(scenario.fleet.iter().map(|part| part.get_ref()))?;
         let start = lab.clock().now();
         let names = scenario.fleet.iter().map(|part| &part.get_ref().name);
         let images_of = names.filter_map(|name| Some((name.clone(), scenario.machine_of(name)?)));

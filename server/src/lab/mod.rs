@@ -41,6 +41,7 @@ mod expectation;
 mod fault_check;
 mod fault_preview;
 mod finding_result;
+mod first_behind;
 mod fleet;
 mod held_check;
 mod history;
@@ -78,8 +79,8 @@ pub use expectation::{Asked, Expectation, Finding};
 pub use fault_check::FaultRefused;
 pub(crate) use fault_preview::FaultHits;
 pub use finding_result::FindingResult;
-pub(crate) use fleet::fits;
 pub use fleet::{ClientOperation, ClientView, FleetError};
+pub(crate) use fleet::{Seen, fits, held};
 pub use history::{Orphaning, Trace, Unsigned};
 pub use reproduce::{refused, reproduced};
 pub use rotation::{Rotation, RotationCode, RotationFinding};
@@ -88,6 +89,7 @@ pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time_error::TimeError;
 
 use crate::mock_site::MockSite;
+use crate::runtime::descriptors::DESCRIPTORS;
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
 use client_log::ClientLog;
@@ -151,7 +153,8 @@ impl Lab {
         let assumptions = site.look(|site| Arc::clone(site.assumptions()));
         let assumed = Mutex::new(RequestedAssumptions::new(Arc::clone(&assumptions)));
         let sources = Sources::of(&site);
-        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, client_log.sink(log));
+        let turns = DESCRIPTORS.division.turns();
+        let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, client_log.sink(log), turns);
         fleet.watch(history.watcher(site.changes()));
         Arc::new(Self {
             site,

@@ -9,10 +9,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use epm_client_agent::wire::{Member, Stopwatch, TURNS};
+use epm_client_agent::wire::{Fleet, Member, Stopwatch};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
+use crate::lab::first_behind::FirstBehind;
 use crate::lab::machines::Machines;
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{Lab, lock};
@@ -58,7 +59,7 @@ impl Lab {
         let start: HashMap<String, u64> = {
             let fleet = self.fleet.read().await;
             let on = fleet.members().iter().filter(|member| is_on(member));
-            on.map(|member| (member.name.clone(), member.handle.view().heartbeats)).collect()
+            on.map(|member| (member.name.clone(), member.handle.heartbeats())).collect()
         };
         let is_behind = |member: &Member| {
             let before = start.get(&member.name);
@@ -151,8 +152,8 @@ impl Lab {
         let now = self.clock().now();
         let limit = now + Duration::from_secs(3) * self.clock().speed();
         if !self.stands() {
-            let are_done = |members: &[Member]| members.iter().all(|one| one.handle.is_settled(now));
-            self.fleet.read().await.wait_until(limit, are_done).await;
+            let fleet = self.fleet.read().await;
+            fleet.wait_until(limit, |_| fleet.settled(now).is_some()).await;
         }
     }
 
@@ -166,8 +167,7 @@ impl Lab {
     pub(super) async fn settle(&self) -> Result<(), TimeError> {
         let fleet = self.fleet.read().await;
         if !self.stands() {
-            let heard = |members: &[Member]| members.iter().all(|one| one.handle.has_heard());
-            fleet.wait_until(Timestamp::NEVER, heard).await;
+            fleet.wait_until(Timestamp::NEVER, |_| fleet.has_heard()).await;
             return Ok(());
         }
         let at = self.clock().now();
@@ -180,7 +180,7 @@ impl Lab {
                 held.mark_unchanged();
                 // A client that gets its answer while the requests are looked at wants none held at that moment.
                 match fleet.settled(at) {
-                    None => self.give_up_stalled(fleet.members(), at),
+                    None => self.give_up_stalled(&fleet, at),
                     settled if lock(&self.held_check).is_right(&self.site, &fleet) => {
                         if fleet.settled(at) == settled {
                             return;
@@ -200,44 +200,28 @@ impl Lab {
 
     /// Once every busy client only waits on a connection that a fault stalls, these clients give up, as if their
     /// limit were reached.
-    fn give_up_stalled(&self, members: &[Member], now: Timestamp) {
+    fn give_up_stalled(&self, fleet: &Fleet, now: Timestamp) {
         let stalled = self.site.faults().stalled();
         let stalled = stalled.borrow();
         if stalled.is_empty() {
             return;
         }
-        let busy: Vec<_> = members.iter().filter(|one| !one.handle.is_settled(now)).collect();
+        let busy: Vec<_> = fleet.members().iter().filter(|one| !one.handle.is_settled(now)).collect();
         let is_stalled = |one: &Member| one.handle.connection().is_some_and(|from| stalled.contains(&from));
         let waiting: Vec<_> = busy.iter().filter(|one| is_stalled(one)).collect();
         // With the maximum number of concurrent heartbeats, other clients wait for these.
-        if waiting.len() == busy.len() || waiting.len() == TURNS {
+        if waiting.len() == busy.len() || waiting.len() == fleet.turns() {
             waiting.iter().for_each(|one| one.handle.give_up());
         }
     }
 }
 
-/// The first of many that is behind: asked again and again, it is looked at first.
-#[derive(Debug, Default)]
-pub(super) struct FirstBehind(usize);
-
-impl FirstBehind {
-    /// Whether any of these is behind. They stay in order between the calls, or the call takes longer.
-    pub(super) fn is_any<T>(&mut self, all: &[T], is_behind: impl Fn(&T) -> bool) -> bool {
-        let (before, after) = all.split_at(self.0.min(all.len()));
-        let found = after.iter().position(&is_behind).map(|place| before.len() + place);
-        let found = found.or_else(|| before.iter().position(&is_behind));
-        self.0 = found.unwrap_or(0);
-        found.is_some()
-    }
-}
-
 /// Whether a client has heartbeats due in the future.
 fn is_on(member: &Member) -> bool {
-    !member.handle.is_frozen() && !member.handle.agent().is_stopped()
+    !member.handle.is_frozen() && !member.handle.is_stopped()
 }
 
 /// Number of heartbeats that a client has completed.
 pub(super) fn ended_heartbeats(member: &Member) -> u64 {
-    let begun = member.handle.view().heartbeats;
-    if member.handle.is_resting() { begun } else { begun.saturating_sub(1) }
+    member.handle.ended_heartbeats()
 }

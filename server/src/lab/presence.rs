@@ -37,7 +37,7 @@ impl Lab {
         for number in 1..=plan.count {
             let (name, seed) = (plan.client_name(number), plan.client_seed(self.seed, number));
             if let Ok(member) = self.member(&name).await
-                && !member.handle.agent().is_stopped()
+                && !member.handle.is_stopped()
             {
                 member.handle.tell(Input::Stop).await;
             }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use epm_client_agent::agent::Agent;
 use epm_client_agent::scenario::PartPlan;
+use epm_client_agent::wire::AgentCopy;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::site::Site;
@@ -54,7 +54,7 @@ pub(super) struct Snapshot {
     pub(super) site: Site,
     pub(super) client_statuses: Vec<ClientStatus>,
     pub(super) faults: Vec<FaultRule>,
-    pub(super) agents: Vec<(String, Agent, bool)>,
+    pub(super) agents: Vec<(String, AgentCopy, bool)>,
     pub(super) parts: Vec<PartPlan>,
     pub(super) present: PresentMachines,
     pub(super) updates: Updates,

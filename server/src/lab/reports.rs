@@ -6,21 +6,20 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{ClientReport, ReportedState};
 use epm_client_agent::scenario::ReportSource;
-use epm_client_agent::wire::{Stopwatch, Watcher, wait};
+use epm_client_agent::wire::{Glance, Stopwatch, Watcher, wait};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
 use crate::lab::known_reports::{MOST_CLIENTS, MOST_PARTS, Part, ReportError, SAME_TIME, check};
 use crate::lab::time_error::TimeError;
-use crate::lab::{ClientView, Lab};
+use crate::lab::{ClientView, Lab, Seen};
 use crate::store::{StoreError, StoredReport};
 
-/// The lab's own clients and those that are reported.
-pub(super) struct Everyone {
-    pub(super) clients: Vec<ClientView>,
+/// What is known of the clients beside what each of them holds.
+pub(crate) struct Heard {
     pub(super) sources: Vec<ReportSource>,
     /// Clients whose state is not known.
-    pub(super) unknown: Vec<String>,
+    pub(crate) unknown: Vec<String>,
     /// Clients that several sources report.
     pub(super) reported_twice: Vec<String>,
 }
@@ -175,13 +174,17 @@ impl Lab {
         (parts.values().map(|one| one.number).max().unwrap_or_default(), silent + parts.len() * MOST_PARTS)
     }
 
-    /// The lab's own clients and those that are reported; of several reports of one client the latest counts, and the lab's own
-    /// client before any.
-    pub(super) async fn everyone(&self) -> Everyone {
+    /// Calls `see` with the lab's own clients and those that are reported; of several reports of one client the latest counts, and
+    /// the lab's own client before any.
+    pub(crate) async fn look_at_everyone(&self, mut see: impl FnMut(Seen<'_>)) -> Heard {
         // Without the database the reports that are known grow old, and their clients unknown.
         let _ = self.read_reports();
-        let mut clients = self.own_views().await;
-        let mut seen: HashSet<String> = clients.iter().map(|one| one.client.clone()).collect();
+        let mut seen: HashSet<String> = HashSet::new();
+        self.look_at_clients(|member, glance| {
+            see(Seen::of(member, glance));
+            seen.insert(member.name.clone());
+        })
+        .await;
         let (mut reported_twice, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         let speed = self.clock().speed();
         let last_seen = self.seen_of_ended();
@@ -205,14 +208,14 @@ impl Lab {
                         reported_twice.insert(client);
                         continue;
                     }
-                    let (of, reported_by) = (source.clone(), Some(source.clone()));
-                    let one = ClientView { client, part: of, on, frozen: false, silent, reported_by, view };
-                    reported.push((place, one));
+                    reported.push((place, source, client, Glance::of_view(view, on, silent)));
                 }
             }
             // In the same order each time, for those who read them page by page.
-            reported.sort_by_key(|(place, _)| *place);
-            clients.extend(reported.into_iter().map(|(_, one)| one));
+            reported.sort_by_key(|(place, ..)| *place);
+            for (_, source, name, glance) in &reported {
+                see(Seen { name, part: source, glance, reported_by: Some(source) });
+            }
             let lost = parts.values().filter(|part| part.is_silent());
             let lost = lost.flat_map(|part| part.report.states.iter().flat_map(ReportedState::names));
             unknown.extend(lost.map(str::to_owned));
@@ -223,8 +226,7 @@ impl Lab {
             });
         }
         unknown.retain(|name| !seen.contains(name));
-        Everyone {
-            clients,
+        Heard {
             sources: self.sources(),
             unknown: unknown.into_iter().collect(),
             reported_twice: reported_twice.into_iter().collect(),
@@ -251,19 +253,21 @@ impl Lab {
 
     /// Number of clients that are known, and that this process has no copy of.
     pub(crate) async fn not_predicted(&self) -> usize {
-        let Everyone { clients, unknown, .. } = self.everyone().await;
-        clients.iter().filter(|one| one.reported_by.is_some()).count() + unknown.len()
-    }
-
-    /// Number of clients whose state is not known.
-    pub(crate) async fn unknown_clients(&self) -> usize {
-        self.everyone().await.unknown.len()
+        let mut reported = 0;
+        let heard = self.look_at_everyone(|seen| reported += usize::from(seen.reported_by.is_some())).await;
+        reported + heard.unknown.len()
     }
 
     /// A client that is reported.
     pub(crate) async fn reported(&self, name: &str) -> Option<ClientView> {
-        let clients = self.everyone().await.clients;
-        clients.into_iter().find(|one| one.client == name && one.reported_by.is_some())
+        let mut found = None;
+        self.look_at_everyone(|seen| {
+            if seen.name == name && seen.reported_by.is_some() {
+                found = Some(ClientView::of(&seen));
+            }
+        })
+        .await;
+        found
     }
 
     /// Waits until each client that is reported and on has ended this many more heartbeats, until `limit` after `began`. The first

@@ -16,8 +16,9 @@ use epm_protocol::trust::Fingerprint;
 
 use crate::addresses::Addresses;
 use crate::lab::Lab;
+use crate::lab::first_behind::FirstBehind;
 use crate::lab::machines::Machines;
-use crate::lab::pace::{FirstBehind, ended_heartbeats};
+use crate::lab::pace::ended_heartbeats;
 use crate::lab::run_error::RunError;
 use crate::mock_site::{MockSite, MockSiteBuilder};
 use crate::runtime::capture::Capture;
@@ -228,7 +229,7 @@ impl<'a> ScenarioRun<'a> {
                     self.lab.settle().await?;
                     let fleet = self.lab.fleet.read().await;
                     // Heartbeats during the installation belong to the installation.
-                    let begun = |one: &Member| if number == 0 { 0 } else { one.handle.view().heartbeats };
+                    let begun = |one: &Member| if number == 0 { 0 } else { one.handle.heartbeats() };
                     heartbeats = fleet.members().iter().map(begun).collect();
                 }
                 StepPhase::Faults => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use epm_client_agent::agent::Agent;
+use epm_client_agent::wire::AgentCopy;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::site::{CommandError, Site};
 use epm_protocol::time::{Clock, Timestamp};
@@ -60,7 +60,7 @@ impl Lab {
     /// When the name is in use, or there are too many snapshots.
     pub async fn take_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
         let present = self.present.lock().await.clone();
-        let agents = self.agents().await;
+        let agents = self.copies().await;
         let mut snapshots = lock(&self.snapshots);
         if let Some(known) = snapshots.get(name) {
             return Err(SnapshotError::Taken { name: name.to_owned(), at: known.at });
@@ -114,7 +114,7 @@ impl Lab {
     pub(crate) fn look_at_snapshot<R>(
         &self,
         name: &str,
-        read: impl FnOnce(Timestamp, &Site, &[(String, Agent, bool)]) -> R,
+        read: impl FnOnce(Timestamp, &Site, &[(String, AgentCopy, bool)]) -> R,
     ) -> Result<R, SnapshotError> {
         let snapshots = lock(&self.snapshots);
         let one = snapshots.get(name).ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
@@ -186,7 +186,7 @@ impl Lab {
         let now = self.clock().now();
         for (part, agent, is_frozen) in agents {
             let source = self.sources.address_of(agent.profile());
-            let mut agent = agent.resumed(at, now);
+            let mut agent = agent.agent().resumed(at, now);
             agent.assume(&assumptions);
             let member = fleet.bring_back(part, agent, source);
             member.handle.freeze(is_frozen);

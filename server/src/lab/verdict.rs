@@ -6,13 +6,14 @@ use std::sync::Arc;
 use epm_client_agent::agent::Agent;
 use epm_client_agent::cause::{SiteHistory, explain};
 use epm_client_agent::rehearsal::{WouldBeOrphaned, would_be_orphaned};
-use epm_client_agent::scenario::{Standing, Verdict, holdings};
+use epm_client_agent::scenario::{PartHolding, Standing, Verdict};
+use epm_client_agent::wire::{ByState, Member};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::Clock;
 
 use crate::Service;
-use crate::lab::reports::Everyone;
-use crate::lab::{ClientView, Lab, lock};
+use crate::lab::reports::Heard;
+use crate::lab::{Lab, Seen, lock};
 
 /// Names of services or files, by manager.
 pub(super) type NamesByManager = BTreeMap<String, Vec<String>>;
@@ -20,25 +21,41 @@ pub(super) type NamesByManager = BTreeMap<String, Vec<String>>;
 impl Lab {
     /// The verdict on every client.
     pub async fn verdict(&self) -> Verdict {
-        let Everyone { clients, sources, unknown, reported_twice } = self.everyone().await;
         let mut verdict = Verdict::new(self.clock().now(), self.seed, self.certificates());
         self.observe(&mut verdict).await;
         let in_force = verdict.in_force();
-        let mut parts: Vec<&str> = Vec::new();
+        let mut parts: Vec<PartHolding> = Vec::new();
+        // How clients in each state stand, and how many there are in each part.
+        let mut states = ByState::<(Standing, Vec<usize>)>::default();
         let (mut ever_orphaned, mut ever_unsigned) = (Vec::new(), Vec::new());
-        for ClientView { client, part, on, view, silent, reported_by, .. } in &clients {
-            if !parts.contains(&part.as_str()) {
-                parts.push(part);
+        let (mut clients, mut here) = (0, 0);
+        let see = |Seen { name, part, glance, reported_by }: Seen<'_>| {
+            let place = parts.iter().position(|one| one.part == *part).unwrap_or_else(|| {
+                parts.push(PartHolding::of(part));
+                parts.len() - 1
+            });
+            let (standing, counts) =
+                states.of(&glance.common, |view| (Standing::of(view, &in_force), Vec::new()));
+            counts.resize(counts.len().max(place + 1), 0);
+            counts[place] += 1;
+            clients += 1;
+            here += usize::from(glance.common.serial.is_some());
+            if *standing != Standing::Well || glance.common.brought_back {
+                verdict.add(part, &glance.view(name), *standing, glance.is_on);
             }
-            verdict.add(part, view, Standing::of(view, &in_force), *on);
-            if *silent && reported_by.is_some() {
-                verdict.add_silent(part, view, false);
+            if glance.is_silent && reported_by.is_some() {
+                verdict.add_silent(part, &glance.view(name), false);
             }
             let ever =
-                self.history.ask(client, |trace| (!trace.orphaned.is_empty(), !trace.unsigned.is_empty()));
+                self.history.ask(name, |trace| (!trace.orphaned.is_empty(), !trace.unsigned.is_empty()));
             let (was_orphaned, was_unsigned) = ever.unwrap_or_default();
-            ever_orphaned.extend(was_orphaned.then(|| client.clone()));
-            ever_unsigned.extend(was_unsigned.then(|| client.clone()));
+            ever_orphaned.extend(was_orphaned.then(|| name.to_owned()));
+            ever_unsigned.extend(was_unsigned.then(|| name.to_owned()));
+        };
+        let Heard { sources, unknown, reported_twice } = self.look_at_everyone(see).await;
+        for (view, (_, counts)) in states.iter() {
+            let counts = parts.iter_mut().zip(counts).filter(|(_, count)| **count > 0);
+            counts.for_each(|(part, count)| part.add(view, *count));
         }
         for (name, trace) in self.history.departed() {
             if !trace.orphaned.is_empty() && !ever_orphaned.contains(&name) {
@@ -50,15 +67,14 @@ impl Lab {
         }
         let (registered, console_troubles) =
             self.site.look(|site| (site.clients().count(), site.console_troubles()));
-        let here = clients.iter().filter(|one| one.view.serial.is_some()).count();
         let mut verdict = Verdict {
-            clients: clients.len(),
+            clients,
             sources,
             unknown,
             reported_twice,
             console_troubles,
             elsewhere: Some(registered.saturating_sub(here)),
-            parts: holdings(parts, clients.iter().map(|one| (one.part.as_str(), one.view.clone()))),
+            parts,
             ever_orphaned: Some(ever_orphaned),
             ever_unsigned: Some(ever_unsigned),
             journal_forgotten: Some(self.site.journal().forgotten()),
@@ -91,12 +107,14 @@ impl Lab {
 
     /// Adds what is no matter of a client's view: silent clients, services that are down, and files that wait unread.
     pub(super) async fn observe(&self, verdict: &mut Verdict) {
-        for member in self.fleet.read().await.members() {
-            let agent = member.handle.agent();
-            if agent.is_silent(verdict.now) {
-                verdict.add_silent(&member.part, &agent.view(), member.handle.is_frozen());
+        let fleet = self.fleet.read().await;
+        for Member { name, part, handle } in fleet.members() {
+            let glance = handle.glance(verdict.now);
+            if glance.is_silent {
+                verdict.add_silent(part, &glance.view(name), glance.is_frozen);
             }
         }
+        drop(fleet);
         if let Some((down, unread)) = self.manager_troubles() {
             verdict.observe_managers(down, unread);
         }

@@ -2,7 +2,8 @@
 //!
 //! Every connection takes one, so peers alone could use all of them; then nothing could be accepted, opened or answered.
 //! They are divided in advance: some for files and listeners, some for the control API, which therefore always answers,
-//! and the rest in equal parts for connections of the managers' ports and for the other ends of the lab's own clients.
+//! and the rest in equal parts for connections of the managers' ports and for the other ends of the lab's own clients. Of these, the ones
+//! in pull mode have a connection only during a heartbeat; so only those in push mode limit the size of a fleet.
 
 use std::sync::{Arc, LazyLock};
 
@@ -71,9 +72,14 @@ impl Division {
         self.limit.saturating_sub(self.files() + self.control_connections()) / 2
     }
 
-    /// Clients in this process: each may hold a connection open, and some open a further one.
-    pub(crate) fn clients(self) -> usize {
-        self.port_connections().saturating_sub(TURNS.min(self.limit / 16))
+    /// Clients of this process that are in a heartbeat at the same time, each with a connection.
+    pub(crate) fn turns(self) -> usize {
+        TURNS.min(self.limit / 16).max(1)
+    }
+
+    /// Clients of this process that each keep a connection open, beside those that are in a heartbeat.
+    pub(crate) fn held_clients(self) -> usize {
+        self.port_connections().saturating_sub(self.turns())
     }
 }
 
@@ -87,10 +93,11 @@ mod tests {
             let division = Division { limit };
             let sum = division.files() + division.control_connections() + 2 * division.port_connections();
             assert!(sum <= limit.max(4), "{limit}: {sum}");
-            assert!(division.clients() <= division.port_connections(), "{limit}");
+            assert!(division.held_clients() <= division.port_connections(), "{limit}");
         }
-        let clients = |limit| Division { limit }.clients();
+        let clients = |limit| Division { limit }.held_clients();
         assert_eq!((clients(256), clients(1024), clients(4096)), (64, 320, 1664));
         assert!(clients(524_288) > 200_000);
+        assert_eq!([0, 256, 20_000].map(|limit| Division { limit }.turns()), [1, 16, TURNS]);
     }
 }

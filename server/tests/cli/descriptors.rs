@@ -118,18 +118,34 @@ fn the_soft_limit_is_raised_so_that_a_push_fleet_is_served() {
 fn a_fleet_that_cannot_fit_is_refused_with_the_number_that_would() {
     let folder = tempfile::tempdir().unwrap();
     let export = folder.path().join("lab");
-    let too_many = ["up", "--http-port", "0", "--agents", "300", "--export", export.to_str().unwrap()];
+    let scenario = |clients: &str| {
+        let file = folder.path().join(format!("push-{clients}.toml"));
+        let text = format!(
+            "title = \"Clients in push mode\"\n\
+             site = {{ managers = [{{ name = \"sepm-1\" }}], setup = [{{ set-communication = {{ group = 'My Company', change = {{ mode = \"push\" }} }} }}] }}\n\
+             fleet = [{{ name = \"laptop\", count = {clients}, version = \"14.3.8289\" }}]\n"
+        );
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let many = scenario("300");
+    let too_many = ["up", &many, "--http-port", "0", "--export", export.to_str().unwrap()];
     let output_of_up = output(&mut limited("-n 256", &too_many));
     refused(&output_of_up, &["300 clients do not fit", "would fit", "ulimit -Hn"]);
     assert!(!export.exists(), "nothing is half done");
     let said = stderr(&output_of_up);
     let fits = said.split(" would fit").next().unwrap().rsplit(' ').next().unwrap();
-    let (running, _) = up("-n 256", &["--agents", fits]);
+    let (running, _) = up("-n 256", &[&scenario(fits)]);
     running.kill();
-    let scenario = folder.path().join("many.toml");
-    let good =
-        fs::read_to_string(crate::harness::root().join("fixtures/scenarios/single-manager.toml")).unwrap();
-    fs::write(&scenario, good.replacen("count = 3", "count = 300", 1)).unwrap();
-    let run = output(&mut limited("-n 256", &["run", scenario.to_str().unwrap()]));
+    let run = output(&mut limited("-n 256", &["run", &many]));
     refused(&run, &["clients do not fit", "would fit"]);
+}
+
+#[needs(bash)]
+#[test]
+fn clients_in_pull_mode_need_no_descriptors_between_two_heartbeats() {
+    let (running, ready) = up("-n 256", &["--agents", "300"]);
+    let checked = lab(&ready, &["check"]);
+    assert_eq!(checked.status.code(), Some(0), "{}{}", stdout(&checked), stderr(&checked));
+    running.kill();
 }

@@ -197,6 +197,8 @@ impl Bench {
         agent.timings.clear();
         let (profile, before) = (agent.profile().clone(), format!("{agent:?}"));
         let Ok(dormant) = self.states.sleep(agent, self.slots[n].dormant.as_ref()) else { return };
+        assert_eq!(dormant.view(&profile), self.slots[n].agent.view());
+        assert_eq!(dormant.next_wake(profile.seed), self.slots[n].agent.next_wake());
         self.slots[n].agent = dormant.wake(profile);
         assert_eq!(format!("{:?}", self.slots[n].agent), before, "a client that was woken");
         self.slots[n].dormant = Some(dormant);

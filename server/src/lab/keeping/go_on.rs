@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use epm_client_agent::agent::Agent;
+use epm_client_agent::agent::{Agent, SharedStates};
+use epm_client_agent::wire::AgentCopy;
 use epm_protocol::site::CommandTable;
 use serde::de::DeserializeOwned;
 
@@ -136,6 +137,9 @@ impl Lab {
             let site = site.finish(client_statuses.iter().map(|one| one.client.clone()));
             let agents = KeptSnapshot::agents(agents, &texts, site.assumptions())
                 .map_err(|error| store.invalid(what(), &error))?;
+            let mut states = SharedStates::default();
+            let copy = |(part, agent, is_frozen)| (part, AgentCopy::sharing(agent, &mut states), is_frozen);
+            let agents = agents.into_iter().map(copy).collect();
             let since = parts.iter().filter_map(|part| Some((part.plan().name, part.presence_since?)));
             let present = PresentMachines(BTreeMap::new(), since.collect());
             let parts = parts.iter().map(KeptPart::plan).collect();

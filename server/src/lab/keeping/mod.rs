@@ -340,6 +340,7 @@ impl Lab {
         }
         let mut texts = BTreeMap::new();
         let agents = snapshot.agents.iter().enumerate().map(|(place, (part, agent, is_frozen))| {
+            let agent = agent.agent();
             let (cache, own) = KeptCache::of(agent.cache());
             texts.extend(own);
             let client = KeptClient {
@@ -391,6 +392,7 @@ impl Lab {
             batch.put(Kind::Part, &plan.name, &part);
         }
         for (place, (part, agent, is_frozen)) in snapshot.agents.iter().enumerate() {
+            let agent = agent.agent();
             let name = agent.profile().computer_name.clone();
             let (cache, texts) = KeptCache::of(agent.cache());
             let agent = agent.resumed(snapshot.at, now).keep(now);

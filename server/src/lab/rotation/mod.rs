@@ -28,8 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE};
 use crate::lab::history::Trace;
-use crate::lab::reports::Everyone;
-use crate::lab::{ClientView, Lab, lock};
+use crate::lab::{ClientView, Lab, Seen, lock};
 use crate::mock_site::Presented;
 use crate::runtime::pauses::Pauses;
 use epm_client_agent::cause::{Change, RotationSettings};
@@ -136,7 +135,9 @@ impl Lab {
         self.end_due_heartbeats().await;
         // Read together: clients are judged at the time at which they were looked at.
         let (now, agents) = (self.clock().now(), self.agents().await);
-        let Everyone { clients: everyone, unknown, .. } = self.everyone().await;
+        let mut reported = Vec::new();
+        let see = |seen: Seen<'_>| reported.extend(seen.reported_by.map(|_| ClientView::of(&seen)));
+        let unknown = self.look_at_everyone(see).await.unknown;
         let (site, settings, changes) = self.site.look(|site| {
             (site.clone(), RotationSettings::of(site), self.site.changes().after(baseline.changes))
         });
@@ -152,7 +153,7 @@ impl Lab {
         });
         let registered: BTreeMap<&str, GroupId> =
             site.clients().map(|one| (one.computer_name.as_str(), one.group)).collect();
-        let reported = everyone.into_iter().filter(|one| one.reported_by.is_some()).map(|one| {
+        let reported = reported.into_iter().map(|one| {
             let trace = self.history.of(&one.client).unwrap_or_default();
             let group = registered.get(one.client.as_str()).and_then(|group| paths.get(group).cloned());
             let ClientView { client: name, part, on: is_on, silent: is_silent, view, .. } = one;
