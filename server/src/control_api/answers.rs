@@ -20,6 +20,8 @@ const ANSWERS: &[(&str, &str)] = &[
     ("removeList", "The management server lists that are left."),
     ("snapshots", "The snapshots, in the order of their names."),
     ("removeSnapshot", "The snapshots that are left."),
+    ("reportSources", "The sources of reports, in the order of their names."),
+    ("forgetSource", "The sources of reports that are left."),
 ];
 
 /// Describes the answers of these operations.
