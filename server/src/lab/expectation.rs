@@ -109,6 +109,9 @@ enum Word {
     Forgotten(String),
 }
 
+/// Looks into the history of a client: what it says about an expectation, and with which heartbeat a certificate came.
+type Recorded<'a> = (&'a dyn Fn(&Asked) -> Option<Word>, &'a dyn Fn(&Fingerprint) -> Option<u64>);
+
 impl Lab {
     /// Registers an expectation under a name, replacing another one of that name; the same one again changes nothing.
     /// False if there are too many.
@@ -303,12 +306,7 @@ impl Finding {
 
 impl Asked {
     /// What a client contributes; `past` and `since` look into its history.
-    fn word(
-        &self,
-        seen: &Seen<'_>,
-        (past, since): (&dyn Fn(&Self) -> Option<Word>, &dyn Fn(&Fingerprint) -> Option<u64>),
-        in_force: &[Fingerprint],
-    ) -> Word {
+    fn word(&self, seen: &Seen<'_>, (past, since): Recorded<'_>, in_force: &[Fingerprint]) -> Word {
         let (name, glance) = (seen.name, seen.glance);
         let (view, is_on, is_silent) = (&*glance.common, glance.is_on, glance.is_silent);
         match &self.expectation {
