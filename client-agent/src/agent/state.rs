@@ -154,6 +154,7 @@ impl Agent {
     }
 
     /// The client's identity, shared.
+    #[cfg(feature = "wire")]
     pub(crate) fn shared_profile(&self) -> &Arc<AgentProfile> {
         &self.profile
     }

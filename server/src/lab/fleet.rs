@@ -321,8 +321,7 @@ impl Lab {
         fleet.members().iter().map(|one| (one.part.clone(), one.name.clone())).collect()
     }
 
-    /// Current state of every client: of those in the lab's process, and of those that other processes report. Of many clients,
-    /// [`Lab::look_at_everyone`] costs less.
+    /// Current state of every client: of those in the lab's process, and of those that other processes report.
     pub async fn views(&self) -> Vec<ClientView> {
         let mut views = Vec::new();
         self.look_at_everyone(|seen| views.push(ClientView::of(&seen))).await;
