@@ -167,8 +167,10 @@ impl Shared {
 
 impl Client {
     pub(super) fn tell(self: &Arc<Self>, input: Input) -> bool {
+        // Before the client is locked: the agenda locks clients while it is locked itself.
+        let is_over = self.shared.agenda.dispatch() == Dispatch::Over;
         let mut body = self.body.lock();
-        if body.left != Left::No || self.shared.agenda.dispatch() == Dispatch::Over {
+        if body.left != Left::No || is_over {
             return false;
         }
         body.inputs.push_back(input);
