@@ -368,6 +368,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn telling_a_client_something_and_noting_its_state_never_wait_for_each_other() {
+        let (fleet, ..) = fleet(1).await;
+        let (done, both) = std::sync::mpsc::channel();
+        let told = |handle: &AgentHandle| drop(handle.client.tell(Input::Stop));
+        let noted = |handle: &AgentHandle| handle.freeze(false);
+        for act in [told, noted] as [fn(&AgentHandle); 2] {
+            let (handle, done) = (fleet.members()[0].handle.clone(), done.clone());
+            std::thread::spawn(move || {
+                (0..20_000).for_each(|_| act(&handle));
+                let _ = done.send(());
+            });
+        }
+        for _ in 0..2 {
+            assert!(both.recv_timeout(Duration::from_secs(60)).is_ok(), "each waits for the other");
+        }
+    }
+
+    #[tokio::test]
     async fn a_sleeping_client_hears_what_it_is_told_and_a_frozen_one_does_not_wake() {
         let (fleet, clock, log) = fleet(2).await;
         settled(&fleet, &clock).await;
