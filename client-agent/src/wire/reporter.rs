@@ -33,7 +33,7 @@ pub enum ReporterError {
         "invalid address {found:?} for reports: expected http://HOST:PORT, such as http://127.0.0.1:8015"
     )]
     Address {
-        /// The address.
+        /// The address as it was given.
         found: String,
     },
     /// The operating system gives no random numbers.

@@ -14,7 +14,7 @@ pub(crate) enum Scope {
     Read,
     /// Sends reports of clients that run elsewhere, and nothing else.
     Report,
-    /// Does everything.
+    /// Reads, changes and reports everything that the control API has.
     Control,
 }
 

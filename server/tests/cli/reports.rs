@@ -61,8 +61,8 @@ fn number(verdict: &Value, list: &str) -> usize {
 #[test]
 fn one_verdict_counts_a_fleet_elsewhere_and_a_rotation_of_all_managers_leaves_it_well() {
     let site = Managers::start();
-    let (code, nobody) = site.check(1);
-    assert_eq!((code, number(&nobody, "sources")), (4, 0), "{nobody:#}");
+    let (code, verdict) = site.check(1);
+    assert_eq!((code, number(&verdict, "sources")), (4, 0), "{verdict:#}");
     let fleet = Running::start(&mut site.fleet(1));
     // The process that takes the reports, and another one.
     for one in [1, 3] {
@@ -365,7 +365,7 @@ fn reports_that_are_wrong_are_refused_and_of_two_the_later_counts() {
     assert_eq!(put("other", &report("two", 1, &["a", "b"])).0, 200);
     let verdict = control.get("/v1/verdict");
     assert_eq!(verdict["reported_twice"], json!(["a"]), "{verdict:#}");
-    assert_eq!(control.call("DELETE", "/v1/reports/nobody", &Value::Null).0, 404);
+    assert_eq!(control.call("DELETE", "/v1/reports/unknown", &Value::Null).0, 404);
     let parts: Vec<&Value> = verdict["parts"].as_array().unwrap().iter().map(|one| &one["part"]).collect();
     assert_eq!(parts, [&json!("other")], "the latest report counts");
 }
