@@ -19,6 +19,9 @@ use super::store::DiskCache;
 use super::tls_memory::{SharedTls, Ticket, TicketSlot};
 use crate::agent::{Agent, AgentProfile, AgentView, DormantAgent, Input, LogLine, Output, SharedStates};
 
+/// The external inputs that wait for an agent at most.
+const MOST_INPUTS: usize = 16;
+
 /// A function that receives an agent's log lines. Called in the agent's task; must not block.
 pub type LogSink = Arc<dyn Fn(&str, &LogLine) + Send + Sync>;
 
@@ -166,16 +169,20 @@ impl Shared {
 }
 
 impl Client {
-    pub(super) fn tell(self: &Arc<Self>, input: Input) -> bool {
+    /// Gives the agent an input; false when it will not handle any more, the input when too many wait.
+    pub(super) fn tell(self: &Arc<Self>, input: Input) -> Result<bool, Input> {
         // Before the client is locked: the agenda locks clients while it is locked itself.
         let is_over = self.shared.agenda.dispatch() == Dispatch::Over;
         let mut body = self.body.lock();
         if body.left != Left::No || is_over {
-            return false;
+            return Ok(false);
+        }
+        if body.inputs.len() == MOST_INPUTS {
+            return Err(input);
         }
         body.inputs.push_back(input);
         self.go_on(body);
-        true
+        Ok(true)
     }
 
     /// Takes the client off the fleet: the agent stops, whatever it does.
@@ -192,6 +199,7 @@ impl Client {
     pub(super) fn fail(&self) {
         self.body.lock().left = Left::Gone;
         self.shared.agenda.leave(self.number);
+        self.shared.progress.send_modify(|count| *count += 1);
     }
 
     /// Calls the client for the heartbeat that is due, in this turn; a client of another state tells the agenda.

@@ -371,7 +371,9 @@ mod tests {
     async fn telling_a_client_something_and_noting_its_state_never_wait_for_each_other() {
         let (fleet, ..) = fleet(1).await;
         let (done, both) = std::sync::mpsc::channel();
-        let told = |handle: &AgentHandle| drop(handle.client.tell(Input::Stop));
+        let told = |handle: &AgentHandle| {
+            let _ = handle.client.tell(Input::Stop);
+        };
         let noted = |handle: &AgentHandle| handle.freeze(false);
         for act in [told, noted] as [fn(&AgentHandle); 2] {
             let (handle, done) = (fleet.members()[0].handle.clone(), done.clone());
@@ -385,6 +387,31 @@ mod tests {
             std::mem::forget(fleet); // its end would wait as well
         }
         assert!(have_ended, "each waits for the other");
+    }
+
+    #[tokio::test]
+    async fn few_inputs_wait_for_a_client_and_who_has_more_waits_for_it() {
+        let (fleet, clock, log) = fleet(1).await;
+        settled(&fleet, &clock).await;
+        let handle = fleet.members()[0].handle.clone();
+        // Nothing is handled before the test waits: there is one thread.
+        let taken = (0..100).take_while(|_| handle.client.tell(Input::Stop).is_ok()).count();
+        assert_eq!(taken, 16);
+        for _ in 0..50 {
+            assert!(tokio::time::timeout(Duration::from_secs(20), handle.tell(Input::Stop)).await.unwrap());
+        }
+        settled(&fleet, &clock).await;
+        assert!(handle.is_stopped());
+        for _ in 0..16 {
+            let _ = handle.client.tell(Input::UpdateNow);
+        }
+        let waiting = {
+            let handle = handle.clone();
+            tokio::spawn(async move { handle.tell(Input::UpdateNow).await })
+        };
+        fleet.stop().await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap().is_ok());
+        drop(log);
     }
 
     #[tokio::test]

@@ -189,11 +189,22 @@ impl AgentHandle {
         self.client.endpoint.give_up();
     }
 
-    /// Gives the agent an input. Returns false when it will not handle any more.
-    pub async fn tell(&self, input: Input) -> bool {
+    /// Gives the agent an input, once there is room: few wait for an agent at a time. Returns false when it will not handle
+    /// any more.
+    pub async fn tell(&self, mut input: Input) -> bool {
         // Many are told at once; their tasks must have their turns.
         tokio::task::consume_budget().await;
-        self.client.tell(input)
+        loop {
+            // From before the attempt on: what the agent does meanwhile is noticed.
+            let mut progress = self.client.shared.progress.subscribe();
+            match self.client.tell(input) {
+                Ok(will_hear) => return will_hear,
+                Err(refused) => input = refused,
+            }
+            if progress.changed().await.is_err() {
+                return false;
+            }
+        }
     }
 
     /// Starts the agent at this time, on a machine that was booted up to 30 days before. Returns false when its task has
