@@ -11,7 +11,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
 use crate::lab::known_reports::{MOST_CLIENTS, MOST_PARTS, Part, ReportError, SAME_TIME, check};
-use crate::lab::time_error::TimeError;
+use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{ClientView, Lab, Seen};
 use crate::store::{StoreError, StoredReport};
 
@@ -279,6 +279,7 @@ impl Lab {
         began: Stopwatch,
     ) -> Result<(), TimeError> {
         let called = Stopwatch::start();
+        let mut unheard = Stopwatch::start();
         let mut first: HashMap<String, u64> = HashMap::new();
         loop {
             let heard = self.reports.heard.notified();
@@ -297,15 +298,21 @@ impl Lab {
                         }
                     }
                 }
-                let silent = parts.values().filter(|part| part.is_silent());
-                if clients == 0 && silent.clone().next().is_some() {
-                    return Err(TimeError::Unreported { clients: silent.map(Part::clients).sum() });
+                let silent = parts.iter().filter(|(_, part)| part.is_silent()).map(|((name, _), _)| name);
+                let silent: BTreeSet<&String> = silent.collect();
+                if clients == 0 && !silent.is_empty() {
+                    // What reports them, or the database, may be starting anew.
+                    if unheard.elapsed() >= PATIENCE || began.elapsed() >= limit {
+                        let sources = silent.into_iter().cloned().collect();
+                        return Err(TimeError::Unreported { sources });
+                    }
+                } else if missing.is_empty() {
+                    return Ok(());
+                } else {
+                    unheard = Stopwatch::start();
                 }
             }
-            if missing.is_empty() {
-                return Ok(());
-            }
-            if began.elapsed() >= limit {
+            if began.elapsed() >= limit && !missing.is_empty() {
                 let (missing, example) = (missing.len(), missing.swap_remove(0));
                 return Err(TimeError::Waited { heartbeats, limit, missing, clients, example });
             }

@@ -38,14 +38,19 @@ pub enum TimeError {
     },
     /// The processes that report clients have fallen silent.
     #[error(
-        "{} not known: every process that reports clients has been silent for three of its intervals; start it again",
-        either(clients, "client is", "clients are")
+        "nothing is known of any client that is on: {} silent; start what reports them again, or forget it (DELETE /v1/reports/NAME)",
+        are(sources)
     )]
     Unreported {
-        /// Number of clients that they have reported.
-        clients: usize,
+        /// Names of what has reported clients.
+        sources: Vec<String>,
     },
     /// A client could not be installed when it was due.
     #[error("a client cannot be installed: {0}")]
     Installation(#[from] CommandError),
+}
+
+fn are(sources: &[String]) -> String {
+    let verb = if sources.len() == 1 { "is" } else { "are" };
+    format!("{} {verb}", sources.join(", "))
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Running, RunningLab, agent, json as json_of, needs, output, run, said, stderr, until, well,
+    Running, RunningLab, agent, json as json_of, needs, output, program, run, said, until, well,
 };
 use crate::site::{Manager, Site};
 
@@ -190,10 +190,15 @@ fn clients_of_a_killed_fleet_are_unknown_and_never_well_until_they_are_reported_
     let rotated = run(&["rotate", "multi", "--lab", &lab.0]);
     assert_eq!(rotated.status.code(), Some(3), "{:?}", said(&rotated));
     assert!(said(&rotated).1.contains("30 clients are unknown"), "{:?}", said(&rotated));
-    let waited = run(&["clock", "heartbeats", "1", "--lab", &lab.0]);
-    assert!(stderr(&waited).contains("30 clients are not known"), "{waited:?}");
+    let asked = json!({ "heartbeats": 1, "limit_seconds": 1 });
+    let (status, answer) = lab.call("POST", "/v1/clock/heartbeats", &asked);
+    assert_eq!((status, &answer["code"]), (504, &json!("unreported")), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("fleet-1 is silent"), "{answer}");
+    // Who waits for heartbeats waits for a process that comes back.
+    let waiting = program().args(["clock", "heartbeats", "1", "--lab", &lab.0]).spawn().unwrap();
     // The same clients with another run of the process.
     let _fleet = Running::start(&mut site.fleet(3));
+    well(&waiting.wait_with_output().unwrap());
     site.until(2, "every client to be well again", |code, verdict| {
         code == 0 && verdict["clients"] == CLIENTS
     });
