@@ -338,12 +338,12 @@ impl Session {
             .header(header::USER_AGENT, "Smc") // [C S35]
             .body(Full::new(asked.body.unwrap_or_default()))
             .map_err(|error| lost(error.to_string()))?;
-        sender.ready().await.map_err(|error| lost(chain(&error)))?;
+        sender.ready().await.map_err(|error| lost(innermost(&error)))?;
         let response = sender.send_request(request).await.map_err(|error| {
             if error.is_parse() {
                 ExchangeFailure::NotHttp { detail: chain(&error) }
             } else {
-                lost(chain(&error))
+                lost(innermost(&error))
             }
         })?;
         let status = response.status().as_u16();
@@ -353,7 +353,7 @@ impl Session {
             if error.is::<LengthLimitError>() {
                 ExchangeFailure::TooLarge { limit: MAX_ANSWER }
             } else {
-                lost(error.to_string())
+                lost(innermost(&*error))
             }
         })?;
         Ok(ManagerResponse { status, content_type: ContentType::Binary, signature, body: body.to_bytes() })
@@ -416,7 +416,17 @@ fn handshake_failure(error: &io::Error) -> ExchangeFailure {
             Some(rejection) => ExchangeFailure::TlsRejected { rejection },
             None => ExchangeFailure::TlsFailed { detail: tls.to_string() },
         },
-        None => ExchangeFailure::ConnectionLost { stage: Stage::Handshake, detail: error.to_string() },
+        None => ExchangeFailure::ConnectionLost { stage: Stage::Handshake, detail: innermost(error) },
+    }
+}
+
+/// The cause of an error that has no cause itself, which says what happened.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let cause = std::iter::successors(Some(error), |error| error.source()).last().unwrap_or(error);
+    match cause.downcast_ref::<io::Error>() {
+        // The words of the TLS library for it are advice to programmers.
+        Some(ended) if ended.kind() == io::ErrorKind::UnexpectedEof => "the other side closed it".to_owned(),
+        _ => cause.to_string(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why an exchange failed, as seen by the client.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::trust::Rejection;
@@ -14,6 +16,16 @@ pub enum Stage {
     Handshake,
     /// The request was being sent, or the answer awaited.
     Answer,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "while the connection was being opened",
+            Self::Handshake => "during the TLS handshake",
+            Self::Answer => "while the answer was awaited",
+        })
+    }
 }
 
 /// The reason why an exchange failed.
@@ -41,7 +53,7 @@ pub enum ExchangeFailure {
         detail: String,
     },
     /// The limit of the session was reached.
-    #[error("Timeout was reached: Operation timed out after {after_ms} milliseconds while in {stage:?}")]
+    #[error("Timeout was reached: Operation timed out after {after_ms} milliseconds {stage}")]
     TimedOut {
         /// The stage that the exchange had reached.
         stage: Stage,
@@ -49,7 +61,7 @@ pub enum ExchangeFailure {
         after_ms: u64,
     },
     /// The other side closed, or reset, the connection.
-    #[error("the connection was lost while in {stage:?}: {detail}")]
+    #[error("the connection was lost {stage}: {detail}")]
     ConnectionLost {
         /// The stage that the exchange had reached.
         stage: Stage,

@@ -147,14 +147,14 @@ fn every_kind_of_fault_is_played_the_same_with_and_without_passing_over() {
 fn what_a_client_writes_under_a_fault_is_what_the_fault_is() {
     for (fault, expected) in [
         ("\"refuse\"", "was refused"),
-        ("\"blackhole\"", "in Connect"),
-        ("\"accept-then-stall\"", "in Handshake"),
-        ("\"reset_peer\"", "lost while in Handshake"),
+        ("\"blackhole\"", "the connection was being opened"),
+        ("\"accept-then-stall\"", "milliseconds during the TLS handshake"),
+        ("\"reset_peer\"", "lost during the TLS handshake"),
         ("\"alert\"", "received fatal alert"),
         ("\"expired\"", "presented"),
         ("\"wrong-key\"", "BadSignature"),
         ("{ kind = \"status\", code = 418 }", "answered 418"),
-        ("\"EMPTY_RESPONSE\"", "lost while in Answer"),
+        ("\"EMPTY_RESPONSE\"", "lost while the answer was awaited"),
         ("\"garbage\"", "not HTTP"),
         ("\"database-down\"", "answered 500"),
         ("\"kcs-changed\"", "with 400"),
