@@ -82,7 +82,7 @@ container() {
     mount -o remount,bind,ro "$root"
     for volume; do
         if [[ $volume == tmpfs:* ]]; then
-            mount -t tmpfs -o nosuid,nodev,noexec,size=16m,uid=65532,gid=65532,mode=0700 tmpfs "$root${volume#*:}"
+            mount -t tmpfs -o nosuid,nodev,noexec,size=16m,mode=1777 tmpfs "$root${volume#*:}"
             continue
         fi
         if [[ ! -e $place/volumes/${volume%%:*} ]]; then
@@ -165,8 +165,9 @@ while True:
 PYTHON
 }
 
+# Starts a client.    client NAME STATE VERSION ARGS..
 client() {
-    start "$1" /usr/bin/epm-agent run --state=/state --computer-name="$1" --client-version="$2" "${@:3}"
+    start "$1" /usr/bin/epm-agent run --state="$2" --computer-name="$1" --client-version="$3" "${@:4}"
 }
 
 inside() {
@@ -178,7 +179,7 @@ inside() {
     # The first client finds the manager by /etc/hosts, the second by DNS.
     container manager '127.0.0.1 manager' 127.0.0.99 lab:/lab
     container agent-1 '127.0.0.1 manager' 127.0.0.99 lab:/lab state-1:/state
-    container agent-2 '' 127.0.0.11 lab:/lab tmpfs:/state
+    container agent-2 '' 127.0.0.11 lab:/lab tmpfs:/tmp
     container agent-3 '' 127.0.0.99 lab:/lab
     for client in agent-1 agent-2 agent-3; do mount -o remount,bind,ro "$place/$client/lab"; done
 
@@ -199,12 +200,12 @@ inside() {
     grep -qE '^Cap(Prm|Eff):\s0*[1-9a-f]' "/proc/$process/status" && fail "the manager has capabilities"
     grep -qE '^NoNewPrivs:\s1$' "/proc/$process/status" || fail "the manager can get new privileges"
 
-    client agent-1 14.3.8289 --sylink=/lab/sylink.xml
+    client agent-1 /state 14.3.8289 --sylink=/lab/sylink.xml
     local clients=(agent-1)
     if command -v python3 >/dev/null; then
         name_server &
         await "$READY" "the name server" test -e "$place/dns"
-        client agent-2 14.2.5587 --sylink=/lab/sylink.xml
+        client agent-2 /tmp/state 14.2.5587 --sylink=/lab/sylink.xml
         clients+=(agent-2)
     else
         say "SKIPPED: without python3 there is no name server, and names by DNS were not tried"
@@ -220,7 +221,7 @@ inside() {
     run_in agent-1 /usr/bin/epm-agent show --state /state --json >"$place/held"
     grep -q '"serial": "' "$place/held" || fail "the client's volume kept no policy serial: $(cat "$place/held")"
     : >"$place/agent-1.log"
-    client agent-1 14.3.8289
+    client agent-1 /state 14.3.8289
     await "$ADOPTED" "agent-1 to go on from its cache (1207030A: nothing newer)" logged agent-1 1207030A
     say "agent-1: kept its cache, and went on without a communications file"
     stop agent-1 INT
