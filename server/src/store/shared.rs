@@ -65,7 +65,7 @@ pub(crate) struct StoredReport {
 pub(crate) struct LinkState {
     /// Grows when there may be news.
     pub(crate) news: u64,
-    /// Why the store is not available; none while it is.
+    /// Why the store is not available, without its place; none while it is.
     pub(crate) down: Option<String>,
     /// The process that has taken this one's name while the store was not available.
     pub(crate) name_taken_by: Option<String>,

@@ -63,7 +63,8 @@ CREATE TABLE epm_lab.report (
 );
 ";
 
-/// What the session of a process begins with: a session that is lost or stands ends, and so does its lock.
+/// What the session of a process begins with: a session that is lost or stands ends, and so does its lock. Keepalives find that a
+/// machine is gone if there was nothing to send, and the time-out if there was, such as a notification.
 pub(super) const SESSION: &str = "
 SET application_name = 'epm-lab';
 SET statement_timeout = '30s';
@@ -72,5 +73,6 @@ SET idle_in_transaction_session_timeout = '10s';
 SET tcp_keepalives_idle = 5;
 SET tcp_keepalives_interval = 2;
 SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 11000;
 SET client_min_messages = warning;
 ";

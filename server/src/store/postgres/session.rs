@@ -102,7 +102,7 @@ pub(super) async fn follow(shared: Arc<Shared>, presence: Presence, first: Sessi
                 shared
                     .link
                     .send_modify(|link| *link = LinkState { news: link.news + 1, ..LinkState::default() });
-                stay(&shared.link, &presence, session).await.at(&shared.place).to_string()
+                stay(&shared.link, &presence, session).await.reason()
             }
             None => match attach(&shared, &presence).await {
                 Ok(new) => {
@@ -113,6 +113,7 @@ pub(super) async fn follow(shared: Arc<Shared>, presence: Presence, first: Sessi
                     shared.link.send_modify(|link| link.name_taken_by = Some(by));
                     return;
                 }
+                Err(StoreError::Database { why, .. }) => why,
                 Err(error) => error.to_string(),
             },
         };

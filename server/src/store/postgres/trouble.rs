@@ -36,10 +36,14 @@ impl Trouble {
 
     /// The error at this database.
     pub(super) fn at(&self, place: &Place) -> StoreError {
-        let why = match self {
+        StoreError::Database { place: place.to_string(), why: self.reason() }
+    }
+
+    /// What went wrong, without the place.
+    pub(super) fn reason(&self) -> String {
+        match self {
             Self::Database(error) => why(error),
             Self::Other(text) => text.clone(),
-        };
-        StoreError::Database { place: place.to_string(), why }
+        }
     }
 }
