@@ -94,10 +94,10 @@ impl SiteHistory {
         &self.changes[index].1
     }
 
-    /// Whether a manager presented this certificate before a change.
-    pub(super) fn was_in_force_before(&self, certificate: &Fingerprint, index: usize) -> bool {
-        self.changes[..=index]
-            .iter()
-            .any(|(_, change)| change.before.managers.values().any(|one| one.client == *certificate))
+    /// Whether a manager presented this certificate before a change. Another one may have it still: two managers may have one
+    /// certificate.
+    pub(super) fn was_in_force_before(&self, manager: &str, certificate: &Fingerprint, index: usize) -> bool {
+        let had = |(_, change): &(_, Change)| change.before.managers.get(manager).map(|one| one.client);
+        self.changes[..=index].iter().any(|change| had(change).as_ref() == Some(certificate))
     }
 }

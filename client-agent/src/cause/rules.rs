@@ -133,7 +133,7 @@ impl SiteHistory {
         }
         let is_old = |manager: &&str| {
             let is = update.after.managers.get(*manager);
-            is.is_some_and(|one| self.was_in_force_before(&one.client, index))
+            is.is_some_and(|one| self.was_in_force_before(manager, &one.client, index))
         };
         if update.updated().iter().any(is_old) {
             return Found::by(Code::CertificateRestored, index);

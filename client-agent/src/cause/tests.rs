@@ -1,6 +1,10 @@
 //! The rules name each failure of the catalogue by what happened, and say what is not known; every form of report says the same.
 
 use std::path::Path;
+use std::time::Duration;
+
+use epm_protocol::time::Timestamp;
+use epm_protocol::trust::{CertificateRequest, SigningKey, Validity, issue};
 
 use super::SiteHistory;
 use crate::catalogue::{Means, entries};
@@ -245,6 +249,42 @@ fn clients_that_are_served_and_not_well_have_a_cause_and_a_remedy_in_every_form(
         cases.iter().any(|(outcome, ..)| outcome.verdict.unwell()[2].1.len() == 2),
         "both clients are behind"
     );
+}
+
+#[test]
+fn one_new_certificate_for_two_managers_is_not_an_old_one() {
+    let key = SigningKey::generate(2048).unwrap();
+    let year = Duration::from_secs(365 * 86_400);
+    let from = Timestamp::from_seconds(1_700_000_000);
+    let request = CertificateRequest {
+        common_name: "shared".to_owned(),
+        names: vec!["127.0.0.1".to_owned()],
+        validity: Validity { not_before: from, not_after: from + year * 10 },
+        serial: 1,
+    };
+    let certificate = issue(&key, &request).unwrap();
+    let update = |manager: &str| {
+        format!(
+            "[[step]]\ntitle = 'Update {manager}'\noperator = [{{ update-certificate = {{ manager = '{manager}', \
+             certificate = {{ import = {{ certificate = 'shared.crt', key = 'shared.key' }} }} }} }}]\n"
+        )
+    };
+    let text = format!(
+        "title = 'Shared'\nseed = 1\n[site]\nname = 'My Site'\nmanagers = [{{ name = 'sepm-1' }}, {{ name = 'sepm-2' }}]\n\
+         [[fleet]]\nname = 'desk'\ncount = 2\nversion = '14.3.8289'\n{}{}wait = {{ heartbeats = 3 }}\n",
+        update("sepm-1"),
+        update("sepm-2")
+    );
+    let mut scenario = Scenario::parse(&text, "shared").unwrap();
+    for command in scenario.step.iter_mut().flat_map(|step| &mut step.operator) {
+        let [crt, pkcs8] = command.get_mut().materials_mut().try_into().unwrap();
+        crt.content = certificate.der().to_vec().into();
+        pkcs8.content = key.pkcs8_der().to_vec().into();
+    }
+    let verdict = outcome(&scenario).verdict;
+    assert_eq!(verdict.orphaned.len(), 2);
+    let codes: Vec<Code> = verdict.reasons.iter().map(|reason| reason.code).collect();
+    assert_eq!(codes, [Code::ManagerTooEarly], "{:#?}", verdict.reasons);
 }
 
 #[test]
