@@ -92,6 +92,7 @@ def test_other(epm_lab):
     assert "certificate-new (fail)" in idle and re.search(r"desk-1: connected; it trusts [0-9A-F]{8}\n", idle), idle
     assert re.search(r"the same lab again: epm-lab up --managers 1 .* --seed \d+\n", idle), idle
     careless = part(shown, "test_careless")
+    assert re.search(r"the page of the lab, while it runs: http://127.0.0.1:\d+/clients/desk-\d+\n", careless), careless
     assert (
         re.search(r"switch-left-on \(fail\).*\n.* desk-1 in My Company", careless)
         or "desk-1 in My Company" in careless

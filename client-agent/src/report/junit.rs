@@ -31,9 +31,9 @@ pub fn junit(outcome: &Outcome) -> String {
     TestSuite { name: &verdict.scenario, run: Some(run), cases }.to_xml()
 }
 
-/// A verdict without a rehearsal as JUnit XML.
-pub fn verdict_junit(verdict: &Verdict) -> String {
-    TestSuite { name: "epm-lab verdict", run: None, cases: promises(verdict) }.to_xml()
+/// A verdict without a rehearsal as JUnit XML, with a link to the page of the lab.
+pub fn verdict_junit(verdict: &Verdict, link: Option<&str>) -> String {
+    TestSuite { name: "epm-lab verdict", run: None, cases: promises(verdict) }.with_page(link).to_xml()
 }
 
 /// Each promise of a verdict as a test case: the verdict is well if all of them pass.
@@ -231,6 +231,18 @@ mod tests {
         assert_eq!(text.lines().count(), EXAMPLES + 1);
         assert!(text.starts_with(sample::NASTY), "{text}");
         assert!(text.ends_with(&format!("and {} more", words::grouped(lost - EXAMPLES))), "{text}");
+    }
+
+    #[test]
+    fn each_failure_of_a_verdict_leads_to_the_page_of_the_lab() {
+        let link = "http://127.0.0.1:8015/clients/desk-1";
+        let xml = verdict_junit(&sample::ninety_days().verdict, Some(link));
+        let suite = Document::parse(&xml).unwrap().into_root();
+        let failures = suite.descendants_named("failure");
+        assert!(!failures.is_empty());
+        for failure in failures {
+            assert!(failure.text().ends_with(&format!("\nOn the page of the lab: {link}")), "{xml}");
+        }
     }
 
     #[test]

@@ -73,6 +73,17 @@ pub enum TestResult {
 }
 
 impl TestSuite<'_> {
+    /// The suite with this link in the text of each failure.
+    #[must_use]
+    pub fn with_page(mut self, link: Option<&str>) -> Self {
+        for case in &mut self.cases {
+            if let (TestResult::Failed { text, .. }, Some(link)) = (&mut case.result, link) {
+                text.push_str(&format!("\nOn the page of the lab: {link}"));
+            }
+        }
+        self
+    }
+
     /// Writes the suite as JUnit XML.
     pub fn to_xml(&self) -> String {
         let mut suite = self.counted(Element::new("testsuite").with("name", self.name));

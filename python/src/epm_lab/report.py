@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 from typing import List, Optional, Union
 
 from .api import ClientView, ControlApi, Finding, JournalEntry, Verdict, VerdictOrphaned
@@ -26,8 +27,14 @@ def rotation(api: ControlApi, finding: Finding, verdict: Verdict, late: Optional
     lines += [f"note: {note}" for note in finding.notes]
     lines += [f"note: {late}"] if late else []
     lines += ["", *_clients(api, finding, verdict), "", *journal(api)]
-    lines += ["", f"the same lab again: {again}"]
+    lines += ["", f"the page of the lab, while it runs: {api.url}/{_first(verdict)}"]
+    lines += [f"the same lab again: {again}"]
     return short("\n".join(lines))
+
+
+def _first(verdict: Verdict) -> str:
+    """Where the page begins: at the first orphaned client."""
+    return f"clients/{urllib.parse.quote(verdict.orphaned[0].client, safe='')}" if verdict.orphaned else ""
 
 
 def short(text: str) -> str:

@@ -14,7 +14,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAliveStream, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::Stream;
@@ -32,6 +32,12 @@ pub(super) type LabState = State<Arc<Lab>>;
 /// A JSON response, described by its type.
 pub(super) type Answer<T> = Result<Json<T>, Problem>;
 pub(super) type Routes = ApiRouter<Arc<Lab>>;
+
+/// The origin at which the request found the lab, and with it its page. The guard has checked the host.
+pub(super) fn origin(headers: &HeaderMap) -> String {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:8015");
+    format!("http://{host}")
+}
 
 /// Describes an operation by its identifier and a summary.
 pub(super) fn doc(id: &'static str, summary: &'static str) -> impl Fn(Described<'_>) -> Described<'_> {

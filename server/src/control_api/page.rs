@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::control_api::board::Board;
 use crate::control_api::error::Problem;
+use crate::control_api::extract::origin;
 use crate::control_api::guard::Access;
 use crate::control_api::session::{self, LOG_IN, SESSION, STYLE};
 use crate::mock_site::MockSite;
@@ -92,8 +93,7 @@ impl Pages {
             }
             answers.0.push((name, answer));
         }
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:8015");
-        let place = Place { origin: format!("http://{host}"), has_token: self.access.needs_token() };
+        let place = Place { origin: origin(headers), has_token: self.access.needs_token() };
         html(status, page::render(asked, &answers, &place))
     }
 

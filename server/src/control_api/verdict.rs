@@ -4,6 +4,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use epm_client_agent::rehearsal::WouldBeOrphaned;
 use epm_client_agent::report::{TestCase, TestResult, TestSuite, verdict_junit};
 use epm_client_agent::scenario::Verdict;
@@ -12,9 +13,10 @@ use epm_protocol::site::Command;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
+use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc, origin};
 use crate::control_api::extract::{Format, JsonBody, OtherForm, Path, Query, Written};
 use crate::lab::{Expectation, Finding, FindingResult, RotationCode, RotationFinding};
+use crate::page;
 use crate::schema::BridgedSchema;
 
 /// Maximum number of expectations per request.
@@ -103,11 +105,16 @@ pub(super) fn routes() -> Routes {
 async fn verdict(
     State(lab): LabState,
     Query(form): Query<VerdictQuery>,
+    headers: HeaderMap,
 ) -> Result<Written<ShownVerdict>, Problem> {
     let verdict = lab.verdict().await;
     match form.format {
         Format::Json => Ok(Written::Json(ShownVerdict(verdict))),
-        Format::Junit => Ok(Written::Other(verdict_junit(&verdict))),
+        Format::Junit => {
+            let client = verdict.orphaned.first().map(|one| page::path_of_client(&one.client));
+            let link = format!("{}{}", origin(&headers), client.as_deref().unwrap_or("/"));
+            Ok(Written::Other(verdict_junit(&verdict, Some(&link))))
+        }
         Format::Ndjson | Format::Har => Err(form.format.refused()),
     }
 }
@@ -121,20 +128,22 @@ async fn if_now(State(lab): LabState, JsonBody(Commands(commands)): JsonBody<Com
 async fn findings(
     State(lab): LabState,
     Query(form): Query<VerdictQuery>,
+    headers: HeaderMap,
 ) -> Result<Written<Findings>, Problem> {
-    shown(lab.findings().await, form.format, lab.repeat())
+    shown(lab.findings().await, form.format, lab.repeat(), &headers)
 }
 
 async fn find(
     State(lab): LabState,
     Query(form): Query<VerdictQuery>,
+    headers: HeaderMap,
     JsonBody(expectations): JsonBody<Vec<Expectation>>,
 ) -> Result<Written<Findings>, Problem> {
     if expectations.len() > MOST {
         return Err(Problem::invalid(format!("expected at most {MOST} expectations")));
     }
     lab.check_expectations(&expectations)?;
-    shown(lab.find(expectations).await, form.format, lab.repeat())
+    shown(lab.find(expectations).await, form.format, lab.repeat(), &headers)
 }
 
 async fn expect(
@@ -163,9 +172,10 @@ fn shown(
     expectations: Vec<Finding>,
     format: Format,
     repeat: Option<String>,
+    headers: &HeaderMap,
 ) -> Result<Written<Findings>, Problem> {
     if format == Format::Junit {
-        return Ok(Written::Other(junit(&expectations, repeat.as_deref())));
+        return Ok(Written::Other(junit(&expectations, repeat.as_deref(), &format!("{}/", origin(headers)))));
     }
     let unknown = expectations.iter().filter(|one| one.result == FindingResult::Unknown);
     let why: Vec<String> =
@@ -190,7 +200,7 @@ fn shown(
 }
 
 /// The results as a JUnit test suite: a case for each expectation, and for each finding of a rotation.
-fn junit(findings: &[Finding], repeat: Option<&str>) -> String {
+fn junit(findings: &[Finding], repeat: Option<&str>, link: &str) -> String {
     let cases = findings.iter().flat_map(|finding| -> Vec<TestCase> {
         if finding.findings.is_empty() {
             let Finding { expectation, against, clients, counter_examples, .. } = finding;
@@ -216,7 +226,9 @@ fn junit(findings: &[Finding], repeat: Option<&str>) -> String {
         };
         finding.findings.iter().map(case).collect()
     });
-    TestSuite { name: "epm-lab expectations", run: None, cases: cases.collect() }.to_xml()
+    TestSuite { name: "epm-lab expectations", run: None, cases: cases.collect() }
+        .with_page(Some(link))
+        .to_xml()
 }
 
 /// How the text of a failed finding ends: the failures of the catalogue, what to do, and the command that repeats it.

@@ -43,6 +43,7 @@ use asked::View;
 pub(crate) use asked::{Answers, Api, Asked, CERTIFICATES, Want, is_problem};
 pub(crate) use frame::{Place, log_in};
 use json::Fields;
+pub(crate) use words::path_of_client;
 
 /// The whole page of a view.
 pub(crate) fn render(asked: &Asked, answers: &Answers, place: &Place) -> String {

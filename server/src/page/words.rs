@@ -61,9 +61,14 @@ pub(super) fn instant(at: &str) -> Markup {
     html! { time datetime=(at) { (date) " " (time.trim_end_matches('Z')) } }
 }
 
+/// The path of a client's page.
+pub(crate) fn path_of_client(name: &str) -> String {
+    format!("/clients/{}", segment(name))
+}
+
 /// A link to a client.
 pub(super) fn client(name: &str) -> Markup {
-    html! { a href={ "/clients/" (segment(name)) } { (name) } }
+    html! { a href=(path_of_client(name)) { (name) } }
 }
 
 /// A link to a failure of the catalogue.

@@ -103,6 +103,7 @@ fn the_job_passes_and_fails_where_the_tool_is_careless_or_does_nothing() {
         assert_eq!(out.status.code(), Some(1), "{}", words(&out));
         let junit = fs::read_to_string(folder.path().join("rotation.xml")).unwrap();
         assert!(junit.contains(finding), "{junit}");
+        assert!(junit.contains("On the page of the lab: http://127.0.0.1:"), "{junit}");
     };
     fails("epm-lab rotate single --no-wait || true", "type=\"not-waited\"");
     fs::write(folder.path().join("ready.json"), STALE).unwrap();
