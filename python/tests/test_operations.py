@@ -49,6 +49,7 @@ CALLS: Dict[str, Callable[[ControlApi], Any]] = {
     "snapshots": lambda api: [one.name for one in api.snapshots()] != [],
     "take_baseline": lambda api: api.take_baseline("own").clients,
     "baseline": lambda api: api.baseline("own").settings.managers,
+    "capture": lambda api: api.capture(minutes=1)[:4] == b"\n\r\r\n",
     "evidence": lambda api: api.evidence(capture=False)[:2] == b"PK",
     "baselines": lambda api: {"own", "start"} <= {one.name for one in api.baselines()},
     "remove_baseline": lambda api: "own" not in {one.name for one in api.remove_baseline("own")},
@@ -105,8 +106,9 @@ CALLS: Dict[str, Callable[[ControlApi], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab.start(managers=2, agents=2) as lab:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    capture = tmp_path_factory.mktemp("capture") / "lab.pcapng"
+    with Lab.start(managers=2, agents=2, options=["--pcap", str(capture)]) as lab:
         yield lab
 
 

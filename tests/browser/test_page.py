@@ -1,7 +1,9 @@
 """The page of a lab in a real browser: questions, actions, live updates, and what assistive technology needs."""
 
+import json
 import re
 import shlex
+import zipfile
 
 import pytest
 from playwright.sync_api import expect
@@ -258,3 +260,14 @@ def test_the_reference_leads_from_words_to_a_call_and_its_shapes(lab, open_page)
     expect(page.locator("#shape-Problem")).to_be_in_viewport()
     page.goto(lab.url + "/reference/rest")
     expect(page.get_by_role("link", name="GET /sepm/api/v1/computers", exact=True)).to_be_visible()
+
+
+def test_evidence_is_handed_on_from_the_page(lab, open_page, tmp_path):
+    orphan(lab)
+    page = open_page(lab)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download evidence").click()
+    download.value.save_as(tmp_path / "evidence.zip")
+    with zipfile.ZipFile(tmp_path / "evidence.zip") as evidence:
+        assert json.loads(evidence.read("verdict.json"))["orphaned"]
+    expect(page.locator("main")).to_contain_text(f"epm-lab evidence evidence.zip --lab {lab.url}")

@@ -1903,6 +1903,15 @@ class ControlApi(Transport):
         answer: Baseline = self._json(Baseline, "PUT", f"/v1/baselines/{quote(baseline)}", None, None, timeout)
         return answer
 
+    def capture(self, *, minutes: typing.Optional[int] = None, timeout: typing.Optional[float] = None) -> bytes:
+        """Download the last minutes of the capture, with the session secrets that decrypt it.
+
+        GET /v1/capture
+
+        minutes: Number of minutes of lab time; 5 when absent.
+        """
+        return self._bytes("GET", "/v1/capture", {"minutes": minutes}, None, timeout)
+
     def clients(
         self,
         *,

@@ -134,6 +134,7 @@ impl Board {
             "version": latest.version,
             "verdict": latest.shown,
             "samples": latest.samples.shown(),
+            "takes_capture": self.lab.site.capture().is_some(),
         })
     }
 

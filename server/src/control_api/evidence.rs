@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
@@ -18,12 +19,14 @@ use epm_client_agent::report::{Evidence, EvidenceExpectation, evidence_html, not
 use epm_client_agent::scenario::Verdict;
 use epm_client_agent::wire::log_text;
 use epm_protocol::plural::counted;
+use epm_protocol::time::Clock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::Problem;
-use super::extract::{Download, LabState, Query, Routes, Zip, doc};
+use super::extract::{Download, LabState, Pcapng, Query, Routes, Zip, doc};
+use super::scope::{CAPTURE, EVIDENCE};
 use super::{har, journal};
 use crate::lab::{Finding, Lab};
 use crate::lab_export::{ExportError, Prepared, pack};
@@ -46,6 +49,19 @@ struct EvidenceQuery {
     capture: bool,
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(default)]
+struct CaptureQuery {
+    /// Number of minutes of lab time; 5 when absent.
+    minutes: u64,
+}
+
+impl Default for CaptureQuery {
+    fn default() -> Self {
+        Self { minutes: 5 }
+    }
+}
+
 impl Default for EvidenceQuery {
     fn default() -> Self {
         Self { capture: true }
@@ -55,7 +71,29 @@ impl Default for EvidenceQuery {
 pub(super) fn routes() -> Routes {
     let summary =
         "Download evidence: verdict, journal, logs, certificates and the lab itself as one ZIP file";
-    ApiRouter::new().api_route("/v1/evidence", get_with(evidence, doc("evidence", summary)))
+    let last = "Download the last minutes of the capture, with the session secrets that decrypt it";
+    ApiRouter::new()
+        .api_route(EVIDENCE, get_with(evidence, doc("evidence", summary)))
+        .api_route(CAPTURE, get_with(capture, doc("capture", last)))
+}
+
+/// The connections that had a packet in the last minutes, each from its beginning.
+async fn capture(
+    State(lab): LabState,
+    Query(wanted): Query<CaptureQuery>,
+) -> Result<Download<Pcapng>, Problem> {
+    let Some(capture) = lab.site.capture() else {
+        return Err(Problem::unknown("the lab takes no capture: start it with `--pcap FILE`".to_owned()));
+    };
+    let back = Duration::from_secs(wanted.minutes.saturating_mul(60));
+    let since = (lab.clock().now() - back).as_millis().try_into().unwrap_or_default();
+    let most = usize::try_from(LARGEST_CAPTURE).unwrap_or(usize::MAX);
+    let failed = |error: &dyn std::fmt::Display| {
+        let detail = format!("the capture cannot be sent: {error}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "capture", detail)
+    };
+    let read = tokio::task::spawn_blocking(move || capture.since(since, most)).await;
+    Ok(Download(read.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?, Pcapng))
 }
 
 async fn evidence(

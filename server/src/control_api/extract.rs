@@ -91,11 +91,17 @@ pub(crate) trait Kind {
 
 /// An XML file.
 pub(crate) struct Xml;
+/// A capture of traffic.
+pub(crate) struct Pcapng;
 /// A ZIP archive.
 pub(crate) struct Zip;
 
 impl Kind for Xml {
     const MEDIA_TYPE: &'static str = "application/xml";
+}
+
+impl Kind for Pcapng {
+    const MEDIA_TYPE: &'static str = "application/x-pcapng";
 }
 
 impl Kind for Zip {

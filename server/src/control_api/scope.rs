@@ -10,7 +10,7 @@ use super::session::SESSION;
 /// What a token is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Reads everything but private keys, and changes nothing.
+    /// Reads everything but files with private keys or session secrets, and changes nothing.
     Read,
     /// Sends reports of clients that run elsewhere, and nothing else.
     Report,
@@ -25,8 +25,10 @@ impl Scope {
             return Self::Report;
         }
         let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-        // A recovery file has the private keys; a session is only another form of the token.
-        let has_keys = path.starts_with("/v1/managers/") && path.ends_with("/recovery");
+        // Files with private keys, or with the secrets that decrypt what tools have sent. A session is only another form of the
+        // token.
+        let is_recovery = path.starts_with("/v1/managers/") && path.ends_with("/recovery");
+        let has_keys = is_recovery || path == EVIDENCE || path == CAPTURE;
         if is_read && !has_keys || path == SESSION { Self::Read } else { Self::Control }
     }
 
@@ -77,6 +79,10 @@ impl fmt::Debug for Tokens {
     }
 }
 
+/// Path of the evidence, which has the lab itself.
+pub(super) const EVIDENCE: &str = "/v1/evidence";
+/// Path of the capture.
+pub(super) const CAPTURE: &str = "/v1/capture";
 /// The beginning of the paths of reports.
 pub(super) const REPORTS: &str = "/v1/reports/";
 
@@ -93,6 +99,8 @@ mod tests {
             (Method::POST, "/page/session", Scope::Read),
             (Method::GET, "/v1/reports", Scope::Read),
             (Method::GET, "/v1/managers/sepm-1/recovery", Scope::Control),
+            (Method::GET, "/v1/evidence", Scope::Control),
+            (Method::GET, "/v1/capture", Scope::Control),
             (Method::PUT, "/v1/reports/fleet", Scope::Report),
             (Method::PUT, "/v1/reports", Scope::Control),
             (Method::DELETE, "/v1/reports/fleet", Scope::Control),

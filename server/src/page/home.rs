@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::asked::Answers;
+use super::frame::Place;
 use super::json::Fields;
 use super::words::{client, counted, failure, fingerprint, grouped, segment};
 use super::{area, site};
@@ -19,7 +20,7 @@ pub(super) const FINDINGS: [(&str, &str, &str); 6] = [
     ("away", "away, with changes to receive", "away"),
 ];
 
-pub(super) fn view(answers: &Answers) -> Markup {
+pub(super) fn view(answers: &Answers, place: &Place) -> Markup {
     let summary = answers.of("summary");
     let verdict = &summary["verdict"];
     html! {
@@ -30,6 +31,30 @@ pub(super) fn view(answers: &Answers) -> Markup {
             div #fleet data-live="" { (fleet(summary)) }
         }
         (site::view(answers))
+        (hand_on(summary["takes_capture"] == true, place))
+    }
+}
+
+/// What can be given to somebody who does not have the lab.
+fn hand_on(takes_capture: bool, place: &Place) -> Markup {
+    html! {
+        section aria-labelledby="hand-on-title" {
+            h2 #hand-on-title { "Hand it on" }
+            p {
+                a href="/v1/evidence?capture=false" download="evidence.zip" { "Download evidence" }
+                ": one file with the verdict and its reasons, journal, logs, certificates, a page that opens without the lab, and the lab itself where "
+                "it has a data folder, with the private keys that it has made."
+            }
+            @if takes_capture {
+                p {
+                    a href="/v1/capture?minutes=5" download="capture.pcapng" { "Download the traffic of the last five minutes" }
+                    " for Wireshark, with the session secrets that decrypt it, and with that what tools have sent, passwords too."
+                }
+            } @else {
+                p.note { "A lab that was started with " code { "--pcap FILE" } " has its traffic here as well, for Wireshark." }
+            }
+            div.command { pre { code { "epm-lab evidence evidence.zip --lab " (place.origin) } } }
+        }
     }
 }
 

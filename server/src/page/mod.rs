@@ -52,7 +52,7 @@ pub(crate) fn render(asked: &Asked, answers: &Answers, place: &Place) -> String 
     let (title, main) = match refused {
         Some((_, problem)) => ("Not found".to_owned(), not_found(problem)),
         None => match &asked.view {
-            View::Home => ("Verdict".to_owned(), home::view(answers)),
+            View::Home => ("Verdict".to_owned(), home::view(answers, place)),
             View::Clients => ("Clients".to_owned(), clients::view(answers, &asked.query)),
             View::Client(name) => (name.clone(), client::view(answers, name)),
             View::Timeline => ("Timeline".to_owned(), timeline::view(answers, &asked.query)),

@@ -54,6 +54,22 @@ fn a_capture_of_each_protocol_is_decrypted_also_after_the_lab_was_killed() {
         );
         (wanted.iter().all(|one| seen.lines().any(|line| line == *one)) && !faults.is_empty()).then_some(())
     });
+    // Its last minutes are whole connections.
+    let last = folder.path().join("last.pcapng");
+    curl(&[
+        "--output",
+        last.to_str().unwrap(),
+        &format!("{}/v1/capture?minutes=9", lab.ready["control_api"].as_str().unwrap()),
+    ]);
+    let seen = tshark(&last, &uri);
+    assert!(wanted.iter().all(|one| seen.lines().any(|line| line == *one)), "{seen}");
+    assert_eq!(tshark(&last, &["-Y", "_ws.malformed"]), "");
+    curl(&[
+        "--output",
+        last.to_str().unwrap(),
+        &format!("{}/v1/capture?minutes=0", lab.ready["control_api"].as_str().unwrap()),
+    ]);
+    assert!(!tshark(&last, &uri).contains("/plain"));
     lab.kill();
     assert_eq!(tshark(&file, &["-Y", "_ws.malformed"]), "");
     let resumed = ["-Y", "http.request.uri contains \"resumed-sess_in\"", "-T", "fields", "-e", "tcp.stream"];

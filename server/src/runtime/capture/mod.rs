@@ -5,11 +5,13 @@
 //! | here | what is captured when, and the task that writes it |
 //! | `tcp` | the packets of a connection, made from its bytes |
 //! | `pcapng` | the blocks of the file |
+//! | `slice` | its last minutes |
 //!
 //! The bytes are those of the sockets, below TLS; packets are made up around them. The tasks of connections hand finished blocks to
 //! a thread through a bounded queue. What does not fit is dropped and counted, and the file says so.
 
 mod pcapng;
+mod slice;
 mod tcp;
 
 use std::collections::{BTreeSet, HashMap};
@@ -155,6 +157,15 @@ impl Capture {
             let _ = is_written.recv();
         }
         File::open(&self.file)
+    }
+
+    /// A capture of the connections that had a packet since this lab time, of at most this many bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or the capture would be larger.
+    pub(crate) fn since(&self, at_ms: u64, most: usize) -> io::Result<Vec<u8>> {
+        slice::since(&mut self.flushed()?, at_ms, most)
     }
 
     /// Writes what waits, and ends the file. Later packets are not written.
@@ -421,6 +432,34 @@ fn tell(error: &io::Error) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_minutes_have_whole_connections_and_no_earlier_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let capture = Capture::create(&folder.path().join("lab.pcapng")).unwrap();
+        let clock = Arc::new(LabClock::starting_at(epm_protocol::time::Timestamp::from_seconds(1000), 0));
+        let open = |port: u16| {
+            let client = (SocketAddr::from(([127, 64, 0, 1], port)), Some("desk-1"));
+            capture.open(client, ("127.0.0.1:8014".parse().unwrap(), "sepm-1", "clients' port"), &clock)
+        };
+        let (over, lasting) = (open(1), open(2));
+        over.read(b"GET /over");
+        lasting.read(b"GET /begun");
+        over.close();
+        clock.set(epm_protocol::time::Timestamp::from_seconds(2000));
+        lasting.written(b"HTTP/1.1 200");
+        open(3).read(b"GET /new");
+        let text = |at_ms| String::from_utf8_lossy(&capture.since(at_ms, usize::MAX).unwrap()).into_owned();
+        let has = |text: &str| ["/over", "/begun", "200", "/new", "desk-1"].map(|part| text.contains(part));
+        assert_eq!(has(&text(0)), [true; 5]);
+        assert_eq!(has(&text(1_500_000)), [false, true, true, true, true]);
+        assert_eq!(has(&text(2_000_001)), [false, false, false, false, true]);
+        assert!(capture.since(0, 500).unwrap_err().to_string().contains("more than 0 MiB"));
+        // A block that is still being written ends it.
+        let whole = capture.since(0, usize::MAX).unwrap();
+        let cut = slice::since(&mut io::Cursor::new(&whole[..whole.len() - 3]), 0, usize::MAX).unwrap();
+        assert!(cut.len() < whole.len() - 3 && whole.starts_with(&cut));
+    }
 
     #[test]
     fn packets_that_do_not_fit_are_counted_and_the_file_says_so() {

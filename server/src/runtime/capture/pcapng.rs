@@ -91,6 +91,22 @@ pub(super) fn missing(at_ms: u64, packets: u64) -> Vec<u8> {
     block(INTERFACE_STATISTICS, &body)
 }
 
+/// The length of the block that begins with these eight bytes.
+pub(super) fn length_of(beginning: &[u8]) -> Option<u64> {
+    Some(u32::from_le_bytes(beginning.get(4..8)?.try_into().ok()?).into())
+}
+
+/// Time and bytes of the packet in this block, if it has one.
+pub(super) fn packet_in(block: &[u8]) -> Option<(u64, &[u8])> {
+    let word = |at: usize| Some(u32::from_le_bytes(block.get(at..at + 4)?.try_into().ok()?));
+    if word(0)? != ENHANCED_PACKET {
+        return None;
+    }
+    let at_ms = u64::from(word(12)?) << 32 | u64::from(word(16)?);
+    let length = usize::try_from(word(20)?).ok()?;
+    Some((at_ms, block.get(28..)?.get(..length)?))
+}
+
 fn time(body: &mut Vec<u8>, at_ms: u64) {
     let [low @ .., _, _, _, _] = at_ms.to_le_bytes();
     let [_, _, _, _, high @ ..] = at_ms.to_le_bytes();
