@@ -61,14 +61,27 @@ impl ClientSnapshot {
         mut faulted: Option<&mut FaultedClient>,
     ) -> Activation {
         let mut activation = Activation::default();
+        let mut open: Option<OpenConnection> = None;
         let mut input = match stimulus {
             Stimulus::Told(input) => Some(input),
-            Stimulus::Changed => self.changed(world, now, &mut activation.manager_events),
+            Stimulus::Changed => {
+                let held = self.held.clone();
+                let input = self.changed(world, now, &mut activation.manager_events);
+                if let (Some(held), Some(Input::Answered { outcome: Ok(_), .. })) = (held, &input) {
+                    // What follows the answer goes over the connection of the held request.
+                    open = faulted.as_mut().map(|faulted| faulted.connection_of(&held));
+                }
+                input
+            }
         };
         let mut speaking = None;
-        let mut open: Option<OpenConnection> = None;
         for _ in 0..MOST_EXCHANGES {
-            let Some(told) = input.take() else { return activation };
+            let Some(told) = input.take() else {
+                if let (Some(faulted), Some(held)) = (&mut faulted, &self.held) {
+                    faulted.keep(held, open);
+                }
+                return activation;
+            };
             let before = self.agent.clone();
             let answer = match &told {
                 Input::Answered { outcome: Ok(response), .. } => Some(response.clone()),

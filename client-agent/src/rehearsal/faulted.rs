@@ -43,10 +43,12 @@ pub(super) struct FaultedClient {
     since: Option<Timestamp>,
     connections: BTreeMap<usize, u64>,
     exchanges: BTreeMap<(usize, Route), u64>,
+    /// The connection of the request that a manager holds, and the number of that request.
+    kept: Option<(u64, OpenConnection)>,
 }
 
 /// The open connection of a session, and the faults' verdict on it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OpenConnection {
     server: Server,
     verdict: Verdict,
@@ -68,7 +70,23 @@ impl FaultedClient {
             since: None,
             connections: BTreeMap::new(),
             exchanges: BTreeMap::new(),
+            kept: None,
         }
+    }
+
+    /// Keeps the connection of a request that is held from now on, until it is answered. Without one, no fault hit it.
+    pub(super) fn keep(&mut self, held: &Exchange, open: Option<OpenConnection>) {
+        let is_known = self.kept.as_ref().is_some_and(|(request, _)| *request == held.id);
+        if !is_known {
+            self.kept = open.map(|open| (held.id, open));
+        }
+    }
+
+    /// The connection of a held request: it was judged when it was opened, and no fault hit it that was set later.
+    pub(super) fn connection_of(&mut self, held: &Exchange) -> OpenConnection {
+        let kept = self.kept.take().filter(|(request, _)| *request == held.id);
+        let unhit = || OpenConnection { server: held.server.clone(), verdict: Verdict::Pass };
+        kept.map_or_else(unhit, |(_, open)| open)
     }
 
     /// The hardware id of the client's own machine, whatever image it was installed from.

@@ -81,12 +81,18 @@ fn a_scenario_does_the_same_to_each_client_over_sockets_and_in_virtual_time() {
 }
 
 /// A scenario in which one part of the fleet, or all of it, meets a fault, and is healed; the waits are long enough for
-/// counts to matter.
+/// counts to matter. The requests of clients in push mode are held when it begins, and answered under it.
 fn haunted(fault: &str) -> String {
     format!(
         r#"
 title = "Haunted"
-site = {{ managers = [{{ name = "sepm-1" }}, {{ name = "sepm-2" }}] }}
+
+[site]
+managers = [{{ name = "sepm-1" }}, {{ name = "sepm-2" }}]
+setup = [
+  {{ add-group = {{ group = 'My Company\Held', inherits = false }} }},
+  {{ set-communication = {{ group = 'My Company\Held', change = {{ mode = "push" }} }} }},
+]
 
 [[fleet]]
 name = "desk"
@@ -98,6 +104,12 @@ name = "old"
 count = 4
 version = "14.2.5323"
 
+[[fleet]]
+name = "held"
+count = 4
+group = 'My Company\Held'
+version = "14.0.1904"
+
 [[fault]]
 name = "it"
 {fault}
@@ -107,6 +119,11 @@ title = "It begins, and a certificate is updated"
 faults = ["it"]
 operator = [{{ update-certificate = {{ manager = "sepm-1", certificate = {{ generate = {{}} }} }} }}]
 wait = {{ heartbeats = 6 }}
+
+[[step]]
+title = "A policy is changed under it"
+operator = [{{ set-policy = {{ group = 'My Company\Held', policy = "Firewall", content = "allow" }} }}]
+wait = {{ heartbeats = 2 }}
 
 [[step]]
 title = "It is healed"
