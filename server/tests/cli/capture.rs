@@ -11,7 +11,10 @@ use crate::harness::{RunningLab, agent, needs, output, program, refused, run, st
 /// Reads a capture with tshark; it must find nothing malformed, and may find that the end is missing.
 #[track_caller]
 fn tshark(file: &Path, arguments: &[&str]) -> String {
-    let read = output(Command::new("tshark").arg("-n").arg("-r").arg(file).args(arguments));
+    // A client's port may be one that is registered for another protocol, such as 48049 for 3gpp-cbsp.
+    let mut tshark = Command::new("tshark");
+    tshark.args(["-n", "-o", "tcp.try_heuristic_first:TRUE", "-r"]).arg(file);
+    let read = output(tshark.args(arguments));
     assert!(read.status.success() || stderr(&read).contains("cut short"), "{}", stderr(&read));
     String::from_utf8_lossy(&read.stdout).into_owned()
 }

@@ -25,7 +25,8 @@ type Exchanges = BTreeMap<String, Vec<Seen>>;
 #[track_caller]
 fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
     let mut tshark = Command::new("tshark");
-    tshark.arg("-n").arg("-r").arg(file).args([
+    // A client's port may be one that is registered for another protocol, such as 48049 for 3gpp-cbsp.
+    tshark.arg("-n").arg("-r").arg(file).args(["-o", "tcp.try_heuristic_first:TRUE"]).args([
         "-2",
         "-Y",
         filter,

@@ -66,8 +66,8 @@ async fn real_answers_fit_their_schemas() {
     let api = lab.get("/v1/openapi.json").await;
     let mut answers = Vec::new();
     for (path, methods) in api["paths"].as_object().unwrap() {
-        // Endless answers are tested elsewhere.
-        if methods.get("get").is_none() || path == "/v1/journal/tail" {
+        // Endless answers are tested elsewhere, and the capture that this lab does not take.
+        if methods.get("get").is_none() || ["/v1/journal/tail", "/v1/capture"].contains(&path.as_str()) {
             continue;
         }
         let names = [
