@@ -36,9 +36,15 @@ place=$(mktemp -d)
 readonly place
 export CONTAINERS_CONF=$place/containers.conf CONTAINERS_STORAGE_CONF=$place/storage.conf
 ended() {
-    # By name: what belongs to other containers of this machine stays.
-    { podman pod rm --all --force && podman rm --all --force --volumes && podman network prune --force; } >/dev/null 2>&1 || true
-    rm -rf --one-file-system -- "$place"
+    # With the storage of this test alone: other containers of this machine stay.
+    {
+        podman pod rm --all --force --time 0
+        podman rm --all --force --volumes --time 0
+        podman network prune --force
+        # What is still mounted.
+        awk -v place="$place/" 'index($2, place) == 1 { print $2 }' /proc/mounts | sort --reverse | xargs --no-run-if-empty umount --lazy
+        rm -rf --one-file-system -- "$place"
+    } >/dev/null 2>&1 || true
 }
 trap ended EXIT
 

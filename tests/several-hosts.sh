@@ -40,7 +40,7 @@ ended() {
         ip netns delete "$host" || true
     done
     wait
-    rm -rf --one-file-system -- "$place"
+    rm -rf --one-file-system -- "$place" || true
 }
 trap ended EXIT
 
