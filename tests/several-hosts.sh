@@ -173,7 +173,7 @@ rotate single >"$place/single.log" 2>&1 || fail "rotate single did not end: $(ta
 await "$SOON" "forty clients that are well" is_well m2 40
 say "the procedure for one manager: all are well"
 
-# What happens to whoever does not wait: here, and in one process. A client whose heartbeat came between two updates may be well.
+# A rotation without waits: here, and in one process. A client whose heartbeat came between two updates may be well.
 orphans() {
     ! lab "$1" check --json >"$place/verdict-$1.json" 2>"$place/check.log" && jq --exit-status '.orphaned | length >= 20' "$place/verdict-$1.json" >/dev/null
 }
@@ -188,7 +188,7 @@ await "$SOON" "its clients to be well" is_well one 40
 lab one rotate multi --no-wait >"$place/careless-one.log" 2>&1 || true
 await "$SOON" "orphaned clients in one process" orphans one
 [[ $(findings m2) == "$(findings one)" ]] || fail "another finding than in one process: $(findings m2) and $(findings one)"
-say "whoever does not wait orphans clients, with the same finding as in one process: $(findings m2)"
+say "without waits clients are orphaned, with the same finding as in one process: $(findings m2)"
 stop f1 f2 m1 m2 m3 one
 
 # ---- a load balancer -------------------------------------------------------------------------------------------------

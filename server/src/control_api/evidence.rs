@@ -89,7 +89,9 @@ async fn capture(
     let since = (lab.clock().now() - back).as_millis().try_into().unwrap_or_default();
     let most = usize::try_from(LARGEST_CAPTURE).unwrap_or(usize::MAX);
     let failed = |error: &dyn std::fmt::Display| {
-        let detail = format!("the capture cannot be sent: {error}");
+        let detail = format!(
+            "the capture cannot be sent: {error}; ask for fewer minutes, or read the file of `--pcap`"
+        );
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "capture", detail)
     };
     let read = tokio::task::spawn_blocking(move || capture.since(since, most)).await;

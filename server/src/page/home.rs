@@ -35,7 +35,7 @@ pub(super) fn view(answers: &Answers, place: &Place) -> Markup {
     }
 }
 
-/// What can be given to somebody who does not have the lab.
+/// Downloads of evidence and of the latest traffic.
 fn hand_on(takes_capture: bool, place: &Place) -> Markup {
     html! {
         section aria-labelledby="hand-on-title" {
