@@ -75,14 +75,15 @@ impl SiteHistory {
         self.imports.retain(|(at, _)| *at < began);
     }
 
-    /// Adds that the clients of a part were given a communications file.
-    pub fn push_import(&mut self, at: Timestamp, part: &str) {
-        self.imports.push((at, part.to_owned()));
+    /// Adds that the clients of a part, or one client, were given a communications file.
+    pub fn push_import(&mut self, at: Timestamp, name: &str) {
+        self.imports.push((at, name.to_owned()));
     }
 
-    /// Whether a client of this part was given a communications file between two moments.
-    pub(super) fn was_given_a_file(&self, part: &str, from: Timestamp, to: Timestamp) -> bool {
-        self.imports.iter().any(|(at, of)| *at >= from && *at <= to && of == part)
+    /// Whether the client with these names, its part's and its own, was given a communications file between two moments.
+    pub(super) fn was_given_a_file(&self, names: [&str; 2], from: Timestamp, to: Timestamp) -> bool {
+        let is = |of: &String| names.contains(&of.as_str());
+        self.imports.iter().any(|(at, of)| *at >= from && *at <= to && is(of))
     }
 
     /// The indexes of the changes up to a moment, the last one first.

@@ -94,8 +94,8 @@ enum Clients {
 fn of_orphaned(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients)> {
     let mut groups: BTreeMap<(Found, TrustLayer, String), Group<'_>> = BTreeMap::new();
     for (place, one) in verdict.orphaned.iter().enumerate() {
-        let OrphanedClient { part, since, because, held, .. } = one;
-        let found = history.cause(Loss { part, since: *since, because, held });
+        let OrphanedClient { client, part, since, because, held, .. } = one;
+        let found = history.cause(Loss { client, part, since: *since, because, held });
         // What no rule explains is alike only if the same failed.
         let what = if found.change.is_none() { sentence::short(&one.why) } else { String::new() };
         let group = groups.entry((found, one.layer, what)).or_insert_with(|| Group {

@@ -17,6 +17,8 @@ use crate::scenario::{CauseCode as Code, Held};
 /// A loss of trust: what failed, and what the client held.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss<'a> {
+    /// Name of the client.
+    pub client: &'a str,
     /// Part of the fleet that the client belongs to.
     pub part: &'a str,
     /// Lab time since which the client is orphaned.
@@ -139,7 +141,7 @@ impl SiteHistory {
             return Found::by(Code::CertificateRestored, index);
         }
         let has_lost_its_state = held.serial.is_none() && self.may_have_lost_its_state(part);
-        if has_lost_its_state || self.was_given_a_file(part, update.at, since) {
+        if has_lost_its_state || self.was_given_a_file([part, loss.client], update.at, since) {
             return Found::by(Code::OldFile, index);
         }
         let location = held.location.as_deref();

@@ -83,7 +83,7 @@ impl<C: VirtualClient> Machine<C> {
                     most => most,
                 },
             };
-            let transition = self.power.next_transition(&part.calendar, self.now);
+            let transition = self.power.next_transition(self.now);
             let before = transition.min(end + MOMENT);
             if let Some(wake) = self.client.wakes_before(before) {
                 if let Some(row) = self.client.skip(wake, before, most, context) {
@@ -108,8 +108,8 @@ impl<C: VirtualClient> Machine<C> {
     }
 
     /// The time at which the machine or its client acts next, if that is not after `end`.
-    pub(super) fn next(&self, part: &Part, end: Timestamp) -> Option<Timestamp> {
-        let transition = self.power.next_transition(&part.calendar, self.now);
+    pub(super) fn next(&self, end: Timestamp) -> Option<Timestamp> {
+        let transition = self.power.next_transition(self.now);
         let wake = self.client.wakes_before(end + MOMENT);
         let next = wake.map_or(transition, |wake| wake.min(transition)).max(self.now);
         (next <= end).then_some(next)
@@ -117,7 +117,7 @@ impl<C: VirtualClient> Machine<C> {
 
     /// Applies the changes of the part to the machine.
     pub(super) fn apply_change(&mut self, part: &Part, context: &mut Context<'_>) {
-        let actions = self.power.apply_change(&part.calendar, part.change);
+        let actions = self.power.apply_change(&part.change, self.number);
         self.act(actions, part, context);
     }
 

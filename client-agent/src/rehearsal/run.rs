@@ -298,9 +298,9 @@ impl<'a, C: VirtualClient> Run<'a, C> {
     fn apply_fleet_actions(&mut self, number: usize, step: &StepPlan) -> Result<(), RehearsalError> {
         for (part, plan) in self.parts.iter_mut().zip(&self.plans) {
             part.change = Change::default();
-            for action in step.fleet.iter().map(toml::Spanned::get_ref).filter(|one| one.part() == part.name)
-            {
-                part.calendar.apply(action, &mut part.change);
+            for action in step.fleet.iter().map(toml::Spanned::get_ref) {
+                let Some(machines) = action.changed(plan) else { continue };
+                part.calendar.apply(action, machines, &mut part.change);
                 if let FleetAction::Identify { image_of, .. } = action {
                     let image = image_of.as_deref();
                     let machine = image.and_then(|image| self.scenario.machine_of(image));
@@ -312,7 +312,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
                         |group: &str, location: Option<&str>| self.world.site.export_sylink(group, location);
                     let file = from.file(export, &part.image.snapshot.agent.cache().sylink);
                     self.imports.push(file.map_err(|source| refused(number, &step.title, source))?);
-                    self.history.push_import(self.now, &part.name);
+                    self.history.push_import(self.now, action.name());
                     part.import = u32::try_from(self.imports.len() - 1).unwrap_or(u32::MAX);
                 }
             }

@@ -146,7 +146,7 @@ impl<C: VirtualClient> Shard<C> {
             machine.is_on() && machine.client.counts().heartbeats < target
         };
         targets.retain(|place, target| is_waited_for(&self.machines[*place], *target));
-        let mut agenda = self.agenda(parts, limit);
+        let mut agenda = self.agenda(limit);
         while !targets.is_empty() {
             let Some((moment, place)) = self.advance(world, parts, &mut agenda, limit, progress) else {
                 break;
@@ -164,11 +164,9 @@ impl<C: VirtualClient> Shard<C> {
     }
 
     /// When each of the machines whose clients interact acts next, if that is not after `end`.
-    fn agenda(&self, parts: &[Part], end: Timestamp) -> Agenda {
+    fn agenda(&self, end: Timestamp) -> Agenda {
         let together = self.machines[..self.together].iter().enumerate();
-        let next = |(place, machine): (usize, &Machine<C>)| {
-            Some(Reverse((machine.next(&parts[machine.part as usize], end)?, place)))
-        };
+        let next = |(place, machine): (usize, &Machine<C>)| Some(Reverse((machine.next(end)?, place)));
         together.filter_map(next).collect()
     }
 
@@ -191,13 +189,13 @@ impl<C: VirtualClient> Shard<C> {
         let machine = machines.get_mut(place)?;
         let part = &parts[machine.part as usize];
         machine.run_until(moment, None, part, &mut Context { world, memo, hourly, log });
-        agenda.extend(machine.next(part, end).map(|next| Reverse((next, place))));
+        agenda.extend(machine.next(end).map(|next| Reverse((next, place))));
         Some((moment, place))
     }
 
     /// Lets time pass until `end`.
     pub(super) fn run_until(&mut self, world: &World, parts: &[Part], end: Timestamp, progress: &Progress) {
-        let mut agenda = self.agenda(parts, end);
+        let mut agenda = self.agenda(end);
         while self.advance(world, parts, &mut agenda, end, progress).is_some() {}
         self.each(world, parts, progress, |machine, part, context| {
             machine.run_until(end, None, part, context);

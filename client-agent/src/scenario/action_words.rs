@@ -12,7 +12,7 @@ use super::plan::{FleetAction, StepPlan, Wait};
 
 impl StepPlan {
     /// The actions of the step in words, one per line, in the order in which they take effect.
-    pub(crate) fn actions(&self) -> Vec<String> {
+    pub fn actions(&self) -> Vec<String> {
         let fleet = self.fleet.iter().map(|action| fleet_action(action.get_ref()));
         let healed = self.heal.iter().map(|name| format!("Remove the fault {:?}", name.get_ref()));
         let faults = self.faults.iter().map(|name| format!("Set the fault {:?}", name.get_ref()));

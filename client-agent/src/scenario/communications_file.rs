@@ -115,6 +115,15 @@ mod tests {
             ("{ import-sylink = { part = 'desktop', from = {} } }", "sound"),
             ("{ import-sylink = { part = 'desktop', from = { group = 'My Company' } } }", "sound"),
             ("{ update-package = { part = 'desktop' } }", "sound"),
+            ("{ update-package = { part = 'desktop-1' } }", "sound"),
+            ("{ switch-off = 'desktop-1' }", "sound"),
+            ("{ switch-off = 'desktop-2' }", "there is no part or client \"desktop-2\""),
+            ("{ switch-off = 'desktop-01' }", "there is no part or client"),
+            ("{ move = { part = 'desktop-1' } }", "\"desktop-1\" is one client; expected a part"),
+            (
+                "{ update-package = { part = 'desktop' } }, { update-package = { part = 'desktop-1' } }",
+                "expected a step for \"desktop-1\" alone",
+            ),
             (
                 "{ update-package = { part = 'desktop', group = 'My Compny' } }",
                 "did you mean \"My Company\"?",

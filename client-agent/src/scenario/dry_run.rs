@@ -12,7 +12,7 @@ use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
 use toml::Spanned;
 
-use super::plan::{FleetAction, ManagerPlan, Scenario};
+use super::plan::{FleetAction, ManagerPlan, Scenario, StepPlan};
 use super::presence::calendar::Calendar;
 use super::read::ScenarioError;
 
@@ -86,15 +86,9 @@ impl Scenario {
                 let problem = "has an empty wait: expected heartbeats, a time, or both";
                 return Err(refuse(at..at, format!("the step {:?} {problem}", step.title)));
             }
+            self.check_imports(step).map_err(|(span, problem)| refuse(span, problem))?;
             for action in &step.fleet {
-                let part = action.get_ref().part();
-                if !parts.contains(part) {
-                    let problem = format!(
-                        "there is no part {part:?} in the fleet{}",
-                        hint(part, parts.iter().copied())
-                    );
-                    return Err(refuse(action.span(), problem));
-                }
+                self.check_name(action.get_ref()).map_err(|problem| refuse(action.span(), problem))?;
                 if let FleetAction::Identify { image_of: Some(image), .. } = action.get_ref()
                     && !parts.contains(image.as_str())
                 {
@@ -206,9 +200,54 @@ impl Scenario {
         Ok(())
     }
 
+    /// Checks that no step imports files on a part and on a client of it, of which each machine would need its own.
+    fn check_imports(&self, step: &StepPlan) -> Result<(), (Range<usize>, String)> {
+        for plan in self.fleet.iter().map(Spanned::get_ref) {
+            let mut first = None;
+            for action in &step.fleet {
+                let one = action.get_ref();
+                if one.changed(plan).is_none() || one.brings(plan).is_none() {
+                    continue;
+                }
+                let name = one.name();
+                if *first.get_or_insert(name) != name {
+                    let problem = format!(
+                        "the step {:?} imports files on several machines of {:?}; expected a step for {name:?} alone",
+                        step.title, plan.name
+                    );
+                    return Err((action.span(), problem));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the action names a part, or a client where it may, and not both.
+    fn check_name(&self, action: &FleetAction) -> Result<(), String> {
+        let name = action.name();
+        let parts = || self.fleet.iter().map(Spanned::get_ref);
+        let is_part = parts().any(|plan| plan.name == name);
+        let is_client = parts().any(|plan| action.client_of(plan).is_some());
+        match (is_part, is_client) {
+            (true, true) if action.may_name_a_client() => {
+                Err(format!("{name:?} is a part and a client; expected parts with other names"))
+            }
+            (true, _) => Ok(()),
+            (false, true) if action.may_name_a_client() => Ok(()),
+            (false, true) => {
+                Err(format!("{name:?} is one client; expected a part, which changes as a whole"))
+            }
+            (false, false) => {
+                let hint = hint(name, parts().map(|plan| plan.name.as_str()));
+                let what = if action.may_name_a_client() { "part or client" } else { "part" };
+                Err(format!("there is no {what} {name:?} in the fleet{hint}"))
+            }
+        }
+    }
+
     /// Checks that there is such a file; that of the installation stands for any that the part may have.
     fn check_import(&self, site: &Site, action: &FleetAction) -> Result<(), CommandError> {
-        let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| plan.name == action.part());
+        let plan = self.fleet.iter().map(Spanned::get_ref).find(|plan| action.changed(plan).is_some());
         let Some((plan, from)) = plan.and_then(|plan| Some((plan, action.brings(plan)?))) else {
             return Ok(());
         };

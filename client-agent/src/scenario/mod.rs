@@ -20,7 +20,8 @@ pub use communications_file::{SylinkEdit, SylinkSource};
 pub(crate) use identity::client_profile;
 pub(crate) use identity::hardware_key;
 pub use plan::{
-    ClockPlan, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, StepPhase, StepPlan, Wait,
+    ChangedMachines, ClockPlan, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, StepPhase, StepPlan,
+    Wait,
 };
 pub use plan_error::PlanError;
 pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalendar, PowerSchedule};

@@ -188,9 +188,9 @@ impl StepPhase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FleetAction {
-    /// Switch off the machines of a part, by name.
+    /// Switch off the machines of a part, by its name, or one machine, by the name of its client (`desktop-3`).
     SwitchOff(String),
-    /// Switch the machines of a part on again, by name.
+    /// Switch the machines of a part, or one machine, on again, by name.
     SwitchOn(String),
     /// Move the machines of a part to another location; to the group's default location if absent.
     Move {
@@ -202,7 +202,7 @@ pub enum FleetAction {
     },
     /// Import a communications file on the machines that are on. Of several imports in one step the last one counts.
     ImportSylink {
-        /// The name of the part.
+        /// The name of the part, or of one client.
         part: String,
         /// The source of the file.
         from: SylinkSource,
@@ -219,7 +219,7 @@ pub enum FleetAction {
     /// Apply the console's communication update package to the machines that are on: it imports the communications file
     /// that the manager exports at that moment. Of several imports in one step the last one counts.
     UpdatePackage {
-        /// The name of the part.
+        /// The name of the part, or of one client.
         part: String,
         /// The group that the package is made for; the part's own if absent.
         #[serde(default)]
@@ -296,9 +296,39 @@ impl StepPlan {
     }
 }
 
+/// The machines of a part that an action changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangedMachines {
+    /// All of them.
+    All,
+    /// The one with this number.
+    One(u32),
+}
+
 impl FleetAction {
-    /// The name of the part that changes.
-    pub fn part(&self) -> &str {
+    /// The machines of this part that change; none if the action is about others.
+    pub fn changed(&self, plan: &PartPlan) -> Option<ChangedMachines> {
+        if self.name() == plan.name {
+            return Some(ChangedMachines::All);
+        }
+        self.client_of(plan).map(ChangedMachines::One)
+    }
+
+    /// The number in this part of the client that the action names; none if it names no client of it.
+    pub(super) fn client_of(&self, plan: &PartPlan) -> Option<u32> {
+        let number = self.name().strip_prefix(plan.name.as_str())?.strip_prefix('-')?;
+        // As a client is named: no leading zero, no sign.
+        let number: u32 = number.parse().ok().filter(|one: &u32| one.to_string() == number)?;
+        (1..=plan.count).contains(&number).then_some(number)
+    }
+
+    /// Whether the action can change one machine of a part.
+    pub(super) const fn may_name_a_client(&self) -> bool {
+        !matches!(self, Self::Move { .. } | Self::Identify { .. })
+    }
+
+    /// The name of the part, or of the client, that changes.
+    pub fn name(&self) -> &str {
         match self {
             Self::SwitchOff(part)
             | Self::SwitchOn(part)

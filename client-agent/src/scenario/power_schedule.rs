@@ -1,11 +1,12 @@
 //! The power schedule of a machine: when it is on, where it is, and the actions on its client. The same for both
 //! drivers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use epm_protocol::time::Timestamp;
 
-use super::plan::{FleetAction, PartPlan};
+use super::plan::{ChangedMachines, FleetAction, PartPlan};
 use super::presence::calendar::Calendar;
 use super::presence::error::PresenceError;
 use super::presence::window::{Place, Window};
@@ -17,7 +18,6 @@ pub struct PartCalendar {
     arrives: bool,
     usual: Option<String>,
     away: Option<String>,
-    is_off: bool,
 }
 
 /// The power schedule of a machine.
@@ -31,6 +31,8 @@ pub struct PowerSchedule {
     /// The place of which the client was told.
     place: Place,
     is_on: bool,
+    /// Whether the machine was switched off by hand, which keeps it off.
+    is_kept_off: bool,
     is_installed: bool,
     is_reimaged: bool,
 }
@@ -82,15 +84,54 @@ impl IntoIterator for ClientActions {
     }
 }
 
-/// The changes of a part in a step, other than switching machines on or off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The changes of a part in a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// Whether the usual location changes.
-    pub is_moved: bool,
-    /// Whether a communications file is imported on its machines.
-    pub imports: bool,
+    is_moved: bool,
     /// Whether its machines get another hardware id.
-    pub identifies: bool,
+    identifies: bool,
+    /// What all its machines do.
+    all: MachineChange,
+    /// What single machines do, by their number.
+    single: BTreeMap<u32, MachineChange>,
+}
+
+/// What a machine does in a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct MachineChange {
+    /// Whether it is switched on, or off.
+    switched_on: Option<bool>,
+    /// Whether a communications file is imported on it.
+    imports: bool,
+}
+
+impl Change {
+    /// Notes that machines are switched on or off; the last word counts.
+    fn switch(&mut self, machines: ChangedMachines, on: bool) {
+        match machines {
+            ChangedMachines::All => {
+                self.single.values_mut().for_each(|one| one.switched_on = None);
+                self.all.switched_on = Some(on);
+            }
+            ChangedMachines::One(number) => self.single.entry(number).or_default().switched_on = Some(on),
+        }
+    }
+
+    fn import(&mut self, machines: ChangedMachines) {
+        match machines {
+            ChangedMachines::All => self.all.imports = true,
+            ChangedMachines::One(number) => self.single.entry(number).or_default().imports = true,
+        }
+    }
+
+    fn of_machine(&self, number: u32) -> MachineChange {
+        let single = self.single.get(&number).copied().unwrap_or_default();
+        MachineChange {
+            switched_on: single.switched_on.or(self.all.switched_on),
+            imports: single.imports || self.all.imports,
+        }
+    }
 }
 
 /// The communications file with which a client is installed.
@@ -117,7 +158,6 @@ impl PartCalendar {
             arrives: plan.arrives.is_some(),
             usual: plan.location.clone(),
             away: calendar.away_location().map(str::to_owned).or_else(|| plan.location.clone()),
-            is_off: false,
             calendar,
         })
     }
@@ -135,16 +175,16 @@ impl PartCalendar {
         }
     }
 
-    /// Applies a change of the part.
-    pub fn apply(&mut self, action: &FleetAction, change: &mut Change) {
+    /// Applies an action on these machines of the part.
+    pub fn apply(&mut self, action: &FleetAction, machines: ChangedMachines, change: &mut Change) {
         match action {
-            FleetAction::SwitchOff(_) => self.is_off = true,
-            FleetAction::SwitchOn(_) => self.is_off = false,
+            FleetAction::SwitchOff(_) => change.switch(machines, false),
+            FleetAction::SwitchOn(_) => change.switch(machines, true),
             FleetAction::Move { location, .. } => {
                 self.usual.clone_from(location);
                 change.is_moved = true;
             }
-            FleetAction::ImportSylink { .. } | FleetAction::UpdatePackage { .. } => change.imports = true,
+            FleetAction::ImportSylink { .. } | FleetAction::UpdatePackage { .. } => change.import(machines),
             FleetAction::Identify { .. } => change.identifies = true,
         }
     }
@@ -160,6 +200,7 @@ impl PowerSchedule {
             booted_before: window.filter(|one| one.booted < one.on).map(|one| one.booted),
             place: Place::Usual,
             is_on: false,
+            is_kept_off: false,
             is_installed: !part.arrives,
             is_reimaged: false,
         }
@@ -185,11 +226,11 @@ impl PowerSchedule {
     }
 
     /// The time at which the machine is next switched on or off.
-    pub fn next_transition(&self, part: &PartCalendar, now: Timestamp) -> Timestamp {
+    pub fn next_transition(&self, now: Timestamp) -> Timestamp {
         match self.window {
             None => Timestamp::NEVER,
             Some(window) if self.is_on => window.off,
-            Some(_) if part.is_off => Timestamp::NEVER,
+            Some(_) if self.is_kept_off => Timestamp::NEVER,
             Some(window) => window.on.max(now),
         }
     }
@@ -223,17 +264,21 @@ impl PowerSchedule {
         actions
     }
 
-    /// Applies changes of the part to the machine.
-    pub fn apply_change(&mut self, part: &PartCalendar, change: Change) -> ClientActions {
+    /// Applies changes of the part to the machine with this number.
+    pub fn apply_change(&mut self, change: &Change, number: u32) -> ClientActions {
         let mut actions = ClientActions::default();
-        if part.is_off && self.is_on {
+        let own = change.of_machine(number);
+        if let Some(on) = own.switched_on {
+            self.is_kept_off = !on;
+        }
+        if self.is_kept_off && self.is_on {
             self.is_on = false;
             actions.stop = true;
         }
         if change.is_moved && self.place == Place::Usual {
             actions.move_to = Some(Place::Usual);
         }
-        actions.import = change.imports && self.is_on;
+        actions.import = own.imports && self.is_on;
         actions.identify = change.identifies && self.is_on;
         actions
     }

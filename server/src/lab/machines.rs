@@ -106,10 +106,8 @@ impl Machines {
         let mut changes = vec![Change::default(); self.parts.len()];
         for action in actions {
             for (part, change) in self.parts.iter_mut().zip(&mut changes) {
-                if part.plan.name != action.part() {
-                    continue;
-                }
-                part.calendar.apply(action, change);
+                let Some(machines) = action.changed(&part.plan) else { continue };
+                part.calendar.apply(action, machines, change);
                 if let FleetAction::Identify { image_of, .. } = action {
                     let image = image_of.as_ref();
                     part.identity = image.and_then(|image| self.images_of.get(image).copied());
@@ -122,9 +120,9 @@ impl Machines {
             }
         }
         for place in 0..self.machines.len() {
-            let Machine { part, power, switched_off, .. } = &mut self.machines[place];
+            let Machine { part, number, power, switched_off, .. } = &mut self.machines[place];
             let was_on = power.is_on();
-            let actions = power.apply_change(&self.parts[*part].calendar, changes[*part]);
+            let actions = power.apply_change(&changes[*part], *number);
             *switched_off += u32::from(was_on && !power.is_on());
             self.schedule(place);
             self.act(lab, place, actions).await?;
@@ -157,9 +155,9 @@ impl Machines {
 
     /// Notes when a machine is switched next.
     fn schedule(&mut self, place: usize) {
-        let Machine { part, power, next, .. } = &mut self.machines[place];
+        let Machine { power, next, .. } = &mut self.machines[place];
         // That of a machine whose hours have begun has passed.
-        let then = power.next_transition(&self.parts[*part].calendar, Timestamp::EPOCH);
+        let then = power.next_transition(Timestamp::EPOCH);
         let before = std::mem::replace(next, then);
         self.due.remove(&(before, place));
         if then != Timestamp::NEVER {

@@ -64,7 +64,7 @@ impl Lab {
         let now = self.clock().now();
         let mut present = self.present.lock().await;
         for (name, (part, power)) in &mut present.0 {
-            while power.next_transition(part, now) <= now {
+            while power.next_transition(now) <= now {
                 for action in power.take_transition(part, now) {
                     let input = match action {
                         ClientAction::Stop => Input::Stop,

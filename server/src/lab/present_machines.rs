@@ -18,7 +18,7 @@ pub(super) struct PresentMachines(
 impl PresentMachines {
     /// The time of the next transition of any machine.
     pub(super) fn next_transition(&self, now: Timestamp) -> Timestamp {
-        let transitions = self.0.values().map(|(part, power)| power.next_transition(part, now));
+        let transitions = self.0.values().map(|(_, power)| power.next_transition(now));
         transitions.min().unwrap_or(Timestamp::NEVER)
     }
 }

@@ -266,12 +266,12 @@ impl<'a> ScenarioRun<'a> {
     /// Notes which parts are given communications files in a step.
     fn note_imports(&mut self, step: &StepPlan, at: Timestamp) {
         let parts = self.scenario.fleet.iter().map(|part| part.get_ref());
-        for part in parts.filter(|part| {
-            step.fleet
-                .iter()
-                .any(|one| one.get_ref().part() == part.name && one.get_ref().brings(part).is_some())
-        }) {
-            self.history.push_import(at, &part.name);
+        for part in parts {
+            for action in step.fleet.iter().map(|one| one.get_ref()) {
+                if action.changed(part).is_some() && action.brings(part).is_some() {
+                    self.history.push_import(at, action.name());
+                }
+            }
         }
     }
 

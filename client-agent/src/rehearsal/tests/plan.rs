@@ -265,6 +265,8 @@ fn action() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(json!({ "switch-off": "p0" })),
         Just(json!({ "switch-on": "p0" })),
+        Just(json!({ "switch-off": "p0-1" })),
+        Just(json!({ "switch-on": "p0-1" })),
         Just(json!({ "move": { "part": "p0" } })),
         select(LOCATIONS.to_vec()).prop_map(|to| json!({ "move": { "part": "p0", "location": to } })),
         file().prop_map(|from| json!({ "import-sylink": { "part": "p0", "from": from } })),

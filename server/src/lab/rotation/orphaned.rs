@@ -35,7 +35,7 @@ impl Lab {
             }
             let Some(orphaning) = trace.orphaned.back() else { continue };
             let Orphaning { since, because, held, .. } = orphaning;
-            let loss = Loss { part: &before.part, since: *since, because, held };
+            let loss = Loss { client: name, part: &before.part, since: *since, because, held };
             let found = history.cause(loss);
             let code = mistake(found.code);
             let cause = history.sentence(loss, found);
