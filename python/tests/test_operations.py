@@ -50,6 +50,7 @@ CALLS: Dict[str, Callable[[ControlApi], Any]] = {
     "take_baseline": lambda api: api.take_baseline("own").clients,
     "baseline": lambda api: api.baseline("own").settings.managers,
     "capture": lambda api: api.capture(minutes=1)[:4] == b"\n\r\r\n",
+    "recorded_scenario": lambda api: "[[fleet]]" in api.recorded_scenario().scenario,
     "evidence": lambda api: api.evidence(capture=False)[:2] == b"PK",
     "baselines": lambda api: {"own", "start"} <= {one.name for one in api.baselines()},
     "remove_baseline": lambda api: "own" not in {one.name for one in api.remove_baseline("own")},

@@ -39,6 +39,7 @@ use crate::runtime::journal::Journal;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::pauses::Pauses;
+use crate::runtime::recorder::Recorder;
 use crate::runtime::replayed::{CannotBegin, Data};
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
@@ -162,6 +163,11 @@ impl MockSite {
     pub(crate) fn set_up(&self) -> Result<(), StoreError> {
         self.is_set_up.store(true, Ordering::Relaxed);
         self.keeper().store().map_or(Ok(()), |store| Data::complete(store.as_ref()))
+    }
+
+    /// Records what is done to the lab.
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.state.recorder
     }
 
     /// Records the changes of the site.

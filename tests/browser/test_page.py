@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from playwright.sync_api import expect
 
-VIEWS = ["/", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/failures", "/failures/F20", "/reference/control", "/reference/control?call=PUT%20%2Fv1%2Ffaults%2F%7Bfault%7D", "/reference/rest?find=computers", "/clients/nobody"]
+VIEWS = ["/", "/scenario", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/failures", "/failures/F20", "/reference/control", "/reference/control?call=PUT%20%2Fv1%2Ffaults%2F%7Bfault%7D", "/reference/rest?find=computers", "/clients/nobody"]
 REPLACE = [{"update-certificate": {"manager": "sepm-1", "certificate": {"generate": {}}}}]
 
 
@@ -51,6 +51,17 @@ def test_three_clicks_say_why_a_client_is_orphaned_by_whose_act_and_what_it_hold
     page.goto(lab.url)
     clicks(page, "who did what from")
     expect(page.locator("#rows")).to_contain_text("commands applied: update-certificate sepm-1")
+
+
+def test_what_was_done_is_a_scenario_in_one_click(lab, open_page):
+    orphan(lab)
+    lab.call("POST", "/v1/clients/desk-3/operations", {"do": "freeze"})
+    page = open_page(lab)
+    clicks(page, "What was done, as a scenario")
+    expect(page.locator("main")).to_contain_text("Update the server certificate of sepm-1 with a new self-signed one")
+    expect(page.locator("main")).to_contain_text(re.compile("Not as in the lab.*desk-3 was frozen", re.S))
+    expect(page.locator(".command")).to_contain_text("epm-lab scenario record my.toml --lab " + lab.url)
+    lab.call("POST", "/v1/clients/desk-3/operations", {"do": "thaw"})
 
 
 def test_the_next_step_is_foretold(lab, open_page):

@@ -1354,6 +1354,40 @@ class RestoredSnapshot:
 
 
 @dataclass(frozen=True)
+class RecordedFile:
+    """A file that a recorded scenario names."""
+
+    #: Content of the file, in Base64.
+    content: str
+
+    #: Path of the file, relative to the scenario.
+    name: str
+
+
+@dataclass(frozen=True)
+class RecordedScenario:
+    """A scenario of what was done to a lab."""
+
+    #: Number of clients.
+    clients: int
+
+    #: Files that the scenario names, with private keys among them.
+    files: typing.List[RecordedFile]
+
+    #: What was done that the scenario does not do, or does otherwise.
+    left_out: typing.List[str]
+
+    #: The scenario file, in TOML.
+    scenario: str
+
+    #: Number of steps.
+    steps: int
+
+    #: Why the scenario cannot be played as it is; absent if it can.
+    refused: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
 class ManagerView:
     """A manager."""
 
@@ -3268,6 +3302,28 @@ class ControlApi(Transport):
         POST /v1/reset
         """
         answer: RestoredSnapshot = self._json(RestoredSnapshot, "POST", "/v1/reset", None, None, timeout)
+        return answer
+
+    def recorded_scenario(
+        self,
+        *,
+        folder: typing.Optional[str] = None,
+        timeout: typing.Optional[float] = None,
+    ) -> RecordedScenario:
+        """Make a scenario of what was done to the lab: commands, faults and clients, with the time between them.
+
+        GET /v1/scenario
+
+        folder: Name of the folder that files of the scenario are put into, beside it; `files` when absent.
+        """
+        answer: RecordedScenario = self._json(
+            RecordedScenario,
+            "GET",
+            "/v1/scenario",
+            {"folder": folder},
+            None,
+            timeout,
+        )
         return answer
 
     def site(self, *, timeout: typing.Optional[float] = None) -> SiteView:

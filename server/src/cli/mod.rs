@@ -182,7 +182,7 @@ pub fn main() -> ExitCode {
         Verb::Run(run) => waiting(run.go()),
         Verb::Rehearse(rehearse) => waiting(rehearse.go()),
         Verb::Failure(catalogue) => waiting(catalogue.go()),
-        Verb::Scenario(scenario) => scenario.go(),
+        Verb::Scenario(scenario) => waiting(scenario.go()),
         Verb::Fault(fault) => waiting(fault.go()),
         Verb::Check(check) => waiting(check.go()),
         Verb::Rotate(rotate) => waiting(rotate.go()),

@@ -1,14 +1,16 @@
-//! `epm-lab scenario`: checks scenario files, and prints their schema.
+//! `epm-lab scenario`: checks scenario files, makes them of what was done to a running lab, and prints their schema.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use clap::Subcommand;
-use epm_client_agent::program::{read_all, read_file};
+use epm_client_agent::program::{notice, read_all, read_file};
 use epm_client_agent::scenario;
 use epm_protocol::plural::counted;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::lab::{Where, segment};
+use super::out::OutFile;
 use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::lab::scenario_run::read_materials;
 
@@ -25,6 +27,29 @@ pub(super) enum Scenario {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
+    },
+    /// Make a scenario of what was done to a running lab, by whichever way
+    #[command(after_help = "\
+Examples:
+  epm-lab scenario record my.toml
+  epm-lab scenario record my.toml && epm-lab rehearse my.toml --agents 100000
+
+The scenario has the site and its fleet as they were set up, and each command,
+fault and change of a client since then as a step, with the lab time until the
+next one as its wait. Files that were imported are put into a folder beside it,
+my-files, with private keys among them. What a scenario cannot do, such as a
+restart of a service, is named, and stands in the file as a remark.
+
+Exit codes: 0 success; 1 it failed, or the scenario cannot be played as it is;
+2 invalid input.")]
+    Record {
+        #[command(flatten)]
+        at: Where,
+        /// Scenario file to create
+        file: PathBuf,
+        /// Overwrite existing files
+        #[arg(long)]
+        force: bool,
     },
     /// Print the JSON Schema of scenario files
     #[command(after_help = "Example:\n  epm-lab scenario schema > scenario.schema.json")]
@@ -44,9 +69,43 @@ pub(crate) struct Checked {
     steps: usize,
 }
 
+/// A scenario that was made of what was done to a lab.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Recorded {
+    /// Names of the written files, the scenario first.
+    written: Vec<String>,
+    /// Number of clients.
+    clients: u32,
+    /// Number of steps.
+    steps: usize,
+    /// What was done that the scenario does not do, or does otherwise.
+    left_out: Vec<String>,
+    /// Why the scenario cannot be played as it is; absent if it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+}
+
+/// What the control API returns.
+#[derive(Deserialize)]
+struct RecordedAnswer {
+    scenario: String,
+    files: Vec<RecordedFile>,
+    clients: u32,
+    steps: usize,
+    left_out: Vec<String>,
+    refused: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RecordedFile {
+    name: String,
+    content: String,
+}
+
 impl Scenario {
-    pub(super) fn go(self) -> Result<Ending, Failure> {
+    pub(super) async fn go(self) -> Result<Ending, Failure> {
         match self {
+            Self::Record { at, file, force } => return record(&at, &file, force).await,
             Self::Check { file, json } => {
                 let scenario = load(&file)?;
                 let clients: u32 = scenario.fleet.iter().map(|part| part.get_ref().count).sum();
@@ -63,6 +122,50 @@ impl Scenario {
         }
         Ok(Ending::Well)
     }
+}
+
+/// Writes a scenario of what was done to a running lab.
+async fn record(at: &Where, file: &Path, force: bool) -> Result<Ending, Failure> {
+    let out = OutFile::new(file, force)?;
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let path = format!("/v1/scenario?folder={}", segment(&format!("{stem}-files")));
+    let answer: RecordedAnswer = serde_json::from_value(at.control()?.get(&path).await?)
+        .map_err(|error| Failure::Failed(format!("unexpected answer of the lab: {error}")))?;
+    let mut outs = Vec::new();
+    for RecordedFile { name, content } in &answer.files {
+        // A lab that is not trusted either writes nowhere else.
+        let mut parts = Path::new(name).components();
+        let is_beside = matches!(
+            (parts.next(), parts.next(), parts.next()),
+            (Some(Component::Normal(_)), Some(Component::Normal(_)), None)
+        );
+        let content = data_encoding::BASE64.decode(content.as_bytes()).ok().filter(|_| is_beside);
+        let content =
+            content.ok_or_else(|| Failure::Failed(format!("unexpected answer of the lab: file {name:?}")))?;
+        let path = file.with_file_name(name);
+        if let Some(folder) = path.parent() {
+            let made = std::fs::create_dir_all(folder);
+            made.map_err(|error| Failure::BadInput(format!("cannot create {}: {error}", folder.display())))?;
+        }
+        outs.push((OutFile::secret(&path, force)?, content, path));
+    }
+    let mut written = vec![name(file)];
+    for (out, content, path) in outs {
+        out.write(&content)?;
+        written.push(path.display().to_string());
+    }
+    out.write(answer.scenario.as_bytes())?;
+    let RecordedAnswer { clients, steps, left_out, refused, .. } = answer;
+    let why = refused.as_ref().map(|why| format!("the scenario cannot be played as it is: {why}"));
+    if at.json {
+        say_json(&Recorded { written, clients, steps, left_out, refused })?;
+    } else {
+        say(&format!("{}: {}, {}\n", name(file), counted(clients, "client"), counted(steps, "step")));
+        for one in &left_out {
+            notice(&format!("Not as in the lab: {one}\n"));
+        }
+    }
+    why.map_or(Ok(Ending::Well), |why| Err(Failure::Failed(why)))
 }
 
 /// Name of a scenario in messages: its file, or standard input.

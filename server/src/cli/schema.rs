@@ -23,7 +23,7 @@ use crate::cli::recovery::RecoveryFacts;
 use crate::cli::rehearse::{SeedsOutcome, SweepOutcome};
 use crate::cli::rotate::Rotated;
 use crate::cli::run::RunOutcome;
-use crate::cli::scenario::Checked;
+use crate::cli::scenario::{Checked, Recorded};
 use crate::cli::site::SiteStatus;
 use crate::cli::sylink::{Checks, Difference, Edited, Facts, Packed};
 use crate::cli::up_ready::Ready;
@@ -122,6 +122,7 @@ const OUTPUTS: &[(&[&str], Form)] = &[
     (&["run"], Own(of::<RunOutcome>)),
     (&["scenario"], Own(scenario::schema)),
     (&["scenario check"], Own(of::<Checked>)),
+    (&["scenario record"], Own(of::<Recorded>)),
     (&["site manager"], Own(of::<Ready<'_>>)),
     (&["site status"], Own(of::<SiteStatus>)),
     (&["snapshot list", "snapshot remove"], Operation("snapshots")),

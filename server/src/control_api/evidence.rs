@@ -151,6 +151,13 @@ impl Gathered {
         add("assumptions.json", "assumptions about undocumented behaviour", pretty(&outcome.assumptions));
         add("journal.ndjson", "the journal, an entry on each line", journal::all_lines(lab));
         add("journal.har", "exchanges and calls as an HTTP archive (HAR 1.2)", journal::all_as_har(lab));
+        if let Ok(recorded) = lab.recorded_scenario("scenario-files").await {
+            add(
+                "scenario.toml",
+                "what was done, as a scenario; files that it names are not here",
+                recorded.scenario,
+            );
+        }
         let log = lab.site.journal().server_log().join("\n");
         add("managers/ersecreg.log", "messages that managers refused, in their words", log);
         let certificates: Vec<(String, String)> = lab.site.look(|site| {

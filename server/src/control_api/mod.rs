@@ -25,6 +25,7 @@ mod metrics;
 mod metrics_text;
 mod packages;
 mod page;
+mod recording;
 mod reports;
 mod scope;
 mod session;
@@ -141,6 +142,7 @@ fn routes() -> Routes {
         .merge(snapshot_changes::routes())
         .merge(baselines::routes())
         .merge(evidence::routes())
+        .merge(recording::routes())
 }
 
 /// The control API as a service in this process, without a socket. Its page tells of no change by itself.

@@ -28,7 +28,7 @@ impl Scope {
         // Files with private keys, or with the secrets that decrypt what tools have sent. A session is only another form of the
         // token.
         let is_recovery = path.starts_with("/v1/managers/") && path.ends_with("/recovery");
-        let has_keys = is_recovery || path == EVIDENCE || path == CAPTURE;
+        let has_keys = is_recovery || [EVIDENCE, CAPTURE, SCENARIO].contains(&path);
         if is_read && !has_keys || path == SESSION { Self::Read } else { Self::Control }
     }
 
@@ -83,6 +83,8 @@ impl fmt::Debug for Tokens {
 pub(super) const EVIDENCE: &str = "/v1/evidence";
 /// Path of the capture.
 pub(super) const CAPTURE: &str = "/v1/capture";
+/// Path of the recorded scenario, with the keys that were imported.
+pub(super) const SCENARIO: &str = "/v1/scenario";
 /// The beginning of the paths of reports.
 pub(super) const REPORTS: &str = "/v1/reports/";
 
@@ -94,6 +96,7 @@ mod tests {
     fn a_scope_is_enough_for_what_it_is_named_after() {
         for (method, path, needed) in [
             (Method::GET, "/v1/verdict", Scope::Read),
+            (Method::GET, "/v1/scenario", Scope::Control),
             (Method::HEAD, "/metrics", Scope::Read),
             (Method::GET, "/clients/desk-1", Scope::Read),
             (Method::POST, "/page/session", Scope::Read),

@@ -8,6 +8,7 @@ use epm_protocol::site::CommandError;
 use serde_json::{Map, Value};
 
 use crate::lab::{Lab, lock};
+use crate::runtime::recorder::Act;
 
 /// Why assumptions are not set.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,8 @@ impl Lab {
         let now = self.site.look(|site| site.assumptions().with_immediate(&next));
         self.site.assume(Arc::new(now))?;
         requested.next = next;
+        let names: Vec<&str> = changes.keys().map(String::as_str).collect();
+        self.record_act(Act::Other(format!("assumptions were set: {}", names.join(", "))));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use epm_client_agent::agent::{Agent, AgentView, Health, Input};
-use epm_client_agent::scenario::PartPlan;
+use epm_client_agent::scenario::{FleetAction, PartPlan};
 use epm_client_agent::wire::{AgentCopy, Fleet, Glance, Member, MemberSpec};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::sylink::{CommunicationMode, Sylink};
@@ -17,6 +17,7 @@ use crate::Service;
 use crate::lab::first_behind::FirstBehind;
 use crate::lab::{Lab, lock, unknown};
 use crate::runtime::descriptors::DESCRIPTORS;
+use crate::runtime::recorder::Act;
 use crate::schema::BridgedSchema;
 
 /// Maximum number of clients in a lab's process.
@@ -182,7 +183,7 @@ impl Lab {
         let mut fleet = self.fleet.write().await;
         let known = lock(&self.parts).get(name).filter(|known| known.count > 0).cloned();
         let plan = plan(known.as_ref());
-        if let Some(known) = known
+        if let Some(known) = &known
             && (known.version != plan.version || known.group != plan.group || known.location != plan.location)
         {
             let what = format!("version {} in the group {}", known.version, known.group);
@@ -219,6 +220,7 @@ impl Lab {
         for member in fleet.members().iter().skip(first) {
             member.handle.start_long_after_boot(now).await;
         }
+        self.record_part(known.as_ref(), &plan);
         lock(&self.parts).insert(plan.name.clone(), plan);
         Ok(())
     }
@@ -390,9 +392,9 @@ impl Lab {
             ClientOperation::Poke => tell(Input::UpdateNow).await,
             ClientOperation::Freeze => member.handle.freeze(true),
             ClientOperation::Thaw => member.handle.freeze(false),
-            ClientOperation::Offline if member.handle.is_stopped() => {}
+            ClientOperation::Offline if member.handle.is_stopped() => return Ok(()),
             ClientOperation::Offline => tell(Input::Stop).await,
-            ClientOperation::Online if !member.handle.is_stopped() => {}
+            ClientOperation::Online if !member.handle.is_stopped() => return Ok(()),
             ClientOperation::Online => tell(Input::Start { booted: self.clock().now() }).await,
             ClientOperation::Location { location } => tell(Input::MoveTo(location.clone())).await,
             ClientOperation::Import { group, location } => {
@@ -406,12 +408,36 @@ impl Lab {
                 self.site.apply(&Command::MoveClient { client: agent.into(), group: group.clone() })?;
             }
         }
+        self.record_operation(&member, action);
         let fleet = self.fleet.read().await;
         // A client that was re-imaged has another handle.
         if let Some(member) = fleet.named(name) {
             fleet.wait_until(Timestamp::NEVER, |_| member.handle.has_heard()).await;
         }
         Ok(())
+    }
+
+    fn record_operation(&self, member: &Member, action: &ClientOperation) {
+        let (name, is_alone) = self.name_in_scenario(&member.name, &member.part);
+        let act = match action {
+            // Recorded with the commands.
+            ClientOperation::Move { .. } => return,
+            ClientOperation::Offline => Act::Fleet(FleetAction::SwitchOff(name)),
+            ClientOperation::Online => Act::Fleet(FleetAction::SwitchOn(name)),
+            ClientOperation::Import { group, location } => {
+                let (group, location) = (group.clone(), location.clone());
+                Act::Fleet(FleetAction::UpdatePackage { part: name, group, location })
+            }
+            ClientOperation::Location { location } if is_alone => {
+                Act::Fleet(FleetAction::Move { part: name, location: location.clone() })
+            }
+            ClientOperation::Location { .. } => Act::Other(format!("{name} was put into another location")),
+            ClientOperation::Poke => Act::Other(format!("{name} was made to send a heartbeat")),
+            ClientOperation::Freeze => Act::Other(format!("{name} was frozen")),
+            ClientOperation::Thaw => Act::Other(format!("{name} was thawed")),
+            ClientOperation::Reimage => Act::Other(format!("{name} was re-imaged")),
+        };
+        self.record_act(act);
     }
 
     fn package(
@@ -469,6 +495,7 @@ impl Lab {
 
     /// Remembers the parts of a fleet that the control API did not add.
     pub(super) fn remember_part(&self, plan: PartPlan) {
+        self.site.recorder().lose("the lab plays a scenario, whose file has its steps");
         lock(&self.parts).insert(plan.name.clone(), plan);
     }
 

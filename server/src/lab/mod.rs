@@ -17,6 +17,7 @@
 //! | `expectation` | expectations of test authors, and counter-examples |
 //! | `keeping` | keeps the lab in its store, and goes on from there |
 //! | `snapshot` | snapshots of the lab |
+//! | `recording`, `written_scenario` | a scenario of what was done to the lab, and its file |
 //! | `scenario_run` | runs a scenario step by step |
 //! | `presence`, `present_machines` | machines of a running lab that are switched on and off by their presence |
 //! | `machines` | the machines of a scenario: power, location, installed client |
@@ -51,6 +52,7 @@ mod machines;
 mod pace;
 mod presence;
 mod present_machines;
+mod recording;
 mod records;
 mod reports;
 mod reproduce;
@@ -61,6 +63,7 @@ mod snapshot;
 mod sources;
 mod time_error;
 mod verdict;
+mod written_scenario;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,6 +85,7 @@ pub use finding_result::FindingResult;
 pub use fleet::{ClientOperation, ClientView, FleetError};
 pub(crate) use fleet::{Seen, fits, held};
 pub use history::{Orphaning, Trace, Unsigned};
+pub(crate) use recording::{RecordedScenario, RecordingError};
 pub use reproduce::{refused, reproduced};
 pub use rotation::{Rotation, RotationCode, RotationFinding};
 pub use run_error::RunError;

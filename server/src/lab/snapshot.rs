@@ -80,6 +80,7 @@ impl Lab {
                 parts,
                 present,
                 updates: updates.clone(),
+                recorded: self.site.recorder().mark(self.clock().now()),
             };
             (self.kept_snapshot(name, &snapshot), snapshot)
         })?;
@@ -149,7 +150,17 @@ impl Lab {
         let snapshot = lock(&self.snapshots).get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
         let batch = self.restored(&snapshot);
-        let Snapshot { at, mut site, client_statuses, faults, agents, parts, present, updates } = snapshot;
+        let Snapshot {
+            at,
+            mut site,
+            client_statuses,
+            faults,
+            agents,
+            parts,
+            present,
+            updates,
+            recorded: mark,
+        } = snapshot;
         let next = (name == START).then(|| self.next_assumptions());
         if let Some(next) = &next {
             site.assume(Arc::clone(next));
@@ -170,6 +181,7 @@ impl Lab {
             }
         };
         self.site.restore_snapshot((site, client_statuses), &change, batch, recorded)?;
+        self.site.recorder().go_back(mark, self.clock().now());
         self.forget_written();
         if name != START {
             self.keep_assumptions(&assumptions);

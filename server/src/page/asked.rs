@@ -34,6 +34,8 @@ pub(crate) enum View {
     Failure(String),
     /// The calls of an API.
     Reference(Api),
+    /// What was done to the lab, as a scenario.
+    Recorded,
 }
 
 /// An API of the lab.
@@ -137,7 +139,7 @@ impl View {
     /// The path of the view in the navigation that this one belongs to.
     pub(super) const fn place(&self) -> &'static str {
         match self {
-            Self::Home | Self::Ahead => "/",
+            Self::Home | Self::Ahead | Self::Recorded => "/",
             Self::Clients | Self::Client(_) => "/clients",
             Self::Timeline | Self::Entry(_) => "/timeline",
             Self::Faults => "/faults",
@@ -193,6 +195,7 @@ impl Asked {
         let view = match segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [""] => View::Home,
             ["ahead"] => View::Ahead,
+            ["scenario"] => View::Recorded,
             ["clients"] => View::Clients,
             ["clients", name] if !name.is_empty() => View::Client(name.to_owned()),
             ["timeline"] => View::Timeline,
@@ -226,6 +229,7 @@ impl Asked {
                 let step = json!([{ "update-certificate": { "manager": manager, "certificate": { "generate": {} } } }]);
                 wants.push(("ahead", Want::Post("/v1/verdict/if-now", step)));
             }
+            View::Recorded => wants.push(("recorded", get("/v1/scenario?folder=my-files"))),
             View::Clients => {
                 let filters = self.query.written(&[&CLIENT_FILTERS[..], &["offset"]].concat());
                 wants.push(("clients", Want::Get(format!("/v1/clients?limit={CLIENTS}&{filters}"))));

@@ -54,6 +54,10 @@ fn hand_on(takes_capture: bool, place: &Place) -> Markup {
                 p.note { "A lab that was started with " code { "--pcap FILE" } " has its traffic here as well, for Wireshark." }
             }
             div.command { pre { code { "epm-lab evidence evidence.zip --lab " (place.origin) } } }
+            p {
+                a href="/scenario" { "What was done, as a scenario" }
+                ": to play it again, or to rehearse it with a larger fleet."
+            }
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | `clients`, `client` | the clients as a grid; one of them |
 //! | `timeline`, `entry` | the journal; one of its entries |
 //! | `faults`, `lab`, `failures` | faults and their forms; clock and snapshots; the failure catalogue |
+//! | `recorded` | what was done, as a scenario |
 //! | `reference` | the calls of both APIs |
 //! | `page.js`, `live.js`, `page.css` | live updates and forms; the one connection of a browser; the style, after that of the report |
 
@@ -31,6 +32,7 @@ mod frame;
 mod home;
 mod json;
 mod lab;
+mod recorded;
 mod reference;
 mod site;
 mod timeline;
@@ -65,6 +67,7 @@ pub(crate) fn render(asked: &Asked, answers: &Answers, place: &Place) -> String 
             View::Reference(api) => {
                 (api.title().to_owned(), reference::view(answers, *api, &asked.query, place))
             }
+            View::Recorded => ("Scenario".to_owned(), recorded::view(answers, place)),
             View::Ahead => ("The next step".to_owned(), ahead::view(answers, &asked.query)),
         },
     };

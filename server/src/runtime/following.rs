@@ -9,6 +9,7 @@ use parking_lot::MutexGuard;
 
 use crate::runtime::faults::Faults;
 use crate::runtime::keeper::Recording;
+use crate::runtime::recorder::Act;
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
 use crate::store::{Batch, Change, ClientNews, Given, GivenBy, LogEntry, StoreError};
@@ -173,7 +174,13 @@ impl SiteState {
         service: Option<Service>,
     ) -> Result<bool, CommandError> {
         if self.keeper.shared_site().is_none() {
-            return Ok(self.restart_manager(manager, service));
+            let is_known = self.restart_manager(manager, service);
+            if is_known {
+                let what = service.map_or_else(|| "both services".to_owned(), |one| format!("{one:?}"));
+                let act = Act::Other(format!("{what} of {manager} restarted, and connections ended"));
+                self.recorder.note(self.now(), act);
+            }
+            return Ok(is_known);
         }
         if self.manager(manager).is_none() {
             return Ok(false);
@@ -196,7 +203,9 @@ impl SiteState {
     pub(crate) fn set_fault(&self, rule: FaultRule) -> Result<(), FaultNotSet> {
         let faults = Faults::of(Arc::clone(&self.faults));
         if self.keeper.shared_site().is_none() {
-            faults.add(rule)?.keep();
+            let guard = faults.add(rule)?;
+            self.recorder.note(self.now(), Act::SetFault(Arc::clone(guard.rule())));
+            guard.keep();
             return Ok(());
         }
         // Refused before the others hear of it.
@@ -212,6 +221,7 @@ impl SiteState {
     /// Removes the fault of this name, or every fault, in every process of the site. Returns whether there was any.
     pub(crate) fn remove_faults(&self, name: Option<&str>) -> Result<bool, CommandError> {
         if self.keeper.shared_site().is_none() {
+            self.recorder.note(self.now(), Act::RemoveFault(name.map(str::to_owned)));
             return Ok(self.remove_own_faults(name));
         }
         let (_site, recording) = self.begin_change()?;

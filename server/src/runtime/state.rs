@@ -28,6 +28,7 @@ use crate::runtime::journal::Journal;
 use crate::runtime::keeper::{Keeper, Recording};
 use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::pauses::Pauses;
+use crate::runtime::recorder::Recorder;
 use crate::runtime::service::Service;
 use crate::runtime::tls::Served;
 use crate::store::{Batch, Change, Given, GivenBy, is_logged};
@@ -42,6 +43,7 @@ pub(crate) struct SiteState {
     pub(crate) journal: Arc<Journal>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) pauses: Arc<Pauses>,
+    pub(crate) recorder: Recorder,
     pub(crate) managers: Vec<Arc<ManagerRuntime>>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) faults: Arc<FaultState>,
@@ -143,6 +145,7 @@ impl SiteState {
             journal,
             changes: Arc::new(Changes::new(&site)),
             pauses: Arc::new(Pauses::new(clock.read())),
+            recorder: Recorder::default(),
             clock,
             managers,
             clients: Arc::new(Clients::new(commands)),
@@ -255,6 +258,7 @@ impl SiteState {
             let _ = sync::write_effects(&self.managers, site, &effects, now);
             effects
         };
+        self.recorder.note_commands(now, commands);
         self.changed_by(commands, || self.show_without_files(site, &effects, now));
         drop(recording);
         Ok(effects)
@@ -401,6 +405,7 @@ impl SiteState {
         let commands = std::slice::from_ref(command);
         recording.append_commands(commands, &effects, (&next, &self.clients), &GivenBy::Files.into(), now)?;
         *site = next;
+        self.recorder.note_commands(now, commands);
         self.changed(|| self.show_without_files(&site, &effects, now));
         drop(recording);
         sync::write_taken_over(&site, manager, service, now);
@@ -545,55 +550,4 @@ fn apply(site: &mut Site, commands: &[Command], now: Timestamp) -> Result<Vec<Ef
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::sync::atomic::AtomicBool;
-    use std::thread;
-
-    use epm_protocol::site::{Founding, ManagerPorts, NewCertificate, Stores};
-
-    use super::*;
-
-    #[test]
-    fn a_tls_configuration_is_never_seen_with_the_publication_of_another_certificate() {
-        const MANAGERS: usize = 8;
-        let ports = || ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(1), https: Some(1) };
-        let founding = Founding {
-            name: "My Site".to_owned(),
-            seed: 1,
-            managers: (1..=MANAGERS).map(|number| (format!("sepm-{number}"), ports())).collect(),
-            assumptions: Arc::default(),
-        };
-        let clock = Arc::new(LabClock::starting_at(Timestamp::from_seconds(1_767_600_000), 0));
-        let state =
-            SiteState::new(Site::found(founding, clock.now()).unwrap(), clock, 1, Keeper::new(None)).unwrap();
-        let renewals: Vec<Command> = (1..=MANAGERS)
-            .map(|number| Command::UpdateCertificate {
-                manager: format!("sepm-{number}"),
-                certificate: NewCertificate::Generate { common_name: None, valid_days: None },
-                stores: Stores::Both,
-            })
-            .collect();
-        let renewed = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                for _ in 0..4 {
-                    state.apply_all(&renewals, GivenBy::Up).unwrap();
-                }
-                renewed.store(true, Ordering::SeqCst);
-            });
-            // Every configuration is kept, so that no later one has its address.
-            let mut met = HashMap::new();
-            while !renewed.load(Ordering::SeqCst) {
-                let generation = state.managers[0].generation();
-                let found = generation.published().publication.identity.certificate().fingerprint();
-                let config = &generation.tls.config;
-                let (_, first) =
-                    met.entry(Arc::as_ptr(config)).or_insert_with(|| (Arc::clone(config), found));
-                assert_eq!(*first, found, "one configuration, and publications of two certificates");
-                assert_eq!(generation.tls.certificate.fingerprint(), found, "another one is announced");
-            }
-            assert!(met.len() > 1, "a renewal was seen");
-        });
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json as value};
 
 use crate::harness::{RunningLab, json, needs, output, program, refused, run, stdout, well};
 
@@ -125,6 +125,19 @@ fn the_evidence_of_a_careless_rotation_says_why_without_the_lab_and_is_that_lab_
     let capture = unpacked("capture.pcapng");
     let read = output(Command::new("tshark").args(["-n", "-r", &capture, "-Y", "tls.alert_message.desc == 46 or tls.alert_message.desc == 42 or tls.alert_message.desc == 48 or http.response.code == 503"]));
     assert!(!read.stdout.is_empty(), "a client that refuses the certificate, or the fault");
+    // Played again, it orphans the same clients. The lab's clock ran while it was set up, so the times differ by the moments that took.
+    let scenario = unpacked("scenario.toml");
+    let again: Value = serde_json::from_str(&stdout(&run(&["rehearse", &scenario, "--json"]))).unwrap();
+    let lost = |verdict: &Value| {
+        let lost = |one: &Value| (one["client"].clone(), one["failure"].clone());
+        verdict["orphaned"].as_array().unwrap().iter().map(lost).collect::<Vec<_>>()
+    };
+    assert_eq!(lost(&again["verdict"]), lost(&verdict), "{scenario}");
+    let recorded = path("recorded.toml");
+    let said = lab.json(&["scenario", "record", &recorded], 0);
+    assert_eq!((&said["left_out"], &said["written"]), (&value!([]), &value!([recorded])), "{said}");
+    assert_eq!(fs::read_to_string(&recorded).unwrap(), text(&found, "scenario.toml"));
+    refused(&lab.run(&["scenario", "record", &recorded]), &["already exists", "--force"]);
     // The lab has its own keys and its shared secret; nothing has a password or a token.
     let encoded = [PASSWORD, &token];
     assert_without(&found, &encoded, &["capture.pcapng"]);

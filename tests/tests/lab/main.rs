@@ -35,6 +35,7 @@ mod mock_site;
 mod outside_eyes;
 mod phases;
 mod procedure;
+mod recorded;
 mod recovery;
 mod rest;
 mod rest_clients;
