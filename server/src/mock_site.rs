@@ -165,6 +165,14 @@ impl MockSite {
         self.keeper().store().map_or(Ok(()), |store| Data::complete(store.as_ref()))
     }
 
+    /// Refuses commands that can put clients into push mode if the site after them does not pass this check.
+    pub(crate) fn check_push(
+        &self,
+        check: impl Fn(&Site) -> Result<(), CommandError> + Send + Sync + 'static,
+    ) {
+        let _ = self.state.push_check.0.set(Box::new(check));
+    }
+
     /// Records what is done to the lab.
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.state.recorder

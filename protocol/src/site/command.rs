@@ -10,6 +10,7 @@ use crate::heartbeat::Registration;
 use crate::id::{AgentId, DomainId};
 use crate::policy::{CommunicationChange, Protocol, ServerPriority};
 use crate::suggest::hint;
+use crate::sylink::CommunicationMode;
 use crate::trust::{
     FilePosition, FileRole, IssueError, Kcs, KeyStore, KeystoreError, Password, ServerIdentity, StoreType,
     WizardRules, read_identity_with,
@@ -399,6 +400,15 @@ impl Command {
         }
     }
 
+    /// Whether this command can put clients into push mode.
+    pub fn may_hold_requests(&self) -> bool {
+        match self {
+            Self::SetCommunication { change, .. } => change.mode == Some(CommunicationMode::Push),
+            Self::SetInheritance { .. } | Self::UseGroupCommunication { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The key and certificate that this command brings from outside of the site; none if it brings none, or none that can be
     /// read by these rules.
     pub fn brought(&self, rules: &WizardRules) -> Option<ServerIdentity> {
@@ -468,6 +478,19 @@ pub enum CommandError {
         what: &'static str,
         /// What it needs one process for.
         why: &'static str,
+    },
+    /// The lab's process has too few file descriptors for so many clients in push mode.
+    #[error(
+        "too many clients in push mode: {total} clients do not fit, since each keeps a connection open at both of its ends, \
+         and this process may open {limit} further files; {fits} would fit; or raise the limit (`ulimit -Hn`) and start again"
+    )]
+    Descriptors {
+        /// The number of clients in push mode that the lab would have.
+        total: usize,
+        /// The number of clients that fit.
+        fits: usize,
+        /// The number of file descriptors that there are.
+        limit: usize,
     },
     /// The group inherits its settings.
     #[error("the group {group:?} inherits from {from:?}: change it there, or stop the inheritance first")]

@@ -111,6 +111,7 @@ impl From<CommandError> for Problem {
                 (Status::INSUFFICIENT_STORAGE, "not-written")
             }
             CommandError::NoDatabase { .. } => (Status::SERVICE_UNAVAILABLE, "no-database"),
+            CommandError::Descriptors { .. } => (Status::UNPROCESSABLE_ENTITY, "too-many"),
             CommandError::SeveralProcesses { .. } => (Status::CONFLICT, "several-processes"),
             CommandError::Inherits { .. } => (Status::CONFLICT, "inherits"),
             CommandError::TopGroup { .. } => (Status::CONFLICT, "top-group"),
@@ -167,9 +168,7 @@ impl From<FleetError> for Problem {
     fn from(error: FleetError) -> Self {
         let (status, code) = match error {
             FleetError::Command(error) => return error.into(),
-            FleetError::TooMany(_) | FleetError::Descriptors { .. } => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "too-many")
-            }
+            FleetError::TooMany(_) => (StatusCode::UNPROCESSABLE_ENTITY, "too-many"),
             FleetError::Differs { .. } => (StatusCode::CONFLICT, "differs"),
             FleetError::NotHere => (StatusCode::GATEWAY_TIMEOUT, "not-here"),
         };

@@ -126,19 +126,6 @@ pub enum FleetError {
     /// The lab would have too many clients.
     #[error("too many clients: a lab runs at most {MOST} in its process, this would make {0}")]
     TooMany(usize),
-    /// The process has too few file descriptors for so many clients in push mode.
-    #[error(
-        "too many clients in push mode: {total} clients do not fit, since each keeps a connection open at both of its ends, \
-         and this process may open {limit} further files; {fits} would fit; or raise the limit (`ulimit -Hn`) and start again"
-    )]
-    Descriptors {
-        /// Number of clients in push mode that the lab would have.
-        total: usize,
-        /// Number of clients that fit.
-        fits: usize,
-        /// Number of file descriptors that there are.
-        limit: usize,
-    },
     /// The clients were not served in time.
     #[error(
         "not all clients were served, and none within the last two minutes or, with the clock stopped, at the current lab time"
@@ -510,10 +497,15 @@ pub(crate) fn fits(total: usize, held: usize) -> Result<(), FleetError> {
     if total > MOST {
         return Err(FleetError::TooMany(total));
     }
+    Ok(held_fit(held)?)
+}
+
+/// Fails if a lab cannot have this many clients that keep a connection open.
+pub(super) fn held_fit(held: usize) -> Result<(), CommandError> {
     let division = DESCRIPTORS.division;
     let fits = division.held_clients();
     if held > fits {
-        return Err(FleetError::Descriptors { total: held, fits, limit: division.limit });
+        return Err(CommandError::Descriptors { total: held, fits, limit: division.limit });
     }
     Ok(())
 }

@@ -82,6 +82,7 @@ pub use expectation::{Asked, Expectation, Finding};
 pub use fault_check::FaultRefused;
 pub(crate) use fault_preview::FaultHits;
 pub use finding_result::FindingResult;
+use fleet::held_fit;
 pub use fleet::{ClientOperation, ClientView, FleetError};
 pub(crate) use fleet::{Seen, fits, held};
 pub use history::{Orphaning, Trace, Unsigned};
@@ -118,7 +119,7 @@ pub struct Lab {
     instance: String,
     fleet: RwLock<Fleet>,
     /// Parts of the fleet by name, as last requested.
-    parts: Mutex<BTreeMap<String, PartPlan>>,
+    parts: Arc<Mutex<BTreeMap<String, PartPlan>>>,
     /// Source addresses of the clients.
     sources: Sources,
     history: Arc<History>,
@@ -160,12 +161,17 @@ impl Lab {
         let turns = DESCRIPTORS.division.turns();
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, client_log.sink(log), turns);
         fleet.watch(history.watcher(site.changes()));
+        let parts = Arc::<Mutex<BTreeMap<String, PartPlan>>>::default();
+        let known = Arc::clone(&parts);
+        site.check_push(move |next| {
+            held_fit(held(lock(&known).values(), |group, location| next.export_sylink(group, location)))
+        });
         Arc::new(Self {
             site,
             seed,
             instance: new_instance(),
             fleet: RwLock::new(fleet),
-            parts: Mutex::default(),
+            parts,
             sources,
             history,
             client_log,

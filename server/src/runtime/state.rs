@@ -4,8 +4,8 @@
 //! publication, a registered client) are visible before the lock is released. Ports and APIs get a [`SiteHandle`],
 //! which can only read and apply.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use epm_client_agent::wire::{ClockReading, LabClock};
 use epm_protocol::assumption::Assumptions;
@@ -44,6 +44,8 @@ pub(crate) struct SiteState {
     pub(crate) changes: Arc<Changes>,
     pub(crate) pauses: Arc<Pauses>,
     pub(crate) recorder: Recorder,
+    /// What a site must pass after a command that can put clients into push mode.
+    pub(crate) push_check: PushCheck,
     pub(crate) managers: Vec<Arc<ManagerRuntime>>,
     pub(crate) clients: Arc<Clients>,
     pub(crate) faults: Arc<FaultState>,
@@ -122,6 +124,18 @@ impl Registrar for &SiteHandle {
     }
 }
 
+type CheckSite = dyn Fn(&Site) -> Result<(), CommandError> + Send + Sync;
+
+/// A check of a site that a lab with a fleet makes.
+#[derive(Default)]
+pub(crate) struct PushCheck(pub(crate) OnceLock<Box<CheckSite>>);
+
+impl std::fmt::Debug for PushCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PushCheck").finish_non_exhaustive()
+    }
+}
+
 impl SiteState {
     /// # Errors
     ///
@@ -146,6 +160,7 @@ impl SiteState {
             changes: Arc::new(Changes::new(&site)),
             pauses: Arc::new(Pauses::new(clock.read())),
             recorder: Recorder::default(),
+            push_check: PushCheck::default(),
             clock,
             managers,
             clients: Arc::new(Clients::new(commands)),
@@ -234,6 +249,13 @@ impl SiteState {
         recording: Recording<'_>,
     ) -> Result<Vec<Effect>, CommandError> {
         self.set_clocks(site, now);
+        if let Some(check) = self.push_check.0.get()
+            && commands.iter().any(Command::may_hold_requests)
+        {
+            let mut next = site.clone();
+            apply(&mut next, commands, now)?;
+            check(&next)?;
+        }
         // What clients do is never refused for a file, and needs no copy of the site.
         let is_written = commands.iter().any(is_of_an_operator)
             && self.managers.iter().any(|one| one.installation.get().is_some());

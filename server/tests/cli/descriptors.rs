@@ -139,6 +139,20 @@ fn a_fleet_that_cannot_fit_is_refused_with_the_number_that_would() {
     running.kill();
     let run = output(&mut limited("-n 256", &["run", &many]));
     refused(&run, &["clients do not fit", "would fit"]);
+
+    // As refused as at the start is what would put them into push mode later; nothing has changed then.
+    let (running, ready) = up("-n 256", &["--agents", "300"]);
+    let group = format!("{}/v1/groups/My%20Company", ready["control_api"].as_str().unwrap());
+    let put = |mode: &str| {
+        let body = format!(r#"{{"communication":{{"mode":"{mode}"}}}}"#);
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "-X", "PUT", "-H", "content-type: application/json", "-d", &body, &group]);
+        well(&output(&mut curl))
+    };
+    let said = put("push");
+    assert!(said.contains("clients do not fit") && said.contains("would fit"), "{said}");
+    assert!(put("pull").contains(r#""mode":"pull""#));
+    running.kill();
 }
 
 #[needs(bash)]
