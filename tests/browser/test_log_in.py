@@ -44,3 +44,21 @@ def test_the_token_becomes_a_cookie_that_no_script_reads_and_no_address_has(clos
     expect(page).to_have_url(f"{closed_lab.url}/log-in")
     page.goto(closed_lab.url)
     expect(page).to_have_url(f"{closed_lab.url}/log-in?to=%2F")
+
+
+def test_a_session_that_may_only_read_says_so_and_offers_no_download(tmp_path, open_page):
+    files = {"--token-file": tmp_path / "token", "--read-token-file": tmp_path / "read"}
+    for number, file in enumerate(files.values()):
+        file.write_text(f"{TOKEN}-{number}")
+        file.chmod(0o600)
+    lab = Lab(tmp_path, "--agents", "1", *(one for pair in files.items() for one in pair))
+    try:
+        for number, is_offered in [(0, 1), (1, 0)]:
+            page = open_page(lab, "/")
+            page.get_by_label("Token").fill(f"{TOKEN}-{number}")
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("heading", name="Hand it on")).to_be_visible()
+            assert page.get_by_role("link", name="Download evidence").count() == is_offered
+            assert page.get_by_text("read only", exact=True).count() == 1 - is_offered
+    finally:
+        lab.stop()

@@ -68,6 +68,17 @@ impl Access {
         !self.tokens.is_empty()
     }
 
+    /// Whether a request with these headers may do everything.
+    pub(super) fn controls(&self, headers: &HeaderMap) -> bool {
+        self.tokens.is_empty() || self.scope_of(headers) == Some(Scope::Control)
+    }
+
+    /// The scope of the token of a request; none without a token, or with a wrong one.
+    fn scope_of(&self, headers: &HeaderMap) -> Option<Scope> {
+        let given = only(headers, header::AUTHORIZATION)?.strip_prefix("Bearer ")?;
+        self.tokens.scope_of(given)
+    }
+
     /// Sessions of browsers that have given the token.
     pub(super) fn sessions(&self) -> &Sessions {
         &self.sessions
@@ -131,8 +142,7 @@ impl Access {
         if self.tokens.is_empty() || uri.path() == "/v1/health" || is_public(uri.path()) {
             return None;
         }
-        let given = only(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-        let Some(scope) = given.and_then(|given| self.tokens.scope_of(given)) else {
+        let Some(scope) = self.scope_of(headers) else {
             let detail = "missing or wrong token: expected the header `Authorization: Bearer TOKEN`";
             return Some(Problem::new(StatusCode::UNAUTHORIZED, NO_TOKEN, detail));
         };

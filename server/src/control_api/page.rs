@@ -93,7 +93,11 @@ impl Pages {
             }
             answers.0.push((name, answer));
         }
-        let place = Place { origin: origin(headers), has_token: self.access.needs_token() };
+        let place = Place {
+            origin: origin(headers),
+            has_token: self.access.needs_token(),
+            controls: self.access.controls(headers),
+        };
         html(status, page::render(asked, &answers, &place))
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct Place {
     pub(crate) origin: String,
     /// Whether the control API needs a token.
     pub(crate) has_token: bool,
+    /// Whether the reader may change something, and download what has keys in it.
+    pub(crate) controls: bool,
 }
 
 /// Titles and addresses of the views in the navigation.
@@ -38,7 +40,10 @@ pub(super) fn page(title: &str, view: &View, summary: &Value, place: &Place, mai
         &html! {
             a.skip href="#main" { "Skip to the content" }
             header.top {
-                p.brand { a href="/" { strong { "epm-lab" } " " (site) } span.mock { "mock" } }
+                p.brand {
+                    a href="/" { strong { "epm-lab" } " " (site) } span.mock { "mock" }
+                    @if !place.controls { " " span.mock title="The token of this session may read, and change nothing" { "read only" } }
+                }
                 nav aria-label="Views" {
                     @for (path, name) in NAVIGATION {
                         a href=(path) aria-current=[(path == view.place()).then_some("page")] { (name) }

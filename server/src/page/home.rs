@@ -40,20 +40,27 @@ fn hand_on(takes_capture: bool, place: &Place) -> Markup {
     html! {
         section aria-labelledby="hand-on-title" {
             h2 #hand-on-title { "Hand it on" }
-            p {
-                a href="/v1/evidence?capture=false" download="evidence.zip" { "Download evidence" }
-                ": one file with the verdict and its reasons, journal, logs, certificates, a page that opens without the lab, and the lab itself where "
-                "it has a data folder, with the private keys that it has made."
-            }
-            @if takes_capture {
-                p {
-                    a href="/v1/capture?minutes=5" download="capture.pcapng" { "Download the traffic of the last five minutes" }
-                    " for Wireshark, with the session secrets that decrypt it, and with that what tools have sent, passwords too."
+            @if !place.controls {
+                p.note {
+                    "Evidence and traffic have private keys and session secrets in them: they need a token of the scope " code { "control" }
+                    ", and this session may read only."
                 }
             } @else {
-                p.note { "A lab that was started with " code { "--pcap FILE" } " has its traffic here as well, for Wireshark." }
+                p {
+                    a href="/v1/evidence?capture=false" download="evidence.zip" { "Download evidence" }
+                    ": one file with the verdict and its reasons, journal, logs, certificates, a page that opens without the lab, and the lab itself where "
+                    "it has a data folder, with the private keys that it has made."
+                }
+                @if takes_capture {
+                    p {
+                        a href="/v1/capture?minutes=5" download="capture.pcapng" { "Download the traffic of the last five minutes" }
+                        " for Wireshark, with the session secrets that decrypt it, and with that what tools have sent, passwords too."
+                    }
+                } @else {
+                    p.note { "A lab that was started with " code { "--pcap FILE" } " has its traffic here as well, for Wireshark." }
+                }
+                div.command { pre { code { "epm-lab evidence evidence.zip --lab " (place.origin) } } }
             }
-            div.command { pre { code { "epm-lab evidence evidence.zip --lab " (place.origin) } } }
             p {
                 a href="/scenario" { "What was done, as a scenario" }
                 ": to play it again, or to rehearse it with a larger fleet."
