@@ -5,6 +5,7 @@
 mod again;
 mod assume;
 mod cert;
+mod compare;
 mod config;
 mod evidence;
 mod failure;
@@ -135,6 +136,7 @@ enum Verb {
     #[command(after_help = "Example:\n  epm-lab journal find --limit 20")]
     Journal(lab::At<lab::JournalVerb>),
     Evidence(evidence::EvidenceVerb),
+    Compare(compare::Compare),
     /// Take, list and restore snapshots of a running lab, or return it to its start
     #[command(after_help = "Example:\n  epm-lab snapshot take before-update")]
     Snapshot(lab::At<lab::SnapshotVerb>),
@@ -200,6 +202,7 @@ pub fn main() -> ExitCode {
             Ok(Some(up)) => up_with(&up),
             Err(failure) => Err(failure),
         },
+        Verb::Compare(compare) => compare.go(),
         Verb::Snapshot(verb) => waiting(verb.go()),
         Verb::Baseline(verb) => waiting(verb.go()),
         Verb::Sylink(files) => waiting(files.go()),

@@ -13,6 +13,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::cli::cert::{CheckedCertificate, Difference as CertificateDifference, FileView, Written};
+use crate::cli::compare::Comparison;
 use crate::cli::config::InForce;
 use crate::cli::failure::{Listed, Reproduced};
 use crate::cli::fault::Explained;
@@ -87,6 +88,7 @@ const OUTPUTS: &[(&[&str], Form)] = &[
         ],
         Operation("clock"),
     ),
+    (&["compare"], Own(of::<Comparison>)),
     (&["config show"], Own(of::<Vec<InForce>>)),
     (&["failure diagnose"], Own(schema_of::<catalogue::Diagnosis>)),
     (&["failure list"], Own(of::<Vec<Listed<'_>>>)),

@@ -10,6 +10,7 @@ mod broken_store;
 mod capture;
 mod cert;
 mod command_line;
+mod compare;
 mod config;
 mod crash_points;
 mod data;
