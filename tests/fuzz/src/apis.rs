@@ -58,6 +58,15 @@ pub(crate) fn control(input: &[u8]) {
     call(input, |running| (running.control.clone(), "Bearer x".to_owned()));
 }
 
+/// A report of clients that run elsewhere; what the lab then says of them is asked as well.
+pub(crate) fn reports(input: &[u8]) {
+    let to = |running: &Running| (running.control.clone(), "Bearer x".to_owned());
+    call(&[b"PUT /v1/reports/elsewhere\n", input].concat(), to);
+    for path in ["verdict", "clients", "reports"] {
+        call(format!("GET /v1/{path}\n").as_bytes(), to);
+    }
+}
+
 fn call(input: &[u8], to: impl Fn(&Running) -> (Router, String)) {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (line, body) = (&input[..line], input.get(line + 1..).unwrap_or_default());

@@ -41,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "recovery", run: manager::recovery },
     Target { name: "rest", run: apis::rest },
     Target { name: "control", run: apis::control },
+    Target { name: "reports", run: apis::reports },
     Target { name: "package", run: client::package },
     Target { name: "scenario", run: client::scenario },
     Target { name: "log", run: client::log },
