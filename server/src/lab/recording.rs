@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use epm_client_agent::scenario::presence::Presence;
 use epm_client_agent::scenario::{
     ClockPlan, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, Span, StepPlan, Wait,
 };
@@ -228,6 +229,10 @@ impl Draft {
         if self.scenario.fleet.iter().any(|part| part.get_ref().name == plan.name) {
             self.leave_out(Some(at), &format!("the part {:?} was removed and added again", plan.name));
             return;
+        }
+        if plan.presence != Presence::Always {
+            let what = "is switched by its presence from the beginning; in the lab it was off at first";
+            self.leave_out(None, &format!("the part {:?} {what}", plan.name));
         }
         self.start.get_or_insert(at);
         self.scenario.fleet.push(spanned(plan));
