@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::addresses::Addresses;
 use crate::rest_api::{self, RestApi};
+use crate::runtime::action_log::ActionLog;
 use crate::runtime::changes::Changes;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::faults::Faults;
@@ -39,7 +40,6 @@ use crate::runtime::journal::Journal;
 use crate::runtime::keeper::Keeper;
 use crate::runtime::manager::ManagerRuntime;
 use crate::runtime::pauses::Pauses;
-use crate::runtime::recorder::Recorder;
 use crate::runtime::replayed::{CannotBegin, Data};
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
@@ -174,8 +174,8 @@ impl MockSite {
     }
 
     /// Records what is done to the lab.
-    pub(crate) fn recorder(&self) -> &Recorder {
-        &self.state.recorder
+    pub(crate) fn action_log(&self) -> &ActionLog {
+        &self.state.action_log
     }
 
     /// Records the changes of the site.

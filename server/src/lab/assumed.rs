@@ -8,7 +8,7 @@ use epm_protocol::site::CommandError;
 use serde_json::{Map, Value};
 
 use crate::lab::{Lab, lock};
-use crate::runtime::recorder::Act;
+use crate::runtime::action_log::LoggedAction;
 
 /// Why assumptions are not set.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ impl Lab {
         self.site.assume(Arc::new(now))?;
         requested.next = next;
         let names: Vec<&str> = changes.keys().map(String::as_str).collect();
-        self.record_act(Act::Other(format!("assumptions were set: {}", names.join(", "))));
+        self.log_action(LoggedAction::Other(format!("assumptions were set: {}", names.join(", "))));
         Ok(())
     }
 

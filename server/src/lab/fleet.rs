@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::Service;
 use crate::lab::first_behind::FirstBehind;
 use crate::lab::{Lab, lock, unknown};
+use crate::runtime::action_log::LoggedAction;
 use crate::runtime::descriptors::DESCRIPTORS;
-use crate::runtime::recorder::Act;
 use crate::schema::BridgedSchema;
 
 /// Maximum number of clients in a lab's process.
@@ -207,7 +207,7 @@ impl Lab {
         for member in fleet.members().iter().skip(first) {
             member.handle.start_long_after_boot(now).await;
         }
-        self.record_part(known.as_ref(), &plan);
+        self.log_part(known.as_ref(), &plan);
         lock(&self.parts).insert(plan.name.clone(), plan);
         Ok(())
     }
@@ -395,7 +395,7 @@ impl Lab {
                 self.site.apply(&Command::MoveClient { client: agent.into(), group: group.clone() })?;
             }
         }
-        self.record_operation(&member, action);
+        self.log_operation(&member, action);
         let fleet = self.fleet.read().await;
         // A client that was re-imaged has another handle.
         if let Some(member) = fleet.named(name) {
@@ -404,27 +404,29 @@ impl Lab {
         Ok(())
     }
 
-    fn record_operation(&self, member: &Member, action: &ClientOperation) {
+    fn log_operation(&self, member: &Member, action: &ClientOperation) {
         let (name, is_alone) = self.name_in_scenario(&member.name, &member.part);
-        let act = match action {
+        let action = match action {
             // Recorded with the commands.
             ClientOperation::Move { .. } => return,
-            ClientOperation::Offline => Act::Fleet(FleetAction::SwitchOff(name)),
-            ClientOperation::Online => Act::Fleet(FleetAction::SwitchOn(name)),
+            ClientOperation::Offline => LoggedAction::Fleet(FleetAction::SwitchOff(name)),
+            ClientOperation::Online => LoggedAction::Fleet(FleetAction::SwitchOn(name)),
             ClientOperation::Import { group, location } => {
                 let (group, location) = (group.clone(), location.clone());
-                Act::Fleet(FleetAction::UpdatePackage { part: name, group, location })
+                LoggedAction::Fleet(FleetAction::UpdatePackage { part: name, group, location })
             }
             ClientOperation::Location { location } if is_alone => {
-                Act::Fleet(FleetAction::Move { part: name, location: location.clone() })
+                LoggedAction::Fleet(FleetAction::Move { part: name, location: location.clone() })
             }
-            ClientOperation::Location { .. } => Act::Other(format!("{name} was put into another location")),
-            ClientOperation::Poke => Act::Other(format!("{name} was made to send a heartbeat")),
-            ClientOperation::Freeze => Act::Other(format!("{name} was frozen")),
-            ClientOperation::Thaw => Act::Other(format!("{name} was thawed")),
-            ClientOperation::Reimage => Act::Other(format!("{name} was re-imaged")),
+            ClientOperation::Location { .. } => {
+                LoggedAction::Other(format!("{name} was put into another location"))
+            }
+            ClientOperation::Poke => LoggedAction::Other(format!("{name} was made to send a heartbeat")),
+            ClientOperation::Freeze => LoggedAction::Other(format!("{name} was frozen")),
+            ClientOperation::Thaw => LoggedAction::Other(format!("{name} was thawed")),
+            ClientOperation::Reimage => LoggedAction::Other(format!("{name} was re-imaged")),
         };
-        self.record_act(act);
+        self.log_action(action);
     }
 
     fn package(
@@ -482,7 +484,7 @@ impl Lab {
 
     /// Remembers the parts of a fleet that the control API did not add.
     pub(super) fn remember_part(&self, plan: PartPlan) {
-        self.site.recorder().lose("the lab plays a scenario, whose file has its steps");
+        self.site.action_log().lose("the lab plays a scenario, whose file has its steps");
         lock(&self.parts).insert(plan.name.clone(), plan);
     }
 
@@ -501,7 +503,7 @@ pub(crate) fn fits(total: usize, held: usize) -> Result<(), FleetError> {
 }
 
 /// Fails if a lab cannot have this many clients that keep a connection open.
-pub(super) fn held_fit(held: usize) -> Result<(), CommandError> {
+pub(crate) fn held_fit(held: usize) -> Result<(), CommandError> {
     let division = DESCRIPTORS.division;
     let fits = division.held_clients();
     if held > fits {

@@ -17,7 +17,7 @@
 //! | `expectation` | expectations of test authors, and counter-examples |
 //! | `keeping` | keeps the lab in its store, and goes on from there |
 //! | `snapshot` | snapshots of the lab |
-//! | `recording`, `written_scenario` | a scenario of what was done to the lab, and its file |
+//! | `recorded_scenario`, `written_scenario` | a scenario of what was done to the lab, and its file |
 //! | `scenario_run` | runs a scenario step by step |
 //! | `presence`, `present_machines` | machines of a running lab that are switched on and off by their presence |
 //! | `machines` | the machines of a scenario: power, location, installed client |
@@ -52,7 +52,7 @@ mod machines;
 mod pace;
 mod presence;
 mod present_machines;
-mod recording;
+mod recorded_scenario;
 mod records;
 mod reports;
 mod reproduce;
@@ -82,11 +82,10 @@ pub use expectation::{Asked, Expectation, Finding};
 pub use fault_check::FaultRefused;
 pub(crate) use fault_preview::FaultHits;
 pub use finding_result::FindingResult;
-use fleet::held_fit;
 pub use fleet::{ClientOperation, ClientView, FleetError};
-pub(crate) use fleet::{Seen, fits, held};
+pub(crate) use fleet::{Seen, fits, held, held_fit};
 pub use history::{Orphaning, Trace, Unsigned};
-pub(crate) use recording::{RecordedScenario, RecordingError};
+pub(crate) use recorded_scenario::{RecordedScenario, RecordingError};
 pub use reproduce::{refused, reproduced};
 pub use rotation::{Rotation, RotationCode, RotationFinding};
 pub use run_error::RunError;

@@ -29,7 +29,7 @@ impl Lab {
         if let Some(now) = now {
             let fleet = self.fleet.read().await;
             self.clock().set_with(now, |then| {
-                self.site.recorder().clock_set(then, now);
+                self.site.action_log().clock_set(then, now);
                 fleet.members().iter().for_each(|member| member.handle.clock_moved(then, now));
             });
         }

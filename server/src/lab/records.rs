@@ -11,8 +11,8 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
 use crate::lab::present_machines::PresentMachines;
+use crate::runtime::action_log::LogPosition;
 use crate::runtime::clients::ClientStatus;
-use crate::runtime::recorder::Mark;
 use crate::runtime::updates::{Update, Updates};
 
 /// The assumptions that were requested of a lab.
@@ -59,6 +59,6 @@ pub(super) struct Snapshot {
     pub(super) parts: Vec<PartPlan>,
     pub(super) present: PresentMachines,
     pub(super) updates: Updates,
-    /// The moment in the recording of the lab.
-    pub(super) recorded: Mark,
+    /// The position in the log of what was done.
+    pub(super) logged: LogPosition,
 }

@@ -80,7 +80,7 @@ impl Lab {
                 parts,
                 present,
                 updates: updates.clone(),
-                recorded: self.site.recorder().mark(self.clock().now()),
+                logged: self.site.action_log().position(self.clock().now()),
             };
             (self.kept_snapshot(name, &snapshot), snapshot)
         })?;
@@ -150,17 +150,8 @@ impl Lab {
         let snapshot = lock(&self.snapshots).get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
         let batch = self.restored(&snapshot);
-        let Snapshot {
-            at,
-            mut site,
-            client_statuses,
-            faults,
-            agents,
-            parts,
-            present,
-            updates,
-            recorded: mark,
-        } = snapshot;
+        let Snapshot { at, mut site, client_statuses, faults, agents, parts, present, updates, logged } =
+            snapshot;
         let next = (name == START).then(|| self.next_assumptions());
         if let Some(next) = &next {
             site.assume(Arc::clone(next));
@@ -181,7 +172,7 @@ impl Lab {
             }
         };
         self.site.restore_snapshot((site, client_statuses), &change, batch, recorded)?;
-        self.site.recorder().go_back(mark, self.clock().now());
+        self.site.action_log().go_back(logged, self.clock().now());
         self.forget_written();
         if name != START {
             self.keep_assumptions(&assumptions);

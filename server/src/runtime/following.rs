@@ -7,9 +7,9 @@ use epm_protocol::site::{Command, CommandError, Site};
 use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::MutexGuard;
 
+use crate::runtime::action_log::LoggedAction;
 use crate::runtime::faults::Faults;
 use crate::runtime::keeper::Recording;
-use crate::runtime::recorder::Act;
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
 use crate::store::{Batch, Change, ClientNews, Given, GivenBy, LogEntry, StoreError};
@@ -177,8 +177,9 @@ impl SiteState {
             let is_known = self.restart_manager(manager, service);
             if is_known {
                 let what = service.map_or_else(|| "both services".to_owned(), |one| format!("{one:?}"));
-                let act = Act::Other(format!("{what} of {manager} restarted, and connections ended"));
-                self.recorder.note(self.now(), act);
+                let action =
+                    LoggedAction::Other(format!("{what} of {manager} restarted, and connections ended"));
+                self.action_log.note(self.now(), action);
             }
             return Ok(is_known);
         }
@@ -204,7 +205,7 @@ impl SiteState {
         let faults = Faults::of(Arc::clone(&self.faults));
         if self.keeper.shared_site().is_none() {
             let guard = faults.add(rule)?;
-            self.recorder.note(self.now(), Act::SetFault(Arc::clone(guard.rule())));
+            self.action_log.note(self.now(), LoggedAction::SetFault(Arc::clone(guard.rule())));
             guard.keep();
             return Ok(());
         }
@@ -221,7 +222,7 @@ impl SiteState {
     /// Removes the fault of this name, or every fault, in every process of the site. Returns whether there was any.
     pub(crate) fn remove_faults(&self, name: Option<&str>) -> Result<bool, CommandError> {
         if self.keeper.shared_site().is_none() {
-            self.recorder.note(self.now(), Act::RemoveFault(name.map(str::to_owned)));
+            self.action_log.note(self.now(), LoggedAction::RemoveFault(name.map(str::to_owned)));
             return Ok(self.remove_own_faults(name));
         }
         let (_site, recording) = self.begin_change()?;

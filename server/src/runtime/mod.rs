@@ -13,7 +13,7 @@
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `keeper`, `replayed` | the store of a site: changes recorded before their effects show, and made again from the log |
 //! | `following`, `shared_site` | a site whose log several processes share: changes on its newest state, and those of others |
-//! | `recorder` | what was done to a lab, from which a scenario is made |
+//! | `action_log` | what was done to a lab, from which a scenario is made |
 //! | `updates` | named updates of certificates |
 //! | `folder_lock` | the lock of a folder that one lab may have at a time |
 //! | `descriptors` | file descriptors of the process: what they are for |
@@ -24,6 +24,7 @@
 //!
 //! [`state::SiteState`] is owned by `MockSite`. Ports and APIs get the parts that they use, never the whole.
 
+pub(crate) mod action_log;
 pub(crate) mod capture;
 pub(crate) mod changes;
 pub(crate) mod client_commands;
@@ -44,7 +45,6 @@ pub(crate) mod keeper;
 pub(crate) mod kept_journal;
 pub(crate) mod manager;
 pub(crate) mod pauses;
-pub(crate) mod recorder;
 pub(crate) mod redact;
 pub(crate) mod replayed;
 pub(crate) mod service;

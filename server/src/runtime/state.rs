@@ -19,6 +19,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::ServerCertificate;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::runtime::action_log::ActionLog;
 use crate::runtime::changes::Changes;
 use crate::runtime::client_commands::CommandQueue;
 use crate::runtime::clients::{ClientStatus, Clients};
@@ -28,7 +29,6 @@ use crate::runtime::journal::Journal;
 use crate::runtime::keeper::{Keeper, Recording};
 use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::pauses::Pauses;
-use crate::runtime::recorder::Recorder;
 use crate::runtime::service::Service;
 use crate::runtime::tls::Served;
 use crate::store::{Batch, Change, Given, GivenBy, is_logged};
@@ -43,7 +43,7 @@ pub(crate) struct SiteState {
     pub(crate) journal: Arc<Journal>,
     pub(crate) changes: Arc<Changes>,
     pub(crate) pauses: Arc<Pauses>,
-    pub(crate) recorder: Recorder,
+    pub(crate) action_log: ActionLog,
     /// What a site must pass after a command that can put clients into push mode.
     pub(crate) push_check: PushCheck,
     pub(crate) managers: Vec<Arc<ManagerRuntime>>,
@@ -159,7 +159,7 @@ impl SiteState {
             journal,
             changes: Arc::new(Changes::new(&site)),
             pauses: Arc::new(Pauses::new(clock.read())),
-            recorder: Recorder::default(),
+            action_log: ActionLog::default(),
             push_check: PushCheck::default(),
             clock,
             managers,
@@ -280,7 +280,7 @@ impl SiteState {
             let _ = sync::write_effects(&self.managers, site, &effects, now);
             effects
         };
-        self.recorder.note_commands(now, commands);
+        self.action_log.note_commands(now, commands);
         self.changed_by(commands, || self.show_without_files(site, &effects, now));
         drop(recording);
         Ok(effects)
@@ -427,7 +427,7 @@ impl SiteState {
         let commands = std::slice::from_ref(command);
         recording.append_commands(commands, &effects, (&next, &self.clients), &GivenBy::Files.into(), now)?;
         *site = next;
-        self.recorder.note_commands(now, commands);
+        self.action_log.note_commands(now, commands);
         self.changed(|| self.show_without_files(&site, &effects, now));
         drop(recording);
         sync::write_taken_over(&site, manager, service, now);

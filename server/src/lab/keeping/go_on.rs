@@ -49,7 +49,7 @@ impl Lab {
     }
 
     fn go_on_with_site(&self, store: &dyn Store) -> Result<(), StoreError> {
-        self.site.recorder().lose("the lab has been started anew since then, from its data folder");
+        self.site.action_log().lose("the lab has been started anew since then, from its data folder");
         let mut changes: Vec<(String, KeptChange)> = read(store, Kind::SiteChange)?;
         changes.sort_by_key(|(_, change)| change.number);
         let mut written = lock(&self.written);
@@ -144,9 +144,9 @@ impl Lab {
             let since = parts.iter().filter_map(|part| Some((part.plan().name, part.presence_since?)));
             let present = PresentMachines(BTreeMap::new(), since.collect());
             let parts = parts.iter().map(KeptPart::plan).collect();
-            let recorded = self.site.recorder().mark(at);
+            let logged = self.site.action_log().position(at);
             let snapshot =
-                Snapshot { at, site, client_statuses, faults, agents, parts, present, updates, recorded };
+                Snapshot { at, site, client_statuses, faults, agents, parts, present, updates, logged };
             lock(&self.snapshots).insert(name, snapshot);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! A scenario made of what was done to a lab, so that it can be played again.
 //!
-//! Each act is a step, and the lab time until the next one is its wait. Commands before there was a client are the site's set-up.
+//! Each action is a step, and the lab time until the next one is its wait. Commands before there was a client are the site's set-up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use toml::Spanned;
 
 use super::written_scenario::written;
 use crate::lab::{Lab, lock};
-use crate::runtime::recorder::Act;
+use crate::runtime::action_log::LoggedAction;
 
 /// Longest title of a step, in characters.
 const LONGEST_TITLE: usize = 160;
@@ -74,7 +74,7 @@ impl Lab {
         }
         let mut elsewhere = 0_usize;
         self.look_at_everyone(|seen| elsewhere += usize::from(seen.reported_by.is_some())).await;
-        let (recorded, now) = self.site.recorder().read(self.clock().now());
+        let (recorded, now) = self.site.action_log().read(self.clock().now());
         if let Some(gap) = recorded.gap {
             return Err(RecordingError::Gap(gap));
         }
@@ -83,29 +83,29 @@ impl Lab {
             if elsewhere > 0 {
                 draft.leave_out(None, &format!("{} of other processes", counted(elsewhere, "client")));
             }
-            for (at, act) in recorded.acts {
-                draft.add(site, at, act);
+            for (at, action) in recorded.actions {
+                draft.add(site, at, action);
             }
             draft.finish(now)
         })
     }
 
     /// Records an action on clients that took effect.
-    pub(super) fn record_act(&self, act: Act) {
-        self.site.recorder().note(self.clock().now(), act);
+    pub(super) fn log_action(&self, action: LoggedAction) {
+        self.site.action_log().note(self.clock().now(), action);
     }
 
     /// Records that a part has this many clients now.
-    pub(super) fn record_part(&self, before: Option<&PartPlan>, plan: &PartPlan) {
+    pub(super) fn log_part(&self, before: Option<&PartPlan>, plan: &PartPlan) {
         match before.filter(|before| before.count > 0) {
             Some(before) if before.count == plan.count => {}
-            Some(before) => self.record_act(Act::Other(format!(
+            Some(before) => self.log_action(LoggedAction::Other(format!(
                 "the part {:?} got {} instead of {}",
                 plan.name,
                 counted(plan.count, "client"),
                 before.count
             ))),
-            None => self.record_act(Act::Part(plan.clone())),
+            None => self.log_action(LoggedAction::Part(plan.clone())),
         }
     }
 
@@ -164,15 +164,15 @@ impl Draft {
         self.left_out.push(format!("{at}{what}"));
     }
 
-    fn add(&mut self, site: &Site, at: Timestamp, act: Act) {
-        match act {
-            Act::Other(what) => self.leave_out(Some(at), &what),
-            Act::Part(plan) => self.add_part(at, plan),
-            Act::Fleet(action) => match self.same_moment(at) {
+    fn add(&mut self, site: &Site, at: Timestamp, action: LoggedAction) {
+        match action {
+            LoggedAction::Other(what) => self.leave_out(Some(at), &what),
+            LoggedAction::Part(plan) => self.add_part(at, plan),
+            LoggedAction::Fleet(action) => match self.same_moment(at) {
                 Some(step) => step.fleet.push(spanned(action)),
                 None => self.step(at, |step| step.fleet.push(spanned(action))),
             },
-            Act::Commands(commands) => {
+            LoggedAction::Commands(commands) => {
                 let commands: Vec<Command> =
                     commands.into_iter().filter_map(|one| self.command(site, at, one)).collect();
                 if commands.is_empty() {
@@ -182,7 +182,7 @@ impl Draft {
                     self.scenario.site.setup.extend(commands.into_iter().map(spanned));
                 }
             }
-            Act::SetFault(rule) => {
+            LoggedAction::SetFault(rule) => {
                 let mut rule = FaultRule::clone(&rule);
                 let given = rule.name.clone();
                 let healed = self.faults.get(&given).cloned();
@@ -208,7 +208,7 @@ impl Draft {
                     step.faults.push(spanned(name));
                 });
             }
-            Act::RemoveFault(name) => {
+            LoggedAction::RemoveFault(name) => {
                 let healed: Vec<String> = match name {
                     Some(name) => self.faults.remove(&name).into_iter().collect(),
                     None => std::mem::take(&mut self.faults).into_values().collect(),

@@ -10,14 +10,14 @@ use parking_lot::Mutex;
 
 use crate::store::is_logged;
 
-/// Largest number of acts that are kept.
-const MOST_ACTS: usize = 10_000;
+/// Largest number of actions that are kept.
+const MOST_ACTIONS: usize = 10_000;
 /// Most bytes of commands, with the files that they bring, that are kept.
 const MOST_BYTES: usize = 64 << 20;
 
 /// One thing that was done to a lab.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Act {
+pub(crate) enum LoggedAction {
     /// Commands that took effect together.
     Commands(Vec<Command>),
     SetFault(Arc<FaultRule>),
@@ -32,12 +32,12 @@ pub(crate) enum Act {
 
 /// Records what is done to a lab.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder(Mutex<Recorded>);
+pub(crate) struct ActionLog(Mutex<LoggedActions>);
 
-/// What was done, with the lab time of each act.
+/// What was done, with the lab time of each action.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Recorded {
-    pub(crate) acts: Vec<(Timestamp, Act)>,
+pub(crate) struct LoggedActions {
+    pub(crate) actions: Vec<(Timestamp, LoggedAction)>,
     bytes: usize,
     /// Why something is missing, if it is.
     pub(crate) gap: Option<String>,
@@ -45,92 +45,92 @@ pub(crate) struct Recorded {
     skipped: i64,
 }
 
-/// A moment of a recording.
+/// A position in the log, and its time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
-    acts: usize,
+pub(crate) struct LogPosition {
+    actions: usize,
     at: Timestamp,
 }
 
-impl Recorder {
-    /// Records an act.
-    pub(crate) fn note(&self, at: Timestamp, act: Act) {
-        let mut recorded = self.0.lock();
-        if recorded.gap.is_some() {
+impl ActionLog {
+    /// Records an action.
+    pub(crate) fn note(&self, at: Timestamp, action: LoggedAction) {
+        let mut logged = self.0.lock();
+        if logged.gap.is_some() {
             return;
         }
-        recorded.bytes = recorded.bytes.saturating_add(size(&act));
-        if recorded.acts.len() == MOST_ACTS || recorded.bytes > MOST_BYTES {
+        logged.bytes = logged.bytes.saturating_add(size(&action));
+        if logged.actions.len() == MOST_ACTIONS || logged.bytes > MOST_BYTES {
             let why = format!(
-                "more than {MOST_ACTS} things were done, or more than {} MiB of it",
+                "more than {MOST_ACTIONS} things were done, or more than {} MiB of it",
                 MOST_BYTES >> 20
             );
-            *recorded = Recorded { gap: Some(why), ..Recorded::default() };
+            *logged = LoggedActions { gap: Some(why), ..LoggedActions::default() };
             return;
         }
-        let at = recorded.counted(at);
-        recorded.acts.push((at, act));
+        let at = logged.counted(at);
+        logged.actions.push((at, action));
     }
 
     /// Records commands of an operator.
     pub(crate) fn note_commands(&self, at: Timestamp, commands: &[Command]) {
         let commands: Vec<Command> = commands.iter().filter(|one| is_logged(one)).cloned().collect();
         if !commands.is_empty() {
-            self.note(at, Act::Commands(commands));
+            self.note(at, LoggedAction::Commands(commands));
         }
     }
 
-    /// Notes that something was done that is not recorded; nothing that follows is of use.
+    /// Notes that something was done that is not logged; nothing that follows is of use.
     pub(crate) fn lose(&self, why: &str) {
-        *self.0.lock() = Recorded { gap: Some(why.to_owned()), ..Recorded::default() };
+        *self.0.lock() = LoggedActions { gap: Some(why.to_owned()), ..LoggedActions::default() };
     }
 
     /// The present moment, for [`Self::go_back`].
-    pub(crate) fn mark(&self, now: Timestamp) -> Mark {
-        let recorded = self.0.lock();
-        Mark { acts: recorded.acts.len(), at: recorded.counted(now) }
+    pub(crate) fn position(&self, now: Timestamp) -> LogPosition {
+        let logged = self.0.lock();
+        LogPosition { actions: logged.actions.len(), at: logged.counted(now) }
     }
 
-    /// Forgets the acts since a moment, since the lab is again as it was then.
-    pub(crate) fn go_back(&self, to: Mark, now: Timestamp) {
-        let mut recorded = self.0.lock();
-        recorded.acts.truncate(to.acts);
-        recorded.skipped = now.as_millis().saturating_sub(to.at.as_millis());
+    /// Forgets the actions since a moment, since the lab is again as it was then.
+    pub(crate) fn go_back(&self, to: LogPosition, now: Timestamp) {
+        let mut logged = self.0.lock();
+        logged.actions.truncate(to.actions);
+        logged.skipped = now.as_millis().saturating_sub(to.at.as_millis());
     }
 
     /// Notes that the clock was set.
     pub(crate) fn clock_set(&self, from: Timestamp, to: Timestamp) {
-        self.note(from, Act::Other(format!("the clock was set to {to}; no time passes here")));
+        self.note(from, LoggedAction::Other(format!("the clock was set to {to}; no time passes here")));
         let by = to.as_millis().saturating_sub(from.as_millis());
-        let mut recorded = self.0.lock();
-        recorded.skipped = recorded.skipped.saturating_add(by);
+        let mut logged = self.0.lock();
+        logged.skipped = logged.skipped.saturating_add(by);
     }
 
     /// What was done, and the time of it by which the lab is at `now`.
-    pub(crate) fn read(&self, now: Timestamp) -> (Recorded, Timestamp) {
-        let recorded = self.0.lock().clone();
-        let now = recorded.counted(now);
-        (recorded, now)
+    pub(crate) fn read(&self, now: Timestamp) -> (LoggedActions, Timestamp) {
+        let logged = self.0.lock().clone();
+        let now = logged.counted(now);
+        (logged, now)
     }
 }
 
-impl Recorded {
-    /// The time without what is not counted, and not before the last act.
+impl LoggedActions {
+    /// The time without what is not counted, and not before the last action.
     fn counted(&self, at: Timestamp) -> Timestamp {
-        let last = self.acts.last().map_or(Timestamp::EPOCH, |(at, _)| *at);
+        let last = self.actions.last().map_or(Timestamp::EPOCH, |(at, _)| *at);
         Timestamp::from_millis(at.as_millis().saturating_sub(self.skipped)).max(last)
     }
 }
 
-/// Number of bytes that an act keeps, about.
-fn size(act: &Act) -> usize {
+/// Number of bytes that an action keeps, about.
+fn size(action: &LoggedAction) -> usize {
     let of = |command: &Command| {
         let mut command = command.clone();
         let files: usize = command.materials_mut().iter().map(|file| file.content.len()).sum();
         files + serde_json::to_vec(&command).map_or(0, |json| json.len())
     };
-    match act {
-        Act::Commands(commands) => commands.iter().map(of).sum(),
+    match action {
+        LoggedAction::Commands(commands) => commands.iter().map(of).sum(),
         _ => 0,
     }
 }
