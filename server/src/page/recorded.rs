@@ -33,7 +33,7 @@ pub(super) fn view(answers: &Answers, place: &Place) -> Markup {
         }
         section aria-labelledby="file-title" {
             h2 #file-title { "The file" }
-            pre.long tabindex="0" aria-label="The scenario" { code { (recorded.text("scenario")) } }
+            pre.body tabindex="0" aria-label="The scenario" { code { (recorded.text("scenario")) } }
         }
         @if !recorded.list("files").is_empty() {
             p.note { "Beside it, " code { "scenario record" } " writes the files that were imported, private keys among them." }
