@@ -24,7 +24,7 @@ const MOST_STEPS: usize = 1000;
 /// Number of clients that are named.
 const NAMED: usize = 8;
 /// Findings about clients, by their name in a verdict; of several the first counts.
-const FINDINGS: [&str; 6] = ["orphaned", "out_of_touch", "not_secure", "behind", "silent", "away"];
+const FINDINGS: [&str; 7] = ["orphaned", "out_of_touch", "not_secure", "behind", "silent", "unknown", "away"];
 /// What a client is of which a verdict has no finding.
 const WELL: &str = "well";
 
@@ -40,7 +40,8 @@ Each file is evidence, or what `rehearse`, `run` and `check` print with --json.
 What a file does not have is not compared: the verdict of `check` has no steps,
 and only evidence and `rehearse` have assumptions.
 
-Exit codes: 0 the clients end alike; 1 they do not, or it failed; 2 invalid input.")]
+Exit codes: 0 the clients end alike; 1 they do not, or it failed; 2 invalid input;
+4 one of the runs has no verdict.")]
 pub(super) struct Compare {
     /// File of the one run, such as the last green one
     first: PathBuf,
@@ -154,7 +155,15 @@ impl Compare {
         } else {
             say(&compared.words());
         }
-        Ok(if compared.same { Ending::Well } else { Ending::NotWell })
+        let unjudged = [&compared.first, &compared.second].into_iter().find(|side| side.well.is_none());
+        match unjudged {
+            Some(side) if compared.clients.is_empty() => Err(Failure::Undecided(format!(
+                "{} has no verdict: no client was judged, or some are not known",
+                side.file
+            ))),
+            _ if compared.same => Ok(Ending::Well),
+            _ => Ok(Ending::NotWell),
+        }
     }
 }
 
@@ -291,7 +300,10 @@ impl Comparison {
         let assumptions = first.assumptions.as_ref().zip(second.assumptions.as_ref());
         let [one, other] = sides;
         Self {
-            same: clients.is_empty() && one.clients == other.clients && one.well == other.well,
+            same: clients.is_empty()
+                && one.clients == other.clients
+                && one.well.is_some()
+                && one.well == other.well,
             first: one,
             second: other,
             clients,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json as value;
+use serde_json::{Value, json as value};
 
 use crate::harness::{RunningLab, json, refused, run, said, stdout, well};
 
@@ -68,6 +68,29 @@ fn evidence_is_compared_by_what_was_done_to_the_lab() {
     let update: Vec<&str> =
         update.unwrap_or_else(|| panic!("{words}")).split_whitespace().rev().take(2).collect();
     assert_eq!(update, ["1h", "-"], "{words}");
+}
+
+#[test]
+fn where_a_run_has_no_verdict_the_clients_do_not_end_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, verdict: &Value| {
+        let file = folder.path().join(name);
+        fs::write(&file, verdict.to_string()).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let green = rehearsed(&folder, "single-manager");
+    let verdict: Value = serde_json::from_slice(&fs::read(&green).unwrap()).unwrap();
+    let mut verdict = verdict["verdict"].clone();
+    verdict["well"] = Value::Null;
+    let unjudged = write("unjudged.json", &verdict);
+    let (code, words) = said(&run(&["compare", &unjudged, &unjudged]));
+    assert_eq!((code, words.contains("end alike")), (Some(4), false), "{words}");
+    assert!(words.contains("unjudged.json has no verdict"), "{words}");
+    verdict["unknown"] = value!(["desktop-1"]);
+    let unknown = write("unknown.json", &verdict);
+    let (code, words) = said(&run(&["compare", &green, &unknown]));
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("1 client: well in ") && words.contains("unknown in "), "{words}");
 }
 
 #[test]

@@ -99,6 +99,14 @@ async fn a_session_played_again_orphans_the_same_clients_at_the_same_time() {
     let busy = json!({ "what": { "kind": "status", "code": 503 }, "whom": { "agent": "desk-1*" } });
     lab.put("/v1/faults/busy", busy).await;
     let rest = Rest::log_in(&lab.lab.site);
+    let groups = rest.get("groups").json;
+    let top = groups["content"].as_array().unwrap().iter().find(|one| one["name"] == "My Company").unwrap();
+    let made = rest.with(
+        "POST",
+        &format!("groups/{}", top["id"].as_str().unwrap()),
+        r#"{"name":"Of REST","inherits":true}"#,
+    );
+    assert_eq!(made.status, 201, "{}", made.json);
     lab.put("/v1/lists/http", json!({ "protocol": "http" })).await;
     lab.put("/v1/lists/http/assignments", json!({ "group": "My Company" })).await;
     pass(&lab, 200).await;
@@ -124,6 +132,10 @@ async fn a_session_played_again_orphans_the_same_clients_at_the_same_time() {
     assert_eq!(answer["left_out"], json!([]), "{answer}");
     assert_eq!((answer["clients"].as_u64(), answer.get("refused")), (Some(15), None), "{answer}");
     assert!(scenario.step.iter().any(|step| step.title.contains("desk-3") && step.title.contains("sales-1")));
+    assert!(
+        scenario.step.iter().any(|step| step.title == r"Add the group My Company\Of REST"),
+        "through REST"
+    );
     let lost = orphaned(&lab.get("/v1/verdict").await);
     assert_eq!(lost.iter().map(|one| one.0.as_str()).collect::<Vec<_>>(), ["desk-3"]);
     same_verdict(&lab, &scenario).await;
