@@ -176,7 +176,8 @@ impl SiteState {
         if self.keeper.shared_site().is_none() {
             let is_known = self.restart_manager(manager, service);
             if is_known {
-                let what = service.map_or_else(|| "both services".to_owned(), |one| format!("{one:?}"));
+                let what =
+                    service.map_or_else(|| "both services".to_owned(), |one| format!("the service {one}"));
                 let action =
                     LoggedAction::Other(format!("{what} of {manager} restarted, and connections ended"));
                 self.action_log.note(self.now(), action);
