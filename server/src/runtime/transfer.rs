@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, Method, Request, Uri, Version, header, request};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request};
 use bytes::Bytes;
 use epm_protocol::time::Timestamp;
 
@@ -54,9 +54,15 @@ pub struct KeptBody {
 }
 
 impl KeptBody {
-    /// Keeps the beginning of a body. A short one is shared, not copied.
+    /// Keeps the beginning of a body that was made here. A short one is shared, not copied.
     pub(crate) fn of(body: &Bytes) -> Self {
         let bytes = if body.len() <= KEPT { body.clone() } else { Bytes::copy_from_slice(&body[..KEPT]) };
+        Self { bytes, length: body.len(), is_cut: body.len() > KEPT }
+    }
+
+    /// Keeps the beginning of a body that was received: a copy, since what was received is part of a larger buffer.
+    pub(crate) fn received(body: &Bytes) -> Self {
+        let bytes = Bytes::copy_from_slice(&body[..body.len().min(KEPT)]);
         Self { bytes, length: body.len(), is_cut: body.len() > KEPT }
     }
 
@@ -75,7 +81,8 @@ impl KeptBody {
 impl Transfer {
     /// A transfer with this head of a request, and nothing else.
     pub(crate) fn of(head: request::Parts, began: Timestamp) -> Self {
-        let request::Parts { method, uri, version, headers, .. } = head;
+        let request::Parts { method, uri, version, mut headers, .. } = head;
+        let uri = copied(&uri, &mut headers);
         Self {
             began,
             took: Duration::ZERO,
@@ -113,5 +120,57 @@ impl Transfer {
     }
 }
 
+/// Copies the path, and the values of the headers in place. As they were received, each is a part of the connection's buffer, so that one of
+/// them would keep all of its 8 KiB.
+fn copied(uri: &Uri, headers: &mut HeaderMap) -> Uri {
+    let mut text = uri.to_string().into_bytes();
+    let path = text.len();
+    text.reserve_exact(headers.values().map(HeaderValue::len).sum());
+    headers.values().for_each(|value| text.extend_from_slice(value.as_bytes()));
+    let mut text = Bytes::from(text);
+    let uri = Uri::from_maybe_shared(text.split_to(path)).unwrap_or_default();
+    for value in headers.values_mut() {
+        if let Ok(copy) = HeaderValue::from_maybe_shared(text.split_to(value.len())) {
+            *value = copy;
+        }
+    }
+    uri
+}
+
 /// A transfer of an entry; entries are cloned, the transfer is not.
 pub(crate) type SharedTransfer = Arc<Transfer>;
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_request_does_not_keep_the_buffer_that_it_was_read_into() {
+        let buffer = Bytes::from(b"/secars/secars.dll?h=1manager:8014body".to_vec());
+        let uri = Uri::from_maybe_shared(buffer.slice(..22)).unwrap();
+        let host = HeaderValue::from_maybe_shared(buffer.slice(22..34)).unwrap();
+        let request = Request::post(uri).header(header::HOST, host).body(()).unwrap();
+        let mut transfer = Transfer::of(request.into_parts().0, Timestamp::EPOCH);
+        transfer.request_body = KeptBody::received(&buffer.slice(34..));
+        assert!(buffer.is_unique());
+        assert_eq!(transfer.uri, "/secars/secars.dll?h=1");
+        assert_eq!(transfer.host(), Some("manager:8014"));
+        assert_eq!(transfer.request_body.text(), Some("body"));
+    }
+
+    #[test]
+    fn a_request_is_kept_with_each_of_its_headers_and_any_form_of_its_target() {
+        for target in ["/a?b=c", "http://manager:8014/a?b=c", "*", "manager:8014"] {
+            let mut request = Request::builder().uri(target);
+            for (name, value) in [("x", "first"), ("x", ""), ("y", "second"), ("x", "third")] {
+                request = request.header(name, value);
+            }
+            let head = request.body(()).unwrap().into_parts().0;
+            let (uri, headers) = (head.uri.clone(), head.headers.clone());
+            let transfer = Transfer::of(head, Timestamp::EPOCH);
+            assert_eq!((transfer.uri, transfer.request_headers), (uri, headers));
+        }
+    }
+}

@@ -54,7 +54,7 @@ pub(super) fn respond(request: Request<Incoming>, context: RequestContext<'_>) -
                 body: KeptBody::of(&content(response)),
             });
             let mut transfer = Transfer { took, response, ..Transfer::of(head, began) };
-            transfer.request_body = KeptBody::of(&body);
+            transfer.request_body = KeptBody::received(&body);
             context.manager.journal.note(record, transfer);
         }
     };

@@ -131,8 +131,8 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
 fn kept(body: &Bytes) -> KeptBody {
     let (length, is_long) = (body.len(), body.len() > LONG);
     // Of a long body only what is kept is looked at.
-    let redacted = redact::body(&if is_long { KeptBody::of(body).bytes } else { body.clone() });
-    let kept = KeptBody::of(&redacted);
+    let redacted = redact::body(&if is_long { KeptBody::received(body).bytes } else { body.clone() });
+    let kept = KeptBody::received(&redacted);
     KeptBody { length, is_cut: kept.is_cut || is_long, ..kept }
 }
 
