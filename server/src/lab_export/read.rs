@@ -18,6 +18,10 @@ use crate::store::SqliteStore;
 const LARGEST_MANIFEST: u64 = 1 << 20;
 /// Largest database, in bytes.
 const LARGEST_DATABASE: u64 = 8 << 30;
+/// A database of this size, in bytes, is unpacked from a file of any size.
+const ANY_DATABASE: u64 = 64 << 20;
+/// Largest ratio of a larger database to its file. Those of labs have 2 to 20.
+const LARGEST_RATIO: u64 = 200;
 
 /// Makes the data folder `folder` from a file.
 ///
@@ -28,8 +32,11 @@ pub(crate) fn import(file: &Path, folder: &Path) -> Result<Manifest, ExportError
     let at = |source| ExportError::File { file: file.to_owned(), source };
     let there = |source| ExportError::File { file: folder.to_owned(), source };
     let unusable = |why: String| ExportError::Unusable { file: file.to_owned(), why };
-    let mut zip = ZipArchive::new(File::open(file).map_err(at)?)
-        .map_err(|source| ExportError::Zip { file: file.to_owned(), source })?;
+    let archive = File::open(file).map_err(at)?;
+    let ratio = archive.metadata().map_err(at)?.len().saturating_mul(LARGEST_RATIO);
+    let largest = ratio.clamp(ANY_DATABASE, LARGEST_DATABASE);
+    let mut zip =
+        ZipArchive::new(archive).map_err(|source| ExportError::Zip { file: file.to_owned(), source })?;
     let manifest = manifest(file, &mut zip)?;
     match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
@@ -42,16 +49,16 @@ pub(crate) fn import(file: &Path, folder: &Path) -> Result<Manifest, ExportError
     DirBuilder::new().mode(0o700).recursive(true).create(&beside).map_err(there)?;
     let made = (|| {
         let entry = zip.by_name(DATABASE).map_err(|_| unusable(format!("it has no {DATABASE}")))?;
-        if entry.size() > LARGEST_DATABASE {
+        if entry.size() > largest {
             return Err(unusable(format!(
-                "its database has {} bytes, at most {LARGEST_DATABASE} are read",
+                "its database has {} bytes, and at most {largest} are unpacked from a file of this size",
                 entry.size()
             )));
         }
         let database = beside.join(DATABASE);
         let open = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&database);
         let mut out = open.map_err(there)?;
-        let copied = io::copy(&mut entry.take(LARGEST_DATABASE), &mut out).and_then(|_| out.sync_all());
+        let copied = io::copy(&mut entry.take(largest), &mut out).and_then(|_| out.sync_all());
         copied.map_err(|error| unusable(format!("its database cannot be unpacked: {error}")))?;
         let store = SqliteStore::open(&beside)?;
         let founded = founded_in(&store)?.ok_or_else(|| unusable("it has no lab".to_owned()))?;

@@ -206,11 +206,6 @@ impl SqliteStore {
             );
             return Err(StoreError::Damaged { file: self.file.clone(), why });
         }
-        // A foreign trigger or view would run with the next change.
-        if schema(&transaction).map_err(here)? != own_schema().map_err(here)? {
-            let why = "its tables and views are not those of epm-lab".to_owned();
-            return Err(StoreError::Damaged { file: self.file.clone(), why });
-        }
         transaction.commit().map_err(here)
     }
 
@@ -434,6 +429,13 @@ fn check_origin(file: &Path, connection: &Connection) -> Result<(i64, i64), Stor
     if version > known {
         return Err(StoreError::Newer { file: file.to_owned(), found: version, known });
     }
+    // Before anything is read: in the place of a table, a foreign view could be without an end, and a foreign trigger would run with
+    // the next change.
+    let here = |error: rusqlite::Error| failed(file, &error);
+    if schema(connection).map_err(here)? != schema_of(version).map_err(here)? {
+        let why = "its tables and views are not those of epm-lab".to_owned();
+        return Err(StoreError::Damaged { file: file.to_owned(), why });
+    }
     Ok((version, known))
 }
 
@@ -444,10 +446,11 @@ fn schema(of: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
     texts.collect()
 }
 
-/// The schema of a new database.
-fn own_schema() -> rusqlite::Result<Vec<Option<String>>> {
+/// The schema of a new database of a version.
+fn schema_of(version: i64) -> rusqlite::Result<Vec<Option<String>>> {
     let new = Connection::open_in_memory()?;
-    MIGRATIONS.iter().try_for_each(|migration| new.execute_batch(migration))?;
+    let migrations = &MIGRATIONS[..usize::try_from(version).unwrap_or(0)];
+    migrations.iter().try_for_each(|migration| new.execute_batch(migration))?;
     schema(&new)
 }
 

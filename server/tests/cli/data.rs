@@ -232,6 +232,12 @@ fn a_folder_that_cannot_be_used_is_refused_and_the_database_can_be_read_by_peopl
     sql("PRAGMA user_version = 99");
     refused(&output(&mut up_with(&data, &[])), &["version 99 of the data", "reads up to version 1"]);
     sql("PRAGMA user_version = 1");
+    let whole = std::fs::read(&file).unwrap();
+    sql("DROP TABLE written");
+    sql("CREATE VIEW written AS WITH RECURSIVE n(steps) AS (SELECT 0 UNION ALL SELECT steps + 1 FROM n) \
+         SELECT max(steps) AS steps FROM n");
+    refused(&output(&mut up_with(&data, &[])), &["its tables and views are not those of epm-lab"]);
+    std::fs::write(&file, whole).unwrap();
     sql("CREATE TRIGGER more AFTER INSERT ON log BEGIN DELETE FROM log; END");
     refused(&output(&mut up_with(&data, &[])), &["its tables and views are not those of epm-lab"]);
     sql("DROP TRIGGER more");

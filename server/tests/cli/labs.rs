@@ -203,6 +203,7 @@ fn the_secret_of_another_site_does_not_travel_and_the_clients_have_the_one_in_it
     assert_eq!(running.interrupt(), Some(0));
 }
 
+#[needs(python3)]
 #[test]
 fn what_is_no_exported_lab_is_refused_and_nothing_is_left() {
     let here = tempfile::tempdir().unwrap();
@@ -238,6 +239,13 @@ fn what_is_no_exported_lab_is_refused_and_nothing_is_left() {
         std::fs::write(folder.join(name), bytes).unwrap();
         refused(&lab(folder, &["import", name, "copy"]), &[name, why]);
     }
+    let inflate = "import zipfile as z; of, to = z.ZipFile('lab.zip'), z.ZipFile('large.zip', 'w', z.ZIP_DEFLATED); \
+        [to.writestr(n, bytes(80 << 20) if n == 'lab.db' else of.read(n)) for n in of.namelist()]; to.close()";
+    well(&output(Command::new("python3").args(["-c", inflate]).current_dir(folder)));
+    refused(
+        &lab(folder, &["import", "large.zip", "copy"]),
+        &["large.zip", "its database has 83886080 bytes"],
+    );
     let left: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
