@@ -30,6 +30,11 @@ impl Replay {
         Site::found_as(founding, Publishing::AtTheEnd, now).map(Self)
     }
 
+    /// The site so far. Its policies are published at the end.
+    pub const fn site(&self) -> &Site {
+        &self.0
+    }
+
     /// Repeats commands that took effect together, with the time and the deviations of the managers' clocks at which they
     /// did. Commands that change nothing but records of clients are skipped.
     ///

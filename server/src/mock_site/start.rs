@@ -78,7 +78,8 @@ impl MockSiteBuilder {
         };
         let rest_ports: Vec<Option<u16>> =
             opened.iter().map(|(.., rest)| rest.as_ref().map(port_of)).collect();
-        let (Beginning { site, clients, snapshots, updates, faults }, keeper) = match (shared, begun) {
+        let (Beginning { site, clients, snapshots, updates, faults, changes }, keeper) = match (shared, begun)
+        {
             (Some(shared), Some((mut begun, followed))) => {
                 let updates = std::mem::take(&mut begun.updates);
                 (begun, Keeper::shared(SharedSite::new(shared.log, shared.manager, followed, updates)))
@@ -89,6 +90,9 @@ impl MockSiteBuilder {
             }
         };
         let state = Arc::new(SiteState::new(site, clock, self.seed, keeper)?);
+        if let Some(changes) = changes {
+            state.changes.go_on_from(changes.start(), changes.count(), changes.kept_after(0));
+        }
         state.clients.restore(clients);
         Faults::of(Arc::clone(&state.faults)).go_on_with(faults);
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());

@@ -73,7 +73,7 @@ impl SiteState {
     pub(crate) fn catch_up(&self, clients: bool) -> Result<(), StoreError> {
         let Some(shared) = self.keeper.shared_site() else { return Ok(()) };
         loop {
-            let news = shared.log.read_after(shared.followed())?;
+            let news = shared.log.read_after(shared.last())?;
             if news.is_empty() {
                 break;
             }

@@ -118,7 +118,7 @@ impl Keeper {
         let Kept::Shared(site) = &self.kept else { return Ok(None) };
         let begin = || {
             let order = self.order.lock();
-            let (news, step) = site.log.begin(site.followed())?;
+            let (news, step) = site.log.begin(site.last())?;
             Ok((Recording { to: RecordedTo::Shared(site, step), _order: Some(order) }, news))
         };
         // What else this thread has to do goes on elsewhere.

@@ -10,6 +10,7 @@ use epm_protocol::fault::FaultRule;
 use epm_protocol::site::{Command, CommandError, Drawn, Founding, Replay, Site};
 use epm_protocol::time::{Clock, Timestamp};
 
+use crate::runtime::changes::Changes;
 use crate::runtime::clients::{ChangedClients, ClientStatus};
 use crate::runtime::shared_site::Followed;
 use crate::runtime::updates::{MOST_UPDATES, Update, Updates};
@@ -41,6 +42,8 @@ pub(crate) struct Beginning {
     pub(crate) updates: Updates,
     /// Faults that are set in every process of the site, with since when.
     pub(crate) faults: Vec<(FaultRule, Timestamp)>,
+    /// The changes of a shared site so far.
+    pub(crate) changes: Option<Changes>,
 }
 
 /// Why a site cannot begin.
@@ -92,7 +95,7 @@ pub(crate) fn founded_in(store: &dyn Store) -> Result<Option<FoundedWith>, Store
 ///
 /// When the log cannot be read or repeated.
 pub(crate) fn replayed(founded: &FoundedWith, store: &dyn Store) -> Result<Replay, StoreError> {
-    Ok(Replayed::from_log(founded, store)?.site)
+    Ok(Replayed::from_log(founded, store, false)?.site)
 }
 
 fn founded(store: &dyn Store) -> Result<Option<FoundedWith>, StoreError> {
@@ -147,6 +150,7 @@ impl Beginning {
             snapshots: BTreeMap::new(),
             updates: Updates::new(),
             faults: Vec::new(),
+            changes: None,
         })
     }
 
@@ -156,15 +160,20 @@ impl Beginning {
     ///
     /// When the log cannot be read or repeated.
     pub(crate) fn shared(founded: &FoundedWith, log: &dyn SharedLog) -> Result<(Self, Followed), StoreError> {
-        let Replayed { site, updates, at, sequence, faults, .. } = Replayed::from_log(founded, log)?;
+        let Replayed { site, updates, at, sequence, faults, changes, .. } =
+            Replayed::from_log(founded, log, true)?;
         let news = log.exchange(&ChangedClients::default(), 0)?;
         let site = site.finish(news.clients.iter().map(|one| one.client.clone()));
         let followed = Followed { sequence, at, revision: news.revision };
-        Ok((Self { site, clients: news.clients, snapshots: BTreeMap::new(), updates, faults }, followed))
+        Ok((
+            Self { site, clients: news.clients, snapshots: BTreeMap::new(), updates, faults, changes },
+            followed,
+        ))
     }
 
     fn again(founded: &FoundedWith, store: &dyn Store, clock: &LabClock) -> Result<Self, StoreError> {
-        let Replayed { site, snapshots, updates, at, history, .. } = Replayed::from_log(founded, store)?;
+        let Replayed { site, snapshots, updates, at, history, .. } =
+            Replayed::from_log(founded, store, false)?;
         let (removed, replaced) = history.dead();
         let dead: i64 = removed.iter().map(|range| range.end() - range.start() + 1).sum();
         if dead >= WORTHWHILE {
@@ -176,7 +185,7 @@ impl Beginning {
             clock.set(at);
         }
         let site = site.finish(clients.iter().map(|one| one.client.clone()));
-        Ok(Self { site, clients, snapshots, updates, faults: Vec::new() })
+        Ok(Self { site, clients, snapshots, updates, faults: Vec::new(), changes: None })
     }
 }
 
@@ -193,6 +202,7 @@ struct Replayed {
     sequence: i64,
     faults: Vec<(FaultRule, Timestamp)>,
     history: SnapshotHistory,
+    changes: Option<Changes>,
 }
 
 /// Which entries took snapshots, and which put the site back to one.
@@ -245,10 +255,11 @@ impl Replayed {
     /// # Errors
     ///
     /// When the log cannot be read, or an entry is refused.
-    fn from_log(founded: &FoundedWith, store: &dyn Log) -> Result<Self, StoreError> {
+    fn from_log(founded: &FoundedWith, store: &dyn Log, notes_changes: bool) -> Result<Self, StoreError> {
         let begun = Replay::begin(founded.founding(), founded.at)
             .map_err(|error| store.invalid("the founding".to_owned(), &error))?;
         let mut this = Self {
+            changes: notes_changes.then(|| Changes::new(begun.site())),
             site: begun,
             snapshots: BTreeMap::new(),
             updates: Updates::new(),
@@ -261,7 +272,11 @@ impl Replayed {
             this.at = this.at.max(at);
             this.sequence = sequence;
             this.repeat(sequence, change, at)
-                .map_err(|why| store.invalid(format!("entry {sequence} of the log"), &why))
+                .map_err(|why| store.invalid(format!("entry {sequence} of the log"), &why))?;
+            if let Some(changes) = &this.changes {
+                changes.note(this.site.site(), at);
+            }
+            Ok(())
         })?;
         Ok(this)
     }
@@ -341,7 +356,7 @@ mod tests {
 
     /// What a replayed log makes: the site's groups, certificate and draws, and the snapshots with theirs.
     fn made(founded: &FoundedWith, store: &dyn Store) -> (Vec<(String, String)>, String, usize) {
-        let Replayed { site, snapshots, history, .. } = Replayed::from_log(founded, store).unwrap();
+        let Replayed { site, snapshots, history, .. } = Replayed::from_log(founded, store, false).unwrap();
         let facts = |replay: Replay| {
             let drawn = format!("{:?} {:?}", replay.drawn(), replay.certificate("sepm-1", Stores::Client));
             let groups =
@@ -395,6 +410,10 @@ mod tests {
         // Dead, with a snapshot that is dead too.
         group("b");
         update();
+        // What tells the causes: the same for a manager's process that joins later.
+        let changes = Replayed::from_log(&founded, &store, true).unwrap().changes.unwrap();
+        let updates = changes.after(0).unwrap().into_iter().filter(|one| !one.updated().is_empty());
+        assert_eq!((changes.count(), updates.count()), (3, 1));
         take("gone");
         restore("start");
         group("c");
@@ -410,7 +429,7 @@ mod tests {
         restore("kept");
         group("f");
         let (snapshots, site, ranges) = made(&founded, &store);
-        let (removed, replaced) = Replayed::from_log(&founded, &store).unwrap().history.dead();
+        let (removed, replaced) = Replayed::from_log(&founded, &store, false).unwrap().history.dead();
         assert_eq!((ranges, &removed[..], replaced.len()), (2, &[12..=14, 3..=8][..], 2));
         store.compact(&removed, &replaced).unwrap();
         assert_eq!(store.counts().unwrap().0, 7);
@@ -420,7 +439,7 @@ mod tests {
         restore("kept");
         let (.., ranges) = made(&founded, &store);
         assert_eq!(ranges, 1);
-        let (removed, replaced) = Replayed::from_log(&founded, &store).unwrap().history.dead();
+        let (removed, replaced) = Replayed::from_log(&founded, &store, false).unwrap().history.dead();
         let before = made(&founded, &store);
         store.compact(&removed, &replaced).unwrap();
         assert_eq!(made(&founded, &store), (before.0, before.1, 0));

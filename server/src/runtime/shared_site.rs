@@ -8,7 +8,7 @@ use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::runtime::updates::{MOST_UPDATES, Update, Updates};
-use crate::store::{NamedUpdate, SharedLog};
+use crate::store::{LastEntry, NamedUpdate, SharedLog};
 
 /// A site whose log several processes share, in one of them. The numbers change only while the site is locked.
 #[derive(Debug)]
@@ -63,6 +63,11 @@ impl SharedSite {
         Timestamp::from_millis(self.at.load(Ordering::SeqCst))
     }
 
+    /// The last entry that this process has followed.
+    pub(crate) fn last(&self) -> LastEntry {
+        LastEntry { sequence: self.followed(), at: self.last_change() }
+    }
+
     /// Number of the last change of clients that this process has read or written.
     pub(crate) fn revision(&self) -> i64 {
         self.revision.load(Ordering::SeqCst)
@@ -70,7 +75,10 @@ impl SharedSite {
 
     /// Notes that the process has followed this entry, or made it.
     pub(crate) fn has_followed(&self, sequence: i64, at: Timestamp) {
-        self.sequence.store(sequence, Ordering::SeqCst);
+        let before = self.sequence.swap(sequence, Ordering::SeqCst);
+        if sequence != before + 1 {
+            self.breaks(format!("it went from entry {before} of the log to entry {sequence}"));
+        }
         self.at.fetch_max(at.as_millis(), Ordering::SeqCst);
     }
 

@@ -60,6 +60,15 @@ pub(crate) struct StoredReport {
     pub(crate) report: Option<ClientReport>,
 }
 
+/// The last entry of a log that a process has followed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastEntry {
+    /// Number of the entry; 0 if there is none.
+    pub(crate) sequence: i64,
+    /// Lab time of the entry.
+    pub(crate) at: Timestamp,
+}
+
 /// How a process stands to its store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LinkState {
@@ -79,11 +88,11 @@ pub(crate) trait Step {
 
 /// A log that several processes share.
 pub(crate) trait SharedLog: Log {
-    /// Begins a change, and returns the entries after this one.
-    fn begin(&self, after: i64) -> Result<(Vec<LogEntry>, Box<dyn Step + '_>), StoreError>;
+    /// Begins a change, and returns all entries after the last one that the process has followed.
+    fn begin(&self, last: LastEntry) -> Result<(Vec<LogEntry>, Box<dyn Step + '_>), StoreError>;
 
-    /// The entries after this one, oldest first.
-    fn read_after(&self, after: i64) -> Result<Vec<LogEntry>, StoreError>;
+    /// Some of the entries after the last one that the process has followed, oldest first; none if there are none.
+    fn read_after(&self, last: LastEntry) -> Result<Vec<LogEntry>, StoreError>;
 
     /// Writes what this process knows of clients, and returns what others have written since this revision.
     fn exchange(&self, own: &ChangedClients, after: i64) -> Result<ClientNews, StoreError>;
@@ -99,6 +108,9 @@ pub(crate) trait SharedLog: Log {
 
     /// The clients that any manager has seen after this lab time, each with when.
     fn seen_after(&self, at: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, StoreError>;
+
+    /// The managers whose processes run.
+    fn running(&self) -> Result<Vec<String>, StoreError>;
 
     /// How the process stands to its store, from moment to moment.
     fn link(&self) -> watch::Receiver<LinkState>;

@@ -49,8 +49,8 @@ use trouble::{LIMIT, Trouble};
 
 use crate::runtime::clients::ChangedClients;
 use crate::store::{
-    Batch, Change, ClientNews, Founded, FoundedWith, GivenBy, LinkState, Log, LogEntry, SharedLog, Step,
-    StoreError, StoredReport,
+    Batch, Change, ClientNews, Founded, FoundedWith, GivenBy, LastEntry, LinkState, Log, LogEntry, SharedLog,
+    Step, StoreError, StoredReport,
 };
 
 /// A site in a PostgreSQL database.
@@ -245,7 +245,10 @@ impl Log for PgStore {
     fn read_log(&self, each: &mut dyn FnMut(LogEntry) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let mut after = 0;
         loop {
-            let page = self.read_after(after)?;
+            let (client, shared) = (self.follower()?, Arc::clone(&self.shared));
+            let page = self.wait(async move {
+                rows::entries_after(&client, after).await.map_err(|error| error.at(&shared.place))
+            })?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.sequence;
             page.into_iter().try_for_each(&mut *each)?;
@@ -258,7 +261,7 @@ impl Log for PgStore {
 }
 
 impl SharedLog for PgStore {
-    fn begin(&self, after: i64) -> Result<(Vec<LogEntry>, Box<dyn Step + '_>), StoreError> {
+    fn begin(&self, last: LastEntry) -> Result<(Vec<LogEntry>, Box<dyn Step + '_>), StoreError> {
         // While the database is not available, a change is refused at once.
         self.follower()?;
         let shared = Arc::clone(&self.shared);
@@ -267,7 +270,21 @@ impl SharedLog for PgStore {
             let begun = async {
                 let client = shared.writing(&mut slot).await?;
                 let (sequence, revision) = lock(&client).await?;
-                let news = rows::entries_after(&client, after).await?;
+                rows::check_last(&client, last).await?;
+                let mut news = Vec::new();
+                let mut after = last.sequence;
+                while after < sequence {
+                    news.extend(rows::entries_after(&client, after).await?);
+                    after = match news.last() {
+                        Some(entry) if entry.sequence > after => entry.sequence,
+                        _ => {
+                            return Err(Trouble::damaged(format!(
+                                "entry {} of the log is missing",
+                                after + 1
+                            )));
+                        }
+                    };
+                }
                 Ok::<_, Trouble>((news, client, sequence, revision))
             };
             let (news, client, sequence, revision) = begun.await.map_err(|error| error.at(&shared.place))?;
@@ -276,10 +293,14 @@ impl SharedLog for PgStore {
         Ok((news, Box::new(PgStep { store: self, open: Mutex::new(Some(open)) })))
     }
 
-    fn read_after(&self, after: i64) -> Result<Vec<LogEntry>, StoreError> {
+    fn read_after(&self, last: LastEntry) -> Result<Vec<LogEntry>, StoreError> {
         let (client, shared) = (self.follower()?, Arc::clone(&self.shared));
         self.wait(async move {
-            rows::entries_after(&client, after).await.map_err(|error| error.at(&shared.place))
+            let read = async {
+                rows::check_last(&client, last).await?;
+                rows::entries_after(&client, last.sequence).await
+            };
+            read.await.map_err(|error: Trouble| error.at(&shared.place))
         })
     }
 
@@ -332,6 +353,11 @@ impl SharedLog for PgStore {
         self.wait(async move { rows::seen_after(&client, at).await.map_err(|error| error.at(&shared.place)) })
     }
 
+    fn running(&self) -> Result<Vec<String>, StoreError> {
+        let running = self.processes()?.into_iter().filter(|one| one.runs);
+        Ok(running.map(|one| one.name).collect())
+    }
+
     fn link(&self) -> watch::Receiver<LinkState> {
         self.shared.link.subscribe()
     }
@@ -366,7 +392,8 @@ impl Step for PgStep<'_> {
         let place = self.store.shared.place.clone();
         let open = self.open.lock().take().ok_or_else(|| Trouble::ended().at(&place))?;
         let (change, with) = (change.clone(), with.for_clients());
-        self.store.wait(async move {
+        // The end has a limit of its own, and words of its own.
+        self.store.wait_for(2 * LIMIT, async move {
             let Open { mut slot, client, sequence, revision } = open;
             let sequence = sequence + 1;
             let written = async {
@@ -378,11 +405,16 @@ impl Step for PgStep<'_> {
             let update =
                 format!("UPDATE epm_lab.site SET last_sequence = {sequence}, last_revision = {revision}; NOTIFY epm_lab");
             client.batch_execute(&update).await.map_err(|error| Trouble::from(error).at(&place))?;
-            client.batch_execute("COMMIT").await.map_err(|error| {
-                let why = place::why(&error);
+            let ended = timeout(LIMIT, client.batch_execute("COMMIT")).await;
+            let why = match ended {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(place::why(&error)),
+                Err(_) => Some(format!("no answer in {} s", LIMIT.as_secs())),
+            };
+            if let Some(why) = why {
                 let why = format!("{why}, at the last moment: the change may have been made, so look before you repeat it");
-                Trouble::Other(why).at(&place)
-            })?;
+                return Err(Trouble::Other(why).at(&place));
+            }
             *slot = Some(client);
             Ok(sequence)
         })

@@ -13,10 +13,13 @@ use tokio_postgres::{Client, Row};
 use super::trouble::Trouble;
 use crate::runtime::clients::{ChangedClients, ClientStatus};
 use crate::store::checksum::entry_checksum;
-use crate::store::{Batch, Change, ClientNews, GivenBy, LogEntry};
+use crate::store::{Batch, Change, ClientNews, GivenBy, LastEntry, LogEntry};
 
 /// Number of entries that are read at once.
 pub(super) const PAGE: i64 = 500;
+
+/// Milliseconds by which the clocks of two machines may differ: each may be five seconds off.
+const APART: i64 = 10_000;
 
 /// What a client's visits change.
 #[derive(Serialize, Deserialize)]
@@ -83,6 +86,23 @@ pub(super) async fn entries_after(client: &Client, after: i64) -> Result<Vec<Log
     Ok(entries)
 }
 
+/// Checks that the log still has the last entry that the process has followed: a database that was put back to an earlier state has
+/// none of this number, or another one.
+pub(super) async fn check_last(client: &Client, last: LastEntry) -> Result<(), Trouble> {
+    if last.sequence == 0 {
+        return Ok(());
+    }
+    let query = "SELECT at FROM epm_lab.log WHERE sequence = $1";
+    let rows = client.query_typed(query, &[(&last.sequence, Type::INT8)]).await?;
+    if rows.first().map(|row| row.get::<_, i64>(0)) == Some(last.at.as_millis()) {
+        return Ok(());
+    }
+    Err(Trouble::Other(format!(
+        "it was put back to an earlier state: entry {} of its log, which this process has followed, is gone; restart every manager",
+        last.sequence
+    )))
+}
+
 /// Adds an entry to the log.
 pub(super) async fn append(
     client: &Client,
@@ -139,14 +159,17 @@ pub(super) async fn write_clients(
         return Ok(());
     }
     let Columns { agents, visits, seen, .. } = Columns::of(&own.visited);
-    let update = "UPDATE epm_lab.client AS known SET visit = new.visit, last_seen = new.seen, revision = $4 \
+    // Machines' clocks differ a little. An older visit that was written after a newer one is right again with the next heartbeat.
+    let update = "UPDATE epm_lab.client AS known \
+                  SET visit = new.visit, last_seen = greatest(known.last_seen, new.seen), revision = $4 \
                   FROM unnest($1, $2, $3) AS new (agent, visit, seen) \
-                  WHERE known.agent = new.agent AND NOT known.is_gone AND new.seen >= known.last_seen";
-    let columns: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] = [
+                  WHERE known.agent = new.agent AND NOT known.is_gone AND new.seen + $5 >= known.last_seen";
+    let columns: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 5] = [
         (&agents, Type::BYTEA_ARRAY),
         (&visits, Type::TEXT_ARRAY),
         (&seen, Type::INT8_ARRAY),
         (&revision, Type::INT8),
+        (&APART, Type::INT8),
     ];
     client.query_typed(update, &columns).await?;
     Ok(())
@@ -210,11 +233,11 @@ async fn register(
                   FROM unnest($1, $2, $3, $4, $5) AS new (agent, registration, visit, since, seen) \
                   ON CONFLICT (agent) DO UPDATE SET \
                   registration = CASE WHEN known.revision > $7 AND NOT known.is_gone THEN known.registration ELSE excluded.registration END, \
-                  visit = CASE WHEN known.is_gone OR excluded.last_seen >= known.last_seen THEN excluded.visit ELSE known.visit END, \
+                  visit = CASE WHEN known.is_gone OR excluded.last_seen + $8 >= known.last_seen THEN excluded.visit ELSE known.visit END, \
                   since = CASE WHEN known.is_gone THEN excluded.since ELSE least(known.since, excluded.since) END, \
                   last_seen = CASE WHEN known.is_gone THEN excluded.last_seen ELSE greatest(known.last_seen, excluded.last_seen) END, \
                   is_gone = false, revision = excluded.revision";
-    let columns: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 7] = [
+    let columns: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 8] = [
         (&agents, Type::BYTEA_ARRAY),
         (&registrations, Type::TEXT_ARRAY),
         (&visits, Type::TEXT_ARRAY),
@@ -222,6 +245,7 @@ async fn register(
         (&seen, Type::INT8_ARRAY),
         (&revision, Type::INT8),
         (&after, Type::INT8),
+        (&APART, Type::INT8),
     ];
     client.query_typed(insert, &columns).await?;
     Ok(())
