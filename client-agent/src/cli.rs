@@ -20,7 +20,7 @@ use crate::program::{
 };
 use crate::wire::{
     DiskCache, FleetLine, LabClock, LogFile, LogSink, Reporter, drive, examine, interrupted, log_keys,
-    read_package,
+    outlive_the_file_limit, read_package,
 };
 use clap::{Args, Command, Parser, Subcommand};
 use epm_protocol::assumption::Assumptions;
@@ -275,6 +275,7 @@ fn go(run: Run) -> Result<(), Failure> {
     let agent = Agent::new(profile, cache, Arc::new(Assumptions::default()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(async { outlive_the_file_limit() });
     runtime.block_on(live((agent, clock), disk, import, run.location, (log_to(file), reporter)))
 }
 

@@ -66,6 +66,19 @@ pub struct ReportedClient(
     pub u64,
 );
 
+/// What a client has for itself, borrowed from a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OwnReport<'a> {
+    /// The name of the client's computer.
+    pub name: &'a str,
+    /// The time since when its contact is in its state; none before its first heartbeat.
+    pub since: Option<Timestamp>,
+    /// The number of heartbeats that have ended.
+    pub heartbeats: u64,
+    /// The number of heartbeats that a manager served.
+    pub heartbeats_served: u64,
+}
+
 /// Groups clients by their states.
 #[derive(Debug, Default)]
 pub struct StateGroups {
@@ -122,6 +135,17 @@ impl ReportedState {
     /// Names of the clients.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.first.computer_name.as_str()).chain(self.others.iter().map(|one| one.0.as_str()))
+    }
+
+    /// What each client has for itself.
+    pub fn clients(&self) -> impl Iterator<Item = OwnReport<'_>> {
+        let AgentView { computer_name, heartbeats, heartbeats_served, health, .. } = &self.first;
+        let (heartbeats, heartbeats_served) = (*heartbeats, *heartbeats_served);
+        let first = OwnReport { name: computer_name, since: health.since(), heartbeats, heartbeats_served };
+        let others = self.others.iter().map(|ReportedClient(name, since, heartbeats, heartbeats_served)| {
+            OwnReport { name, since: *since, heartbeats: *heartbeats, heartbeats_served: *heartbeats_served }
+        });
+        std::iter::once(first).chain(others)
     }
 
     /// The state of each client; `time` gives the lab's time for one of the process's clock.
@@ -191,6 +215,7 @@ mod tests {
             location: None,
             health,
             brought_back: false,
+            given_older_file: false,
             quarantined: false,
             heartbeats,
             heartbeats_served: heartbeats,

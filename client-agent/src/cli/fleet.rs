@@ -20,7 +20,7 @@ use crate::program::{is_heard, say};
 use crate::scenario::{Span, SpanError};
 use crate::wire::{
     ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec, FleetStore,
-    LabClock, MachineLimits, Quantiles, interrupted, shard,
+    LabClock, MachineLimits, Quantiles, interrupted, outlive_the_file_limit, shard,
 };
 
 /// The number of changes of clients that are named to people.
@@ -141,6 +141,7 @@ impl Fleet {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime =
             runtime.map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?;
+        runtime.block_on(async { outlive_the_file_limit() });
         runtime.block_on(self.run(spec, store, &printer))
     }
 

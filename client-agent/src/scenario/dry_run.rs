@@ -53,6 +53,10 @@ impl Scenario {
     pub fn check(&self, file: &str, text: &str) -> Result<(), ScenarioError> {
         let refuse = |span: Range<usize>, problem: String| ScenarioError::at(file, text, span, problem);
         let now = self.rehearsal_start();
+        if now < Timestamp::EPOCH {
+            let problem = format!("start: {now}, expected a time from {} on", Timestamp::EPOCH);
+            return Err(refuse(section(text, "[clock]"), problem));
+        }
         let managers = self.site.managers.len();
         if managers > MOST_MANAGERS {
             let problem =

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::{self, SIGNATURE_HEADER};
-use epm_protocol::heartbeat::{ContentType, ExchangeFailure, ManagerResponse, SignatureHeader, Stage};
+use epm_protocol::heartbeat::{
+    AgentRequest, Artifact, ContentType, ExchangeFailure, ManagerResponse, SignatureHeader, Stage,
+};
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Rejection;
@@ -29,8 +31,12 @@ use super::tls_memory::{SharedTls, TicketSlot, TlsMemory};
 use super::verifier::rejection_in;
 use crate::agent::{Exchange, Server};
 
-/// The largest answer that a client accepts, in bytes: enough for a client package of the lab.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// The largest client package that a client accepts, in bytes.
+const MAX_PACKAGE: usize = 64 * 1024 * 1024;
+/// The largest other answer that a client accepts, in bytes. A fleet may have dozens of them at once.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// The most bytes that are read at once. A larger buffer full of interim answers (1xx) would keep a thread for seconds.
+pub(super) const AT_ONCE: usize = 16 * 1024;
 /// The longest time that the orderly end of a connection takes.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -314,7 +320,9 @@ impl Session {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(AT_ONCE)
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ExchangeFailure::NotHttp { detail: error.to_string() })?;
         let task = tokio::spawn(async move {
@@ -349,9 +357,13 @@ impl Session {
         let status = response.status().as_u16();
         let signature =
             response.headers().get(SIGNATURE_HEADER).map(|value| SignatureHeader::received(value.as_bytes()));
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|error| {
+        let limit = match exchange.request {
+            AgentRequest::Fetch { artifact: Artifact::Package(..), .. } => MAX_PACKAGE,
+            _ => MAX_ANSWER,
+        };
+        let body = Limited::new(response.into_body(), limit).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
-                ExchangeFailure::TooLarge { limit: MAX_ANSWER }
+                ExchangeFailure::TooLarge { limit }
             } else {
                 lost(innermost(&*error))
             }

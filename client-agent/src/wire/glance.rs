@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 
 use crate::agent::{Agent, AgentProfile, AgentView, DormantAgent, SharedStates};
@@ -12,6 +13,8 @@ use crate::agent::{Agent, AgentProfile, AgentView, DormantAgent, SharedStates};
 pub struct Glance {
     /// What all clients in this state look like. Name, counts, and the date in the health are not this client's.
     pub common: Arc<AgentView>,
+    /// The identifier that the manager assigned to the client, if it is a client of this process.
+    pub agent: Option<AgentId>,
     /// The time since when the client's health is what it is; 1970 for a new client.
     pub since: Timestamp,
     /// The number of heartbeats that the client has begun.
@@ -42,12 +45,14 @@ pub struct ByState<T>(HashMap<usize, (Arc<AgentView>, T), rustc_hash::FxBuildHas
 
 impl Glance {
     pub(super) fn of_agent(agent: &Agent, now: Timestamp) -> Self {
-        Self::of_view(agent.view(), !agent.is_stopped(), agent.is_silent(now))
+        let glance = Self::of_view(agent.view(), !agent.is_stopped(), agent.is_silent(now));
+        Self { agent: agent.cache().state.agent, ..glance }
     }
 
     /// What is seen of a client whose whole view is known.
     pub fn of_view(view: AgentView, is_on: bool, is_silent: bool) -> Self {
         Self {
+            agent: None,
             since: view.health.since().unwrap_or(Timestamp::EPOCH),
             heartbeats: view.heartbeats,
             heartbeats_served: view.heartbeats_served,
@@ -61,6 +66,7 @@ impl Glance {
     pub(super) fn of_dormant(dormant: &DormantAgent, now: Timestamp) -> Self {
         let (heartbeats, heartbeats_served) = dormant.heartbeats();
         Self {
+            agent: dormant.agent_id(),
             common: Arc::clone(dormant.common_view()),
             since: dormant.health_since(),
             heartbeats,

@@ -1,7 +1,7 @@
 //! One HTTP exchange over its own connection, for clients of the control API and of the REST API.
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -9,7 +9,12 @@ use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::connection::AT_ONCE;
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The largest body that is read, in bytes: a lab's evidence has its capture and all that it keeps.
+const LARGEST: usize = 512 * 1024 * 1024;
 
 /// The host and port of a server, from a URL without a path.
 #[derive(Clone, Debug)]
@@ -48,7 +53,8 @@ impl HttpServer {
         token: Option<&str>,
         body: Bytes,
     ) -> Result<Response<Incoming>, BoxError> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            http1::Builder::new().max_buf_size(AT_ONCE).handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method.clone())
@@ -69,7 +75,7 @@ impl HttpServer {
 ///
 /// # Errors
 ///
-/// When the connection fails.
-pub async fn body_of(response: Response<Incoming>) -> hyper::Result<Bytes> {
-    Ok(response.into_body().collect().await?.to_bytes())
+/// When the connection fails, or the body is larger than any that a lab sends.
+pub async fn body_of(response: Response<Incoming>) -> Result<Bytes, BoxError> {
+    Ok(Limited::new(response.into_body(), LARGEST).collect().await?.to_bytes())
 }

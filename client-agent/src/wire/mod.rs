@@ -46,7 +46,7 @@ pub use log_file::{LogFile, log_text};
 pub use own_file::open_own;
 pub use package::{IN_PACKAGE, PackageError, read_package};
 pub use reporter::{Reporter, ReporterError};
-pub use signals::interrupted;
+pub use signals::{interrupted, outlive_the_file_limit};
 pub use store::{DiskCache, StoreError};
 pub use tls::{ClockTime, key_log, log_keys, provider};
 pub use verifier::{is_pkcs1, verify_handshake};

@@ -11,6 +11,8 @@ use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 use rustls::{KeyLog, KeyLogFile, NoKeyLog};
 
+use super::own_file::open_own;
+
 /// The crypto provider of every TLS configuration in the lab: aws-lc-rs, with AES-128 before AES-256 in each
 /// protocol version, because SHA-384 took a quarter of a server's time.
 pub fn provider() -> Arc<CryptoProvider> {
@@ -34,7 +36,7 @@ static KEY_LOG: OnceLock<Arc<dyn KeyLog>> = OnceLock::new();
 pub fn log_keys() -> Result<(), String> {
     let Some(file) = std::env::var_os("SSLKEYLOGFILE").filter(|file| !file.is_empty()) else { return Ok(()) };
     // Only its owner may read a new file; that of the library is opened after this.
-    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(&file);
+    let opened = open_own(OpenOptions::new().create(true).append(true).mode(0o600), Path::new(&file));
     opened.map_err(|error| {
         format!(
             "SSLKEYLOGFILE: cannot write {}: {error}; name a file in a folder that can be written, or unset the variable",

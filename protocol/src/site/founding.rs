@@ -86,6 +86,14 @@ impl Site {
 
     fn add_manager(&mut self, name: String, ports: ManagerPorts, now: Timestamp) -> Result<(), CommandError> {
         check_name("manager", &name)?;
+        // Files and folders are named after it.
+        if name.starts_with('.') || name.contains(['/', '\\']) {
+            return Err(CommandError::Invalid {
+                field: "manager",
+                found: name.chars().take(80).collect(),
+                expected: "a name without / and \\ that does not begin with a dot".to_owned(),
+            });
+        }
         if self.managers.contains_key(&name) {
             return Err(CommandError::NameTaken { kind: "manager", name });
         }

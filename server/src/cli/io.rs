@@ -4,6 +4,7 @@ use std::path::Path;
 
 use epm_client_agent::program::read_file;
 pub(super) use epm_client_agent::program::{complain, is_heard, is_quiet, notice, say, warning};
+use epm_client_agent::wire::outlive_the_file_limit;
 use epm_protocol::trust::Password;
 use serde::Serialize;
 
@@ -48,9 +49,14 @@ pub(super) const NO_CLIENT: &str =
 
 /// Runs an asynchronous command to its end.
 pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {
-    tokio::runtime::Runtime::new()
+    // The runtime would panic without room for its own.
+    std::os::unix::net::UnixStream::pair()
+        .and_then(|_| tokio::runtime::Runtime::new())
         .map_err(|error| Failure::Failed(format!("cannot start the runtime: {error}")))?
-        .block_on(verb)
+        .block_on(async {
+            outlive_the_file_limit();
+            verb.await
+        })
 }
 
 /// Writes a value to standard output as JSON, indented.

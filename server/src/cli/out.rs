@@ -168,6 +168,12 @@ impl OutFolder {
         let files: Vec<(OutFile, &[u8])> = mark
             .chain(files.iter().copied())
             .map(|(name, content)| {
+                if Path::new(name).components().count() != 1 || Path::new(name).file_name().is_none() {
+                    return Err(Failure::BadInput(format!(
+                        "{name:?} is no name for a file in {}",
+                        self.path.display()
+                    )));
+                }
                 Ok((OutFile { mode, ..OutFile::new(&self.path.join(name), true)? }, content))
             })
             .collect::<Result<_, Failure>>()?;

@@ -19,6 +19,9 @@ use crate::runtime::pauses::Pause;
 /// Longest hold of the clock.
 pub(crate) const LONGEST_HOLD: Duration = Duration::from_secs(3600);
 
+/// Latest lab time that can be set: certificates made then have dates after it.
+const LATEST: Timestamp = Timestamp::from_seconds(32_503_680_000); // 3000-01-01
+
 /// Changes of the clock.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -141,6 +144,9 @@ async fn set(State(lab): LabState, JsonBody(setting): JsonBody<ClockSetting>) ->
     if let Some(hold) = setting.hold {
         lab.clock().set_hold(hold.0);
     }
+    if let Some(now) = setting.now {
+        in_range("now", now)?;
+    }
     lab.set_clock(setting.speed, setting.now).await;
     Ok(effective(&lab))
 }
@@ -149,8 +155,21 @@ async fn advance(
     State(lab): LabState,
     JsonBody(ClockAdvance { by }): JsonBody<ClockAdvance>,
 ) -> Answer<ClockView> {
+    in_range("by", lab.clock().now() + by.0)?;
     lab.advance(by.0).await?;
     Ok(effective(&lab))
+}
+
+/// Refuses a lab time for which no certificate can be made, or that nothing else can tell.
+fn in_range(field: &str, time: Timestamp) -> Result<(), Problem> {
+    let range = Timestamp::EPOCH..=LATEST;
+    let why = || {
+        Problem::invalid(format!(
+            "{field}: lab time would be {time}, expected one from {} to {LATEST}",
+            Timestamp::EPOCH
+        ))
+    };
+    if range.contains(&time) { Ok(()) } else { Err(why()) }
 }
 
 async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>) -> Answer<ClockView> {

@@ -93,18 +93,20 @@ pub(crate) struct Seen<'a> {
     pub(crate) glance: &'a Glance,
     /// Source that reports the client; none for a client in the lab's process.
     pub(crate) reported_by: Option<&'a str>,
+    /// The client, if it is in the lab's process.
+    pub(crate) member: Option<&'a Member>,
 }
 
 impl<'a> Seen<'a> {
     pub(crate) fn of(member: &'a Member, glance: &'a Glance) -> Self {
-        Self { name: &member.name, part: &member.part, glance, reported_by: None }
+        Self { name: &member.name, part: &member.part, glance, reported_by: None, member: Some(member) }
     }
 }
 
 impl ClientView {
     /// The state of a client as it was seen.
     pub(crate) fn of(seen: &Seen<'_>) -> Self {
-        let Seen { name, part, glance, reported_by } = *seen;
+        let Seen { name, part, glance, reported_by, .. } = *seen;
         Self {
             client: name.to_owned(),
             part: part.to_owned(),
@@ -197,13 +199,14 @@ impl Lab {
         for name in &gone {
             self.history.leave(name);
         }
+        let now = self.clock().now();
+        lock(&self.dismissed).extend(gone.iter().map(|name| (name.clone(), now)));
         let new: Vec<MemberSpec> =
             specs.into_iter().filter(|spec| !here.contains(&spec.profile.computer_name)).collect();
         let first = fleet.members().len();
         for spec in new {
             fleet.add(spec);
         }
-        let now = self.clock().now();
         for member in fleet.members().iter().skip(first) {
             member.handle.start_long_after_boot(now).await;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use epm_client_agent::agent::{AgentView, ClientReport, MOST_REPORTED, ReportedState};
-use epm_client_agent::wire::Stopwatch;
+use epm_client_agent::wire::{Glance, Stopwatch};
 use epm_protocol::site::CommandError;
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
@@ -18,6 +18,8 @@ pub(super) const MOST_PARTS: usize = 1000;
 pub(super) const MOST_CLIENTS: usize = 200_000;
 /// Maximum length of the name of a source or a client, in bytes.
 const LONGEST_NAME: usize = 255;
+/// Maximum length of the state of a client, in bytes of JSON. That of a client with three managers has some 1,500.
+const LONGEST_STATE: usize = 16 * 1024;
 /// Intervals after which a source that is silent is taken for lost.
 const INTERVALS: u32 = 3;
 /// A source whose clock differs from the lab's by less has the same time, as have the machines of managers.
@@ -101,6 +103,24 @@ impl Part {
         Timestamp::from_millis(lab.saturating_add(since))
     }
 
+    /// What is seen of each client, with its name. Clients in one state share what they look like.
+    pub(super) fn glances(&self, speed: u32) -> impl Iterator<Item = (&str, Glance)> {
+        self.report.states.iter().flat_map(move |state| {
+            let first = Glance::of_view(state.first.clone(), state.on, state.silent);
+            state.clients().map(move |own| {
+                (
+                    own.name,
+                    Glance {
+                        since: own.since.map_or(Timestamp::EPOCH, |time| self.lab_time(time, speed)),
+                        heartbeats: own.heartbeats,
+                        heartbeats_served: own.heartbeats_served,
+                        ..first.clone()
+                    },
+                )
+            })
+        })
+    }
+
     /// The clients, each with whether it is on, and silent.
     pub(super) fn views(&self, speed: u32) -> impl Iterator<Item = (AgentView, bool, bool)> {
         let states = self.report.states.iter();
@@ -135,6 +155,13 @@ pub(super) fn check(source: &str, report: &ClientReport) -> Result<(), ReportErr
         return invalid(format!(
             "{count} clients: expected at most {MOST_REPORTED} in one report, the others in further parts"
         ));
+    }
+    for state in &report.states {
+        let length = serde_json::to_vec(&state.first).map_or(usize::MAX, |json| json.len());
+        if length > LONGEST_STATE {
+            let (name, most) = (&state.first.computer_name, LONGEST_STATE);
+            return invalid(format!("the state of {name:?} has {length} bytes: expected at most {most}"));
+        }
     }
     let mut names = HashSet::new();
     for name in report.states.iter().flat_map(ReportedState::names) {

@@ -65,13 +65,14 @@ mod time_error;
 mod verdict;
 mod written_scenario;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::{Fleet, LabClock, LogSink};
 use epm_protocol::site::CommandError;
+use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, RwLock};
@@ -123,6 +124,8 @@ pub struct Lab {
     sources: Sources,
     history: Arc<History>,
     client_log: Arc<ClientLog>,
+    /// Clients that were removed from the fleet, and when: their records at the console stay.
+    dismissed: Mutex<HashMap<String, Timestamp>>,
     /// What processes elsewhere report of their clients.
     reports: Reports,
     /// Command that starts the same lab again, if the program that runs it has told it.
@@ -174,6 +177,7 @@ impl Lab {
             sources,
             history,
             client_log,
+            dismissed: Mutex::default(),
             reports: Reports::default(),
             repeat: Mutex::default(),
             expectations: Mutex::default(),

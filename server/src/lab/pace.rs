@@ -64,7 +64,9 @@ impl Lab {
         };
         let is_behind = |member: &Member| {
             let before = start.get(&member.name);
-            before.is_some_and(|before| is_on(member) && ended_heartbeats(member) < before + heartbeats)
+            before.is_some_and(|before| {
+                is_on(member) && ended_heartbeats(member) < before.saturating_add(heartbeats)
+            })
         };
         let mut first = FirstBehind::default();
         let began = Stopwatch::start();

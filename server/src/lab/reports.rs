@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{ClientReport, ReportedState};
 use epm_client_agent::scenario::ReportSource;
-use epm_client_agent::wire::{Glance, Stopwatch, Watcher, wait};
+use epm_client_agent::wire::{Stopwatch, Watcher, wait};
+use epm_protocol::site::RegisteredClient;
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
 use crate::lab::known_reports::{MOST_CLIENTS, MOST_PARTS, Part, ReportError, SAME_TIME, check};
 use crate::lab::time_error::{PATIENCE, TimeError};
-use crate::lab::{ClientView, Lab, Seen};
+use crate::lab::{ClientView, Lab, Seen, lock};
 use crate::store::{StoreError, StoredReport};
 
 /// What is known of the clients beside what each of them holds.
@@ -180,18 +181,11 @@ impl Lab {
     pub(crate) async fn look_at_everyone(&self, mut see: impl FnMut(Seen<'_>)) -> Heard {
         // Without the database the reports that are known grow old, and their clients unknown.
         let _ = self.read_reports();
+        let fleet = self.fleet.read().await;
+        let now = self.clock().now();
+        fleet.members().iter().for_each(|one| see(Seen::of(one, &one.handle.glance(now))));
+        let is_here = |name: &str| fleet.named(name).is_some();
         let mut seen: HashSet<String> = HashSet::new();
-        let all_are_here = !self.site.is_shared() && self.reports.parts.lock().is_empty();
-        self.look_at_clients(|member, glance| {
-            see(Seen::of(member, glance));
-            if !all_are_here {
-                seen.insert(member.name.clone());
-            }
-        })
-        .await;
-        if all_are_here {
-            return Heard::default();
-        }
         let (mut reported_twice, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         let speed = self.clock().speed();
         let last_seen = self.seen_of_ended();
@@ -202,8 +196,8 @@ impl Lab {
             latest.sort_by_key(|(_, (_, part))| part.age());
             let mut reported = Vec::new();
             for (place, ((source, _), part)) in latest {
-                for (view, on, silent) in part.views(speed) {
-                    let client = view.computer_name.clone();
+                for (client, glance) in part.glances(speed) {
+                    let client = client.to_owned();
                     let is_back = |last: &Timestamp| *last > part.heard + SAME_TIME;
                     let may_be_back =
                         last_seen.as_ref().is_none_or(|seen| seen.get(&client).is_some_and(is_back));
@@ -211,28 +205,32 @@ impl Lab {
                         unknown.insert(client);
                         continue;
                     }
-                    if !seen.insert(client.clone()) {
+                    if is_here(&client) || !seen.insert(client.clone()) {
                         reported_twice.insert(client);
                         continue;
                     }
-                    reported.push((place, source, client, Glance::of_view(view, on, silent)));
+                    reported.push((place, source, client, glance));
                 }
             }
             // In the same order each time, for those who read them page by page.
             reported.sort_by_key(|(place, ..)| *place);
             for (_, source, name, glance) in &reported {
-                see(Seen { name, part: source, glance, reported_by: Some(source) });
+                see(Seen { name, part: source, glance, reported_by: Some(source), member: None });
             }
             let lost = parts.values().filter(|part| part.is_silent());
             let lost = lost.flat_map(|part| part.report.states.iter().flat_map(ReportedState::names));
             unknown.extend(lost.map(str::to_owned));
         }
-        if self.site.is_shared() {
-            self.site.look(|site| {
-                unknown.extend(site.clients().map(|one| one.computer_name.clone()));
-            });
-        }
-        unknown.retain(|name| !seen.contains(name));
+        let dismissed = lock(&self.dismissed);
+        let is_gone = |client: &RegisteredClient| {
+            let last = || self.site.client_status(client.agent).map(|one| one.last_seen);
+            dismissed.get(&client.computer_name).is_some_and(|then| last().is_none_or(|last| last <= *then))
+        };
+        self.site.look(|site| {
+            let elsewhere = site.clients().filter(|one| !is_here(&one.computer_name) && !is_gone(one));
+            unknown.extend(elsewhere.map(|one| one.computer_name.clone()));
+        });
+        unknown.retain(|name| !seen.contains(name) && !is_here(name));
         Heard {
             sources: self.sources(),
             unknown: unknown.into_iter().collect(),

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request};
 use bytes::Bytes;
 use epm_protocol::time::Timestamp;
 
 use crate::runtime::redact;
 
-/// Number of bytes that are kept of a body.
+/// What a path ends with that was cut.
+const CUT: &[u8] = b"...cut";
+/// Number of bytes that are kept of a body, of a path, and of the headers.
 pub(crate) const KEPT: usize = 8 * 1024;
 
 /// A request and its response.
@@ -124,7 +126,13 @@ impl Transfer {
 /// them would keep all of its 8 KiB.
 fn copied(uri: &Uri, headers: &mut HeaderMap) -> Uri {
     let mut text = uri.to_string().into_bytes();
+    // A path that was cut is one all the same; nothing says so but its end.
+    if text.len() > KEPT {
+        text.truncate(KEPT - CUT.len());
+        text.extend_from_slice(CUT);
+    }
     let path = text.len();
+    keep_the_first(headers);
     text.reserve_exact(headers.values().map(HeaderValue::len).sum());
     headers.values().for_each(|value| text.extend_from_slice(value.as_bytes()));
     let mut text = Bytes::from(text);
@@ -135,6 +143,24 @@ fn copied(uri: &Uri, headers: &mut HeaderMap) -> Uri {
         }
     }
     uri
+}
+
+/// Leaves out the headers for which there is no room, and says how many those are.
+fn keep_the_first(headers: &mut HeaderMap) {
+    let mut length = 0;
+    let mut fits = |(name, value): &(&HeaderName, &HeaderValue)| {
+        length += name.as_str().len() + value.len();
+        length <= KEPT
+    };
+    let first = headers.iter().take_while(&mut fits).count();
+    if first == headers.len() {
+        return;
+    }
+    let left_out = headers.len() - first;
+    let mut kept: HeaderMap =
+        headers.iter().take(first).map(|(name, value)| (name.clone(), value.clone())).collect();
+    kept.insert("x-epm-lab-headers-left-out", left_out.into());
+    *headers = kept;
 }
 
 /// A transfer of an entry; entries are cloned, the transfer is not.

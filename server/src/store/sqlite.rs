@@ -4,13 +4,15 @@
 //! failed write, on a full disk for example, the next one is tried like the first.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io;
 use std::ops::RangeInclusive;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use epm_client_agent::wire::open_own;
 use epm_protocol::id::{AgentId, Guid};
 use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
@@ -39,8 +41,28 @@ pub(crate) struct SqliteStore {
     connection: Mutex<Connection>,
     /// None for a reader.
     steps: Option<Steps>,
+    /// What the database is on the disk; none for a reader.
+    place: Option<Place>,
     /// Locked until the store is dropped or the process ends; none for a reader.
     _lock: Option<File>,
+}
+
+/// A file on the disk, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(found: &Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino() }
+    }
+
+    /// The file that has this name now.
+    fn at(file: &Path) -> Option<Self> {
+        std::fs::symlink_metadata(file).ok().map(|found| Self::of(&found))
+    }
 }
 
 impl SqliteStore {
@@ -57,12 +79,17 @@ impl SqliteStore {
         }
         let lock = hold(folder)?;
         let file = folder.join(DATABASE);
-        OpenOptions::new().create(true).append(true).mode(0o600).open(&file).map_err(bad)?;
+        let database =
+            open_own(OpenOptions::new().create(true).append(true).mode(0o600), &file).map_err(bad)?;
+        let place = Place::of(&database.metadata().map_err(bad)?);
         let connection = Connection::open(&file).map_err(|error| failed(&file, &error))?;
+        if Place::at(&file) != Some(place) {
+            return Err(bad(io::Error::other("its database was replaced at this moment")));
+        }
         let steps = Steps::open(&folder.join(STEPS)).map_err(bad)?;
         let noted = steps.noted().map_err(bad)?;
         let connection = Mutex::new(connection);
-        let store = Self { file, connection, steps: Some(steps), _lock: Some(lock) };
+        let store = Self { file, connection, steps: Some(steps), place: Some(place), _lock: Some(lock) };
         store.prepare(noted)?;
         Ok(store)
     }
@@ -78,7 +105,8 @@ impl SqliteStore {
         let connection =
             Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(here)?;
         connection.busy_timeout(PATIENCE).map_err(here)?;
-        let store = Self { file: file.clone(), connection: Mutex::new(connection), steps: None, _lock: None };
+        let connection = Mutex::new(connection);
+        let store = Self { file: file.clone(), connection, steps: None, place: None, _lock: None };
         store.check_origin()?;
         Ok(store)
     }
@@ -229,6 +257,11 @@ impl SqliteStore {
         write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), StoreError> {
         let mut connection = self.connection();
+        // SQLite would go on writing into a file that has no name any more.
+        if self.place.is_some() && Place::at(&self.file) != self.place {
+            let why = "the database was removed or replaced while the lab ran: what the lab knows is in its memory alone".to_owned();
+            return Err(StoreError::Failed { file: self.file.clone(), why });
+        }
         let written = connection.transaction().and_then(|transaction| {
             write(&transaction)?;
             let count = "UPDATE written SET steps = steps + 1 RETURNING steps";

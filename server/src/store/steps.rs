@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use epm_client_agent::wire::open_own;
+
 use super::checksum::checksum;
 
 /// The file with the number of steps.
@@ -17,7 +19,7 @@ pub(super) struct Steps(File);
 impl Steps {
     pub(super) fn open(file: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).read(true).write(true).mode(0o600).open(file).map(Self)
+        open_own(options.create(true).truncate(false).read(true).write(true).mode(0o600), file).map(Self)
     }
 
     /// The number that was noted last; 0 if the file has none.

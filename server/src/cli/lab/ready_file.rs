@@ -67,7 +67,11 @@ impl OwnReadyFile {
     /// read it.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
         let written = if self.file.exists() && !is_plain(&self.file) {
-            fs::write(&self.file, text)
+            // A pipe without a reader is an error, and no wait.
+            let mut options = fs::OpenOptions::new();
+            let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+            let opened = options.write(true).truncate(true).custom_flags(nonblocking).open(&self.file);
+            opened.and_then(|mut file| file.write_all(text.as_bytes()))
         } else {
             let beside = self.file.with_added_extension(std::process::id().to_string());
             let mut options = fs::OpenOptions::new();
