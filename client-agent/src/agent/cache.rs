@@ -72,6 +72,9 @@ pub struct AgentState {
     /// How far an imported communications file has brought the client back, if one was imported while it was orphaned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rescue: Option<Rescue>,
+    /// Whether the client was given a communications file without a certificate that it knew, and has not met a manager since.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub given_older_file: bool,
     /// Whether the client has yet to report its state to its manager.
     pub report_due: bool,
     /// The commands of the console that the client has received.

@@ -177,14 +177,19 @@ impl Health {
         }
     }
 
-    /// Notes that the client is orphaned; returns the lines for its log.
+    /// Notes that the client is orphaned; returns the lines for its log. What it met first is why, as long as the same layer fails: a later
+    /// certificate, that it does not know either, is no new reason.
     pub(super) fn orphan(&mut self, because: Distrust, now: Timestamp) -> Vec<News> {
-        let since = match self {
-            Self::Orphaned { since, .. } => *since,
-            _ => now,
-        };
         let news = self.loss();
-        *self = Self::Orphaned { since, because };
+        *self = match std::mem::take(self) {
+            Self::Orphaned { since, because: first } if first.layer() == because.layer() => {
+                Self::Orphaned { since, because: first }
+            }
+            Self::Orphaned { since, .. } => Self::Orphaned { since, because },
+            Self::New | Self::Connected { .. } | Self::Disconnected { .. } => {
+                Self::Orphaned { since: now, because }
+            }
+        };
         news
     }
 

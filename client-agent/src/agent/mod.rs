@@ -404,6 +404,7 @@ impl Agent {
         };
         state.health = Health::Connected { since };
         state.rescue = state.rescue.map(|_| Rescue::BroughtBack);
+        state.given_older_file = false;
         if !stays || event == Some(Event::Reconnected) {
             let since = self.schedule.contact_since(now);
             state.last_server = Some(LastServer { server: beat.server.clone(), since });

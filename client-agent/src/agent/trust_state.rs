@@ -200,11 +200,14 @@ impl TrustState {
         if sylink.domain_id() != self.cache.sylink.domain_id() {
             self.cache.state.agent = None;
         }
+        let known = self.pins.clone();
         let mut news = self.take_up(sylink);
         self.cache.state.forget_list();
         self.cache.state.last_server = None;
-        if self.cache.state.health.orphaned().is_some() {
-            self.cache.state.rescue = Some(Rescue::Imported);
+        let state = &mut self.cache.state;
+        match state.health.orphaned() {
+            Some(_) => state.rescue = Some(Rescue::Imported),
+            None => state.given_older_file |= known.iter().any(|one| !self.pins.contains(&one.fingerprint())),
         }
         news.push((Event::ImportedSylink, "Imported sylink.".to_owned()));
         news

@@ -40,6 +40,9 @@ pub struct AgentView {
     pub health: Health,
     /// Whether the client was orphaned, and an imported communications file has brought it back.
     pub brought_back: bool,
+    /// Whether the client was given a communications file without a certificate that it knew, and has not met a manager since.
+    #[serde(default)]
+    pub given_older_file: bool,
     /// Whether the client is disconnected from the network, except from its managers.
     pub quarantined: bool,
     /// The number of heartbeats that the client has begun.
@@ -65,6 +68,7 @@ impl AgentView {
             policy_vouched_by,
             pending_commands,
             rescue,
+            given_older_file,
             ..
         } = &trust_state.cache.state;
         let listed = trust_state.conf.list.priorities.iter().flatten().next().map(Server::of_list);
@@ -82,6 +86,7 @@ impl AgentView {
             location: location.clone(),
             health: health.clone(),
             brought_back: *rescue == Some(Rescue::BroughtBack),
+            given_older_file: *given_older_file,
             quarantined: pending_commands.quarantined,
             heartbeats,
             heartbeats_served,

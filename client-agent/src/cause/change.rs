@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use epm_protocol::policy::{ManagementServerList, Protocol, ServerPriority};
+use epm_protocol::policy::{CommunicationSettings, ManagementServerList, Protocol, ServerPriority};
 use epm_protocol::site::{Group, GroupSettings, Manager, Site};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Kcs};
@@ -44,6 +44,12 @@ pub struct GroupState {
     pub list: ListState,
     /// Whether clients of the group authenticate their manager.
     pub secure_communications: bool,
+    /// How clients of the group communicate.
+    #[serde(default)]
+    pub communication: CommunicationSettings,
+    /// How clients communicate in locations with settings of their own, by location.
+    #[serde(default)]
+    pub location_communication: BTreeMap<String, CommunicationSettings>,
     /// Locations of the group, by name, each with its own list; null where the group's list applies.
     pub locations: BTreeMap<String, Option<ListState>>,
 }
@@ -139,7 +145,11 @@ impl RotationSettings {
         let owners = site.groups().owners();
         let group = |(path, group): (&str, &Group)| {
             let owner = owners.get(path).and_then(|owner| site.groups().get(owner)).unwrap_or(group);
-            let GroupSettings { list: name, secure_communications, locations, .. } = &owner.own;
+            let GroupSettings { list: name, secure_communications, locations, communication, .. } =
+                &owner.own;
+            let own = locations.iter().filter_map(|(location, settings)| {
+                Some((location.clone(), settings.own.as_ref()?.communication.clone()))
+            });
             let locations = locations.iter().map(|(location, settings)| {
                 (location.clone(), settings.own.as_ref().and_then(|own| list(&own.list)))
             });
@@ -147,6 +157,8 @@ impl RotationSettings {
                 inherits: group.inherits,
                 list: list(name)?,
                 secure_communications: *secure_communications,
+                communication: communication.clone(),
+                location_communication: own.collect(),
                 locations: locations.collect(),
             };
             Some((path.to_owned(), state))
@@ -185,6 +197,11 @@ impl ListState {
 }
 
 impl GroupState {
+    /// How clients at this location, or at the default one, communicate.
+    pub fn communication_at(&self, location: Option<&str>) -> &CommunicationSettings {
+        location.and_then(|name| self.location_communication.get(name)).unwrap_or(&self.communication)
+    }
+
     /// The list that applies at this location, or at the default one.
     pub fn list_at(&self, location: Option<&str>) -> &ListState {
         let own = location.and_then(|name| self.locations.get(name)?.as_ref());

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use epm_protocol::assumption::Assumptions;
+use epm_protocol::policy::CommunicationSettings;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 
 use super::change::{Change, RotationSettings};
 use crate::scenario::{Held, PartPlan};
 
-/// The changes of a site, and the communications files that clients were given.
+/// The changes of a site.
 #[derive(Clone, Debug)]
 pub struct SiteHistory {
     /// Settings before the first change.
@@ -20,7 +21,6 @@ pub struct SiteHistory {
     /// Whether no change is missing.
     pub(super) is_complete: bool,
     pub(super) assumptions: Arc<Assumptions>,
-    imports: Vec<(Timestamp, String)>,
     /// The group of each part, and whether its machines are re-imaged; none where that is not known.
     parts: Option<BTreeMap<String, (String, bool)>>,
 }
@@ -28,7 +28,7 @@ pub struct SiteHistory {
 impl SiteHistory {
     /// A history that begins with these settings.
     pub fn new(start: Arc<RotationSettings>, assumptions: Arc<Assumptions>) -> Self {
-        Self { start, changes: Vec::new(), is_complete: true, assumptions, imports: Vec::new(), parts: None }
+        Self { start, changes: Vec::new(), is_complete: true, assumptions, parts: None }
     }
 
     /// The history of a scenario, whose parts are known.
@@ -69,21 +69,24 @@ impl SiteHistory {
         }
     }
 
-    /// Forgets what the step of this number, which began at this time, and later ones changed.
-    pub fn forget_since(&mut self, step: usize, began: Timestamp) {
+    /// Forgets what the step of this number and later ones changed.
+    pub fn forget_since(&mut self, step: usize) {
         self.changes.retain(|(of, _)| of.is_none_or(|of| of < step));
-        self.imports.retain(|(at, _)| *at < began);
     }
 
-    /// Adds that the clients of a part, or one client, were given a communications file.
-    pub fn push_import(&mut self, at: Timestamp, name: &str) {
-        self.imports.push((at, name.to_owned()));
-    }
-
-    /// Whether the client with these names, its part's and its own, was given a communications file between two moments.
-    pub(super) fn was_given_a_file(&self, names: [&str; 2], from: Timestamp, to: Timestamp) -> bool {
-        let is = |of: &String| names.contains(&of.as_str());
-        self.imports.iter().any(|(at, of)| *at >= from && *at <= to && is(of))
+    /// The last change that switched this setting of clients' communication off in a group and location.
+    pub(super) fn switched_off(
+        &self,
+        group: &str,
+        location: Option<&str>,
+        setting: impl Fn(&CommunicationSettings) -> bool,
+    ) -> Option<usize> {
+        let is_on = |settings: &RotationSettings| {
+            settings.groups.get(group).is_some_and(|one| setting(one.communication_at(location)))
+        };
+        let switches =
+            |index: &usize| is_on(&self.change(*index).before) && !is_on(&self.change(*index).after);
+        (0..self.changes.len()).rev().find(switches)
     }
 
     /// The indexes of the changes up to a moment, the last one first.

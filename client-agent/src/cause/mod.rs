@@ -6,7 +6,8 @@
 //! | `change` | the settings that trust depends on, and their changes |
 //! | `history` | the changes of a site, step by step |
 //! | `rules` | the rules that tell the cause of a loss of trust |
-//! | `laggard` | the same for clients that are not orphaned, and not well |
+//! | `laggard` | the same for clients that are served, or should be, and not well |
+//! | `trouble` | the same for clients that are out of touch for a reason other than trust |
 //! | `sentence` | a cause in one sentence |
 //! | `number` | the number of a cause in the failure catalogue, what looks alike, and the remedy |
 //!
@@ -20,6 +21,7 @@ mod rules;
 mod sentence;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,11 +30,12 @@ pub use history::SiteHistory;
 pub use number::{failure_of, reproduced};
 pub use rules::{Found, Loss};
 
-use crate::agent::{Trouble, TrustLayer};
-use crate::scenario::{CauseCode, ClientFinding, OrphanedClient, Reason, Verdict};
+use crate::agent::TrustLayer;
+use crate::scenario::{CauseCode, ClientFinding, OrphanedClient, Reason, Returning, Troubled, Verdict};
 use laggard::{Lack, remedy};
 use number::{Number, failure_named, number_of};
 use sentence::{About, sentence};
+use trouble::Cause;
 
 /// Number of clients that a reason names.
 const EXAMPLES: usize = 20;
@@ -59,6 +62,7 @@ pub fn explain(verdict: &mut Verdict, history: &SiteHistory) {
     let mut found = of_orphaned(verdict, history);
     found.extend(of_troubles(verdict, history));
     found.extend(of_laggards(verdict, history));
+    found.extend(of_returning(verdict, history));
     found.sort_by(|(one, _), (other, _)| {
         let rank = |one: &Reason| {
             (one.finding > ClientFinding::OutOfTouch, std::cmp::Reverse(one.clients), one.step, one.layer)
@@ -94,8 +98,8 @@ enum Clients {
 fn of_orphaned(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients)> {
     let mut groups: BTreeMap<(Found, TrustLayer, String), Group<'_>> = BTreeMap::new();
     for (place, one) in verdict.orphaned.iter().enumerate() {
-        let OrphanedClient { client, part, since, because, held, .. } = one;
-        let found = history.cause(Loss { client, part, since: *since, because, held });
+        let OrphanedClient { part, since, because, held, .. } = one;
+        let found = history.cause(Loss { part, since: *since, because, held });
         // What no rule explains is alike only if the same failed.
         let what = if found.change.is_none() { sentence::short(&one.why) } else { String::new() };
         let group = groups.entry((found, one.layer, what)).or_insert_with(|| Group {
@@ -123,24 +127,60 @@ fn of_orphaned(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients
                 group.clients.iter().filter_map(|place| verdict.orphaned[*place].step).collect();
             reason.since_steps = since.into_iter().collect();
             reason.observed = Some(sentence::short(&group.about.because.to_string()));
-            let title = |number| verdict.steps.iter().find(|one| one.number == number);
-            reason.step_title = step.and_then(title).map(|one| one.title.clone());
+            reason.step_title = title_of(verdict, step);
             (reason, Clients::Orphaned(group.clients))
         })
         .collect()
 }
 
 fn of_troubles(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients)> {
-    let of = |(trouble, clients): (&String, &Vec<String>)| {
-        let text = format!("these clients are out of touch for a reason other than trust: {trouble}");
-        let text = format!("{}.", text.replacen('t', "T", 1));
-        let is_off = *trouble == Trouble::Disabled.to_string();
-        let code = if is_off { CauseCode::CommunicationOff } else { CauseCode::OutOfTouch };
-        let number = number_of(code, None, trouble, history.is_complete);
-        let finding = (ClientFinding::OutOfTouch, code);
-        (reason(finding, text, number, clients.iter().cloned()), Clients::Others(clients.clone()))
+    let mut groups: BTreeMap<Cause, Vec<&Troubled>> = BTreeMap::new();
+    for one in &verdict.troubled {
+        groups.entry(history.of_trouble(one, verdict)).or_default().push(one);
+    }
+    let of = |(cause, clients): (Cause, Vec<&Troubled>)| {
+        let observed = clients.first().map(|one| one.trouble.to_string()).unwrap_or_default();
+        let number = number_of(cause.code, None, &observed, history.is_complete);
+        let names: Vec<String> = clients.iter().map(|one| one.client.clone()).collect();
+        let sentence = history.sentence_of_trouble(&cause);
+        let mut reason =
+            reason((ClientFinding::OutOfTouch, cause.code), sentence, number, names.iter().cloned());
+        reason.step = cause.change.and_then(|index| history.changes[index].0);
+        reason.step_title = title_of(verdict, reason.step);
+        (reason, Clients::Others(names))
     };
-    verdict.troubles.iter().map(of).collect()
+    groups.into_iter().map(of).collect()
+}
+
+/// The causes for which clients that are off would be orphaned on their return.
+fn of_returning(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients)> {
+    let mut groups: BTreeMap<(Found, TrustLayer), (About<'_>, Vec<String>)> = BTreeMap::new();
+    for Returning { client, part, held, because } in &verdict.returning {
+        let found = history.cause(Loss { part, since: verdict.now, because, held });
+        let about = || About { places: BTreeSet::new(), because };
+        let group = groups.entry((found, because.layer())).or_insert_with(|| (about(), Vec::new()));
+        let place = history.group_of(part, held);
+        group.0.places.extend(place.map(|group| (group, held.location.as_deref())));
+        group.1.push(client.clone());
+    }
+    let of = |((cause, layer), (about, names)): ((Found, TrustLayer), (About<'_>, Vec<String>))| {
+        let finding = (ClientFinding::OrphanedOnReturn, cause.code);
+        let observed = about.because.to_string();
+        let number = number_of(cause.code, Some(layer), &observed, history.is_complete);
+        let mut reason = reason(finding, sentence(history, cause, &about), number, names.iter().cloned());
+        (reason.layer, reason.layer_title) = (Some(layer), Some(layer.title().to_owned()));
+        reason.observed = Some(sentence::short(&observed));
+        reason.step = cause.change.and_then(|index| history.changes[index].0);
+        reason.step_title = title_of(verdict, reason.step);
+        (reason, Clients::Others(names))
+    };
+    groups.into_iter().map(of).collect()
+}
+
+/// The title of a step.
+fn title_of(verdict: &Verdict, step: Option<usize>) -> Option<String> {
+    let number = step?;
+    verdict.steps.iter().find(|one| one.number == number).map(|one| one.title.clone())
 }
 
 /// Clients with the same reason that are not orphaned.
@@ -164,8 +204,7 @@ fn of_laggards(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients
         let number = failure_named(lack.code, || remedy(lack.code, finding, places.len(), example));
         let mut reason = reason((finding, lack.code), sentence, number, names.iter().cloned());
         reason.step = lack.change.and_then(|index| history.changes[index].0);
-        let title = |number| verdict.steps.iter().find(|one| one.number == number);
-        reason.step_title = reason.step.and_then(title).map(|one| one.title.clone());
+        reason.step_title = title_of(verdict, reason.step);
         (reason, Clients::Others(names))
     };
     groups.into_iter().map(of).collect()

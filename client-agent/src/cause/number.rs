@@ -4,7 +4,7 @@
 //! signatures of the catalogue, as `failure diagnose` does with a log.
 
 use crate::agent::TrustLayer;
-use crate::catalogue::{Area, Candidate, Difference, Entry, Log, Lookalike, diagnose, find};
+use crate::catalogue::{Area, Candidate, Difference, Entry, Log, diagnose, find};
 use crate::scenario::{Alike, CauseCode as Code, ClientFinding, Reason};
 
 /// A candidate is as good as the best if its fit is at least this share of it.
@@ -36,14 +36,19 @@ pub const fn failure_of(code: Code, layer: Option<TrustLayer>) -> Option<&'stati
         (Code::SecretOfAnotherSite, _) => "F15",
         (Code::Reinstalled, _) => "F16",
         (Code::SecretOfClient, _) => "F18",
+        (Code::ManagerDown, _) => "F19",
         (Code::ForeignCertificate, _) => "F24",
+        (Code::PortNotServed, _) => "F27",
         (Code::CommunicationOff, _) => "F36",
+        (Code::DownloadsOff, _) => "F37",
         (Code::CertificateNotYetValid, _) => "F38",
         (Code::OldFile, _) => "F43",
         (Code::CertificateRestored, _) => "F44",
         (Code::SwitchedOnTooEarly, _) => "F45",
         (
             Code::ReplicationBroken
+            | Code::ReachedAnotherManager
+            | Code::NoOtherAnswers
             | Code::SecureCommunicationsOff
             | Code::NotReceived
             | Code::Suspended
@@ -67,6 +72,12 @@ pub(super) fn number_of(code: Code, layer: Option<TrustLayer>, what: &str, is_co
     match code {
         Code::ReplicationBroken => nothing(
             "Give the clients a new communications file; next time restore replication before the next manager is updated.",
+        ),
+        Code::ReachedAnotherManager => nothing(
+            "Rotate with secure communications off (`epm-lab rotate single`), or give each manager an address of its own in the list.",
+        ),
+        Code::NoOtherAnswers => nothing(
+            "Start the manager that does not answer: with its certificate, these clients learn that of the other one from it.",
         ),
         Code::CertificateForAnotherName => {
             nothing("Update the certificate with one that has the name of each server in the list.")
@@ -95,11 +106,20 @@ impl Number {
     }
 }
 
-/// Failures of the catalogue that the site's changes do not tell apart from this one: a secret also arrives by replication.
+/// Failures of the catalogue that the site's changes do not tell apart from this one: a secret also arrives by replication, and an
+/// upgrade also moves a port away from its list.
 fn indistinct(code: Code, entry: &Entry) -> Vec<Alike> {
-    let by_replication = |one: &&Lookalike| one.id == "F34";
-    let alike = entry.unlike.iter().filter(|_| code == Code::SecretOfAnotherSite).filter(by_replication);
-    alike.map(|one| Alike { failure: one.id.clone(), by: one.by.clone() }).collect()
+    let other = match code {
+        Code::SecretOfAnotherSite => "F34",
+        Code::PortNotServed => "F28",
+        _ => return Vec::new(),
+    };
+    entry
+        .unlike
+        .iter()
+        .filter(|one| one.id == other)
+        .map(|one| Alike { failure: one.id.clone(), by: one.by.clone() })
+        .collect()
 }
 
 /// The failures that fit what a client's log says.

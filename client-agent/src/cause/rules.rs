@@ -17,8 +17,6 @@ use crate::scenario::{CauseCode as Code, Held};
 /// A loss of trust: what failed, and what the client held.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss<'a> {
-    /// Name of the client.
-    pub client: &'a str,
     /// Part of the fleet that the client belongs to.
     pub part: &'a str,
     /// Lab time since which the client is orphaned.
@@ -141,7 +139,7 @@ impl SiteHistory {
             return Found::by(Code::CertificateRestored, index);
         }
         let has_lost_its_state = held.serial.is_none() && self.may_have_lost_its_state(part);
-        if has_lost_its_state || self.was_given_a_file([part, loss.client], update.at, since) {
+        if has_lost_its_state || held.given_older_file {
             return Found::by(Code::OldFile, index);
         }
         let location = held.location.as_deref();
@@ -174,6 +172,9 @@ impl SiteHistory {
         if managers.len() < 2 {
             return Found::by(Code::SwitchLeftOn, index);
         }
+        if self.trusts_one_in_force(loss, managers) {
+            return Found::by(Code::ReachedAnotherManager, index);
+        }
         let changes_of = |one: &usize| -> BTreeSet<&str> {
             self.change(*one).updated().into_iter().filter(|name| managers.contains(name)).collect()
         };
@@ -196,6 +197,17 @@ impl SiteHistory {
         }
     }
 
+    /// Whether the client trusts what one of these managers presented when trust was lost: then another manager answered in its place.
+    fn trusts_one_in_force(&self, loss: Loss<'_>, managers: &BTreeSet<&str>) -> bool {
+        let Distrust::Tls { rejection: Rejection::NotPinned { expected, .. } } = loss.because else {
+            return false;
+        };
+        let last = self.back_from(loss.since).next();
+        let settings = last.map_or(&self.start, |index| &self.change(index).after);
+        let in_force = managers.iter().filter_map(|name| settings.managers.get(*name));
+        in_force.into_iter().any(|one| expected.contains(&one.client))
+    }
+
     fn is_stopped_at(&self, index: usize, managers: &BTreeSet<&str>) -> bool {
         self.change(index).facts.not_replicating.iter().any(|name| managers.contains(name.as_str()))
     }
@@ -209,6 +221,15 @@ impl SiteHistory {
             let published = self.change(one).facts.published.get(group).copied();
             published.is_some_and(|moment| adopted.is_some_and(|adopted| adopted >= moment))
         };
+        // Without downloads a client has its heartbeats, and receives nothing.
+        let downloads = |settings: &RotationSettings| {
+            settings.groups.get(group).is_none_or(|one| one.communication_at(location).download_profile)
+        };
+        if !downloads(&self.change(index).before) {
+            let earlier =
+                self.switched_off(group, location, |one| one.download_profile).filter(|one| *one < index);
+            return Found { earlier, ..Found::by(Code::DownloadsOff, index) };
+        }
         let before = (0..index).rev().find(concerns).filter(|one| !has(*one));
         if let Some(earlier) = before {
             return Found { earlier: Some(earlier), ..Found::by(Code::NotWaited, index) };

@@ -61,6 +61,12 @@ fn of_two(history: &SiteHistory, code: Code, change: usize, earlier: usize, abou
             had_done(first, about),
             known(about)
         ),
+        Code::DownloadsOff => format!(
+            "{gave} after {before} had switched the download of policies and lists off in {}, so that these clients received \
+             nothing that prepares for it, and know only {}",
+            groups(about),
+            known(about)
+        ),
         Code::GroupForgotten => format!(
             "{gave} while secure communications were still on in {}: {before} switched them off in {}, and left {} out",
             groups(about),
@@ -111,6 +117,17 @@ fn of_one(history: &SiteHistory, code: Code, change: usize, about: &About<'_>) -
         Code::GroupForgotten => format!(
             "{gave} while secure communications were still on in {}, although they were off in other groups",
             groups(about)
+        ),
+        Code::DownloadsOff => format!(
+            "{gave} while clients of {} did not download policies and lists from their manager, so that these clients \
+             received nothing that prepares for it, and know only {}",
+            groups(about),
+            known(about)
+        ),
+        Code::ReachedAnotherManager => format!(
+            "{gave}; these clients trust another manager of their list ({}), but at each of its addresses one answered that \
+             they do not trust: something between them, such as a load balancer, chooses the manager",
+            known(about)
         ),
         Code::ManagerTooEarly => {
             format!("{gave} at once, so that no manager was left that these clients trust")

@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
+use epm_protocol::heartbeat::{ExchangeFailure, Stage};
+use epm_protocol::policy::{ManagementServer, Protocol, ServerPriority};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{CertificateRequest, SigningKey, Validity, issue};
 
-use super::SiteHistory;
+use super::{GroupState, ListState, RotationSettings, SiteHistory};
+use crate::agent::Trouble;
 use crate::catalogue::{Means, entries};
 use crate::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse};
 use crate::report;
-use crate::scenario::{CauseCode as Code, ClientFinding, Reason, Scenario};
+use crate::scenario::{CauseCode as Code, ClientFinding, Held, Reason, Scenario, Troubled};
 
 fn outcome(scenario: &Scenario) -> Outcome {
     rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome
@@ -47,6 +50,109 @@ fn each_failure_of_the_catalogue_that_orphans_is_named_by_its_number() {
         }
     }
     assert!(judged > 20, "{judged} clients were judged");
+}
+
+#[test]
+fn what_is_named_for_clients_that_are_out_of_touch_is_the_failure_that_was_brought_about() {
+    let mut named = Vec::new();
+    for entry in entries() {
+        let Means::Play(play) = &entry.means else { continue };
+        let mut first = (**play).clone();
+        first.repair.clear();
+        let verdict = outcome(&first.scenario(&entry.title)).verdict;
+        for reason in verdict.reasons.iter().filter(|one| one.finding == ClientFinding::OutOfTouch) {
+            let is_alike = reason.alike.iter().any(|one| one.failure == entry.id);
+            assert!(reason.failure.as_ref() == Some(&entry.id) || is_alike, "{}: {reason:#?}", entry.id);
+            named.push((entry.id.as_str(), reason.code, reason.sentence.clone()));
+        }
+    }
+    let told: Vec<_> = named
+        .iter()
+        .filter(|(_, code, _)| *code != Code::OutOfTouch)
+        .map(|(id, code, _)| (*id, *code))
+        .collect();
+    assert_eq!(
+        told,
+        [("F27", Code::PortNotServed), ("F28", Code::PortNotServed), ("F36", Code::CommunicationOff)]
+    );
+    for (failure, expected) in [
+        ("F27", "Step 1 gave the list \"Custom port\" the port 1 for sepm-1, which listens on 8014: nothing"),
+        ("F36", "Step 1 switched communication off in My Company\\Branch, so"),
+    ] {
+        assert!(named.iter().any(|(id, _, said)| *id == failure && said.starts_with(expected)), "{named:#?}");
+    }
+}
+
+#[test]
+fn clients_that_fail_alike_have_one_reason_and_a_service_that_is_down_is_named() {
+    let failed = |failure| Trouble::Exchange { failure };
+    let lost = |detail: &str| {
+        failed(ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail: detail.to_owned() })
+    };
+    let late = |after_ms| failed(ExchangeFailure::TimedOut { stage: Stage::Answer, after_ms });
+    let refused = || failed(ExchangeFailure::ConnectionRefused { address: "127.0.0.1:8014".to_owned() });
+    let mut verdict = of_file("single-manager").verdict;
+    verdict.services_down = Some([("sepm-1".to_owned(), vec!["semwebsrv".to_owned()])].into());
+    let group = || Some("My Company".to_owned());
+    let (version, [serial, complete]) = ("14.3".parse().unwrap(), [None, None]);
+    let held = || Held { group: group(), location: None, version, serial, complete, given_older_file: false };
+    let troubles =
+        [lost("reset by peer"), lost("end of file"), late(30_002), late(30_004), refused(), refused()];
+    for (number, trouble) in troubles.into_iter().enumerate() {
+        let (client, part) = (format!("pc-{number}"), "pc".to_owned());
+        verdict.troubled.push(Troubled { client, part, held: held(), trouble });
+    }
+    let list = ListState {
+        name: "list".to_owned(),
+        protocol: Protocol::Https,
+        verify_ca: false,
+        priorities: vec![ServerPriority(vec![ManagementServer::at_its_own("sepm-1")])],
+    };
+    let (inherits, locations) = (true, std::collections::BTreeMap::new());
+    let (communication, location_communication) = Default::default();
+    let secure_communications = true;
+    let state = GroupState {
+        inherits,
+        list,
+        secure_communications,
+        communication,
+        location_communication,
+        locations,
+    };
+    let settings =
+        RotationSettings { groups: [("My Company".to_owned(), state)].into(), ..RotationSettings::default() };
+    super::explain(&mut verdict, &SiteHistory::new(settings.into(), std::sync::Arc::default()));
+    let said: Vec<_> = verdict
+        .reasons
+        .iter()
+        .map(|one| (one.clients, one.code, one.failure.as_deref(), one.sentence.as_str()))
+        .collect();
+    let other = "These clients are out of touch for a reason other than trust: ";
+    assert_eq!(
+        said,
+        [
+            (
+                2,
+                Code::OutOfTouch,
+                Some("F20"),
+                &*format!(
+                    "{other}Timeout was reached: Operation timed out after 30000 milliseconds while the answer was awaited."
+                )
+            ),
+            (
+                2,
+                Code::OutOfTouch,
+                None,
+                &*format!("{other}the connection was lost while the answer was awaited.")
+            ),
+            (
+                2,
+                Code::ManagerDown,
+                Some("F19"),
+                "The web server of sepm-1 (semwebsrv) did not start, so nothing listens on its clients' port."
+            ),
+        ]
+    );
 }
 
 /// What a reason says: clients, code, step, failure, and words of the sentence and of the remedy.

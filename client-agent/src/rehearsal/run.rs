@@ -312,7 +312,6 @@ impl<'a, C: VirtualClient> Run<'a, C> {
                         |group: &str, location: Option<&str>| self.world.site.export_sylink(group, location);
                     let file = from.file(export, &part.image.snapshot.agent.cache().sylink);
                     self.imports.push(file.map_err(|source| refused(number, &step.title, source))?);
-                    self.history.push_import(self.now, action.name());
                     part.import = u32::try_from(self.imports.len() - 1).unwrap_or(u32::MAX);
                 }
             }
@@ -519,7 +518,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(())
     }
 
-    fn ended(self, is_partial: bool) -> Rehearsal {
+    fn ended(mut self, is_partial: bool) -> Rehearsal {
         let mut hourly = HourlyCounts::new(self.start, self.world.manager_names().count());
         for shard in &self.shards {
             hourly.merge(&shard.hourly);
@@ -528,23 +527,24 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             self.shards.iter().flat_map(|shard| &shard.machines).map(|machine| machine.client.counts());
         let (heartbeats, served) =
             counts.fold((0, 0), |(all, served), one| (all + one.heartbeats, served + one.heartbeats_served));
-        let shown = self.world.site.managers();
-        let shown = shown.map(|one| (one.name.clone(), one.client.certificate().fingerprint())).collect();
+        let site = &self.world.site;
+        let shown = site.managers().map(|one| (one.name.clone(), one.client.certificate().fingerprint()));
         let mut verdict = Verdict {
             scenario: self.scenario.title.clone(),
             certificate_history: self.certificates.iter().map(|one| one.fingerprint).collect(),
             steps: self.steps.iter().map(|step| step.report.clone()).collect(),
             parts: self.steps.last().map(|step| step.report.holdings.clone()).unwrap_or_default(),
             clients: self.clients,
-            console_troubles: self.world.site.console_troubles(),
-            ..Verdict::new(self.now, self.scenario.seed, shown)
+            console_troubles: site.console_troubles(),
+            ports: site.clients_ports(),
+            ..Verdict::new(self.now, self.scenario.seed, shown.collect())
         };
         let name = |part: u32, n: u32| self.plans[part as usize].client_name(n);
-        let mut judged: Vec<Judged> =
-            self.shards.iter().flat_map(|shard| shard.judge(name, &verdict)).collect();
+        let judge = |shard: &mut Shard<_>| shard.judge(name, &verdict, &self.world);
+        let mut judged: Vec<Judged> = self.shards.iter_mut().flat_map(judge).collect();
         judged.sort_by_key(|one| one.place);
-        for Judged { place: (part, _), view, standing, is_on } in judged {
-            verdict.add(&self.parts[part as usize].name, &view, standing, is_on);
+        for one in judged {
+            one.add_to(&mut verdict, &self.parts[one.place.0 as usize].name);
         }
         explain(&mut verdict, &self.history);
         let outcome = Outcome {

@@ -10,10 +10,12 @@ use epm_protocol::time::Timestamp;
 use super::hourly::HourlyCounts;
 use super::machine::{Machine, Part};
 use super::memo::{MemoTable, NodeId};
+use super::stimulus::EventKind;
 use super::transcript::Transcript;
-use super::virtual_client::{Context, VirtualClient};
+use super::virtual_client::{Context, MemoizedClient, VirtualClient};
+use super::what_if::outcome_if;
 use super::world::World;
-use crate::agent::AgentView;
+use crate::agent::{AgentView, Distrust};
 use crate::scenario::{PartHolding, Standing, Verdict};
 
 /// The progress of a rehearsal, shared with a thread that shows it.
@@ -56,6 +58,18 @@ pub(super) struct Judged {
     pub(super) view: AgentView,
     pub(super) standing: Standing,
     pub(super) is_on: bool,
+    /// Why a client that is off would be orphaned if it were switched on, if it would be.
+    pub(super) on_return: Option<Distrust>,
+}
+
+impl Judged {
+    /// Adds the client to the verdict.
+    pub(super) fn add_to(&self, verdict: &mut Verdict, part: &str) {
+        verdict.add(part, &self.view, self.standing, self.is_on);
+        if let Some(because) = &self.on_return {
+            verdict.add_orphaned_on_return(part, &self.view, because.clone());
+        }
+    }
 }
 
 impl<C: VirtualClient> Shard<C> {
@@ -225,23 +239,46 @@ impl<C: VirtualClient> Shard<C> {
     }
 
     /// Judges each installed client; returns those that are not well, or were brought back.
-    pub(super) fn judge(&self, name: impl Fn(u32, u32) -> String, verdict: &Verdict) -> Vec<Judged> {
+    pub(super) fn judge(
+        &mut self,
+        name: impl Fn(u32, u32) -> String,
+        verdict: &Verdict,
+        world: &World,
+    ) -> Vec<Judged> {
         let in_force = verdict.in_force();
-        let mut judged = Vec::new();
+        let (mut judged, mut on_return) = (Vec::new(), BTreeMap::new());
+        let mut hourly = HourlyCounts::new(verdict.now, 0);
+        let Self { machines, memo, .. } = self;
         let mut known: BTreeMap<NodeId, (Standing, bool)> = BTreeMap::new();
-        for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
-            let look = || AgentView {
+        for machine in machines.iter().filter(|machine| machine.is_installed()) {
+            let look = |memo: &MemoTable| AgentView {
                 computer_name: name(machine.part, machine.number),
-                ..machine.client.view(&self.memo)
+                ..machine.client.view(memo)
             };
             let stand = |view: AgentView| (Standing::of(&view, &in_force), view.brought_back);
             let (standing, brought_back) = match machine.client.equivalence_key() {
-                None => stand(look()),
-                Some(node) => *known.entry(node).or_insert_with(|| stand(look())),
+                None => stand(look(memo)),
+                Some(node) => *known.entry(node).or_insert_with(|| stand(look(memo))),
             };
             if standing != Standing::Well || brought_back {
-                let place = (machine.part, machine.number);
-                judged.push(Judged { place, view: look(), standing, is_on: machine.is_on() });
+                let is_away = !machine.is_on() && !matches!(standing, Standing::Well | Standing::Orphaned);
+                let mut context = Context { world, memo, hourly: &mut hourly, log: None };
+                let lost = is_away.then(|| {
+                    let node = machine.client.node(&mut context);
+                    let lost = on_return.entry(node).or_insert_with(|| {
+                        let mut client = MemoizedClient::at(node, &context);
+                        outcome_if(&mut client, EventKind::Changed, false, verdict.now, &mut context)
+                    });
+                    lost.clone()
+                });
+                let (place, view) = ((machine.part, machine.number), look(memo));
+                judged.push(Judged {
+                    place,
+                    view,
+                    standing,
+                    is_on: machine.is_on(),
+                    on_return: lost.flatten(),
+                });
             }
         }
         judged

@@ -39,11 +39,14 @@ pub fn verdict_junit(verdict: &Verdict, link: Option<&str>) -> String {
 /// Each promise of a verdict as a test case: the verdict is well if all of them pass.
 fn promises(verdict: &Verdict) -> Vec<TestCase> {
     let [(down, _), (unread, _)] = verdict.manager_troubles();
+    let console: Vec<String> =
+        verdict.console_troubles.iter().map(|(manager, why)| format!("{manager}: {why}")).collect();
     let promises = [
         "no client is out of touch",
         "every client is secure",
         "every client holds every certificate in force",
         "every client that is on has its heartbeats",
+        "no client that is off would be orphaned on its return",
     ];
     let orphaned = loss(verdict, &verdict.orphaned.iter().collect::<Vec<_>>());
     let others = verdict.unwell().map(|(finding, clients)| unwell(verdict, finding, clients));
@@ -52,6 +55,9 @@ fn promises(verdict: &Verdict) -> Vec<TestCase> {
     if verdict.clients == 0 {
         let message = "the lab has no client of its own: none was judged".to_owned();
         clients = vec![("there are clients to judge", TestResult::Error { kind: "no-verdict", message })];
+    } else if verdict.clients == verdict.away.len() {
+        let message = "all clients are off, with changes still to receive: none was judged".to_owned();
+        clients.push(("there are clients to judge", TestResult::Error { kind: "no-verdict", message }));
     }
     if let [first, ..] = verdict.unknown.as_slice() {
         let count = verdict.unknown.len();
@@ -61,6 +67,7 @@ fn promises(verdict: &Verdict) -> Vec<TestCase> {
     let managers = [
         ("no service of a manager is down", verdict.services_down.is_some(), trouble(&down, "down")),
         ("no file of a manager waits unread", verdict.files_unread.is_some(), trouble(&unread, "unread")),
+        ("the console can log in", !console.is_empty(), trouble(&console, "refused")),
     ];
     let clients = clients.into_iter().map(|(name, result)| ("clients", name, result));
     let observed = managers.into_iter().filter(|(_, is_observed, _)| *is_observed);
@@ -200,7 +207,7 @@ mod tests {
         let outcome = sample::ninety_days();
         let suite = suite(&outcome);
         let cases: Vec<_> = suite.children_named("testcase").collect();
-        assert_eq!(cases.len(), 1 + outcome.steps.len() + 5);
+        assert_eq!(cases.len(), 1 + outcome.steps.len() + 6);
         assert_eq!(number(&suite, "tests"), cases.len());
         let failed = |case: &&&Element| case.child("failure").is_some();
         assert_eq!(number(&suite, "failures"), cases.iter().filter(failed).count());

@@ -280,6 +280,7 @@ fn verdict() -> Verdict {
                 version: "14.3.8289".parse().unwrap(),
                 serial: None,
                 complete: None,
+                given_older_file: false,
             },
         }
     });

@@ -25,10 +25,14 @@ pub enum CauseCode {
     SwitchLeftOn,
     /// The certificate was updated before the clients had received the settings that prepare for it.
     NotWaited,
+    /// Clients of the group did not download policies and lists, so that no preparation reached them.
+    DownloadsOff,
     /// Secure communications were switched on before the clients had received the new certificate.
     SwitchedOnTooEarly,
     /// Several managers changed before the clients had learnt the certificate of the first.
     ManagerTooEarly,
+    /// The clients trust a manager of their list, and at its address another one answered.
+    ReachedAnotherManager,
     /// Two managers did not replicate, so that the clients could not learn the certificate of one from the other.
     ReplicationBroken,
     /// The clients' version learns only the certificate of the manager that it talks to.
@@ -55,6 +59,12 @@ pub enum CauseCode {
     OldFile,
     /// The clients are out of touch for a reason other than trust.
     OutOfTouch,
+    /// The manager that answers is not trusted, and no other manager of the clients' list answers.
+    NoOtherAnswers,
+    /// The web server of the manager is down.
+    ManagerDown,
+    /// The clients' list names a port at which the manager does not listen.
+    PortNotServed,
     /// Communication is switched off by the clients' settings.
     CommunicationOff,
     /// The failure was reproduced on purpose.
@@ -77,8 +87,10 @@ impl CauseCode {
         Self::ListOverHttps,
         Self::SwitchLeftOn,
         Self::NotWaited,
+        Self::DownloadsOff,
         Self::SwitchedOnTooEarly,
         Self::ManagerTooEarly,
+        Self::ReachedAnotherManager,
         Self::ReplicationBroken,
         Self::VersionLearnsOne,
         Self::SecretOfAnotherSite,
@@ -92,6 +104,9 @@ impl CauseCode {
         Self::ForeignCertificate,
         Self::OldFile,
         Self::OutOfTouch,
+        Self::NoOtherAnswers,
+        Self::ManagerDown,
+        Self::PortNotServed,
         Self::CommunicationOff,
         Self::Reproduced,
         Self::SecureCommunicationsOff,
@@ -118,6 +133,8 @@ pub enum ClientFinding {
     Behind,
     /// The client is on, and has begun no heartbeat for three intervals.
     Silent,
+    /// The client is off, and would be orphaned if it were switched on.
+    OrphanedOnReturn,
 }
 
 impl std::fmt::Display for ClientFinding {
@@ -128,6 +145,7 @@ impl std::fmt::Display for ClientFinding {
             Self::NotSecure => "not secure",
             Self::Behind => "behind",
             Self::Silent => "silent",
+            Self::OrphanedOnReturn => "orphaned on return",
         })
     }
 }
@@ -200,18 +218,21 @@ pub struct Held {
     pub serial: Option<PolicySerial>,
     /// The serial of the last policy that the client holds with all that belongs to it.
     pub complete: Option<PolicySerial>,
+    /// Whether the client was given a communications file without a certificate that it knew, and has not met a manager since.
+    pub given_older_file: bool,
 }
 
 impl Held {
     /// What a client with this view holds.
     pub fn of(view: &AgentView) -> Self {
-        let AgentView { group, location, version, serial, complete, .. } = view;
+        let AgentView { group, location, version, serial, complete, given_older_file, .. } = view;
         Self {
             group: group.clone(),
             location: location.clone(),
             version: *version,
             serial: *serial,
             complete: *complete,
+            given_older_file: *given_older_file,
         }
     }
 }
@@ -242,7 +263,6 @@ impl Reason {
     pub fn place(&self) -> String {
         let what = match (&self.layer_title, self.finding) {
             (Some(title), _) => format!("layer {title}"),
-            (None, ClientFinding::Orphaned | ClientFinding::OutOfTouch) => "not trust".to_owned(),
             (None, finding) => finding.to_string(),
         };
         self.step.map_or_else(|| what.clone(), |step| format!("{what}, step {step}"))

@@ -103,20 +103,21 @@ pub struct Verdict {
     #[schemars(with = "String")]
     pub now: Timestamp,
     /// Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
-    /// certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread. Null where there
-    /// is no client to judge, or the state of a client is not known, and nothing else is wrong: then there is no verdict.
+    /// certificate in force, no client is orphaned or would be on being switched on, no service of a manager is down, no file waits
+    /// unread, and the console can log in. Null where there is no client to judge, as where all are off with changes to receive, or the
+    /// state of a client is not known, and nothing else is wrong: then there is no verdict.
     pub well: Option<bool>,
     /// The number of clients.
     pub clients: usize,
-    /// The number of registered clients that run outside this lab's process. They are not judged: of them the lab knows
-    /// only what they tell their manager.
+    /// The number of registered clients that run outside this lab's process. Of those that no process reports the lab knows only what
+    /// they tell their manager: their state is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<usize>,
     /// The processes that report clients which run outside this lab's process; absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<ReportSource>,
-    /// The clients whose state is not known: their source has been silent for three of its intervals or, on a site of several
-    /// processes, no source has reported them. Absent where there are none.
+    /// The clients whose state is not known: they run outside this lab's process, and no source has reported them, or theirs has been
+    /// silent for three of its intervals. Absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
     /// The clients that several sources report; the latest report counts. Absent where there are none.
@@ -164,6 +165,9 @@ pub struct Verdict {
     pub files_unread: Option<BTreeMap<String, Vec<String>>>,
     /// The clients that are off, not orphaned, and have changes still to receive.
     pub away: Vec<String>,
+    /// The clients in `away` that would be orphaned if they were switched on now, as tried on copies of them; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphaned_on_return: Vec<String>,
     /// The clients that were orphaned, and brought back by an imported communications file.
     pub brought_back: Vec<String>,
     /// The clients that were orphaned at any time, whether or not they still are or still belong to the fleet; absent where
@@ -176,9 +180,15 @@ pub struct Verdict {
     /// The number of journal entries that have been dropped; absent without a journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal_forgotten: Option<u64>,
-    /// The clients in `out_of_touch`, by the problem that each has.
+    /// The clients in `out_of_touch`, with what the cause is told from.
     #[serde(skip)]
-    pub troubles: BTreeMap<String, Vec<String>>,
+    pub troubled: Vec<Troubled>,
+    /// The clients in `orphaned_on_return`, with what the cause is told from.
+    #[serde(skip)]
+    pub returning: Vec<Returning>,
+    /// The ports at which each manager serves clients.
+    #[serde(skip)]
+    pub ports: BTreeMap<String, Vec<u16>>,
     /// The clients in `not_secure`, `behind` and `silent`, with what the cause is told from.
     #[serde(skip)]
     pub laggards: Vec<Laggard>,
@@ -205,6 +215,32 @@ pub struct ReportSource {
     pub silent: bool,
     /// Whether the source has ended: its clients have stopped.
     pub ended: bool,
+}
+
+/// A client that is off, and would be orphaned if it were switched on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returning {
+    /// The computer name of the client.
+    pub client: String,
+    /// The part of the fleet that the client belongs to.
+    pub part: String,
+    /// What the client holds.
+    pub held: Held,
+    /// The layer of trust that would fail, with what would be expected and found.
+    pub because: Distrust,
+}
+
+/// A client that is out of touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Troubled {
+    /// The computer name of the client.
+    pub client: String,
+    /// The part of the fleet that the client belongs to.
+    pub part: String,
+    /// What the client holds.
+    pub held: Held,
+    /// What failed in its last heartbeat.
+    pub trouble: Trouble,
 }
 
 /// A client that is served, or should be, and is not well.
@@ -281,18 +317,24 @@ impl Verdict {
     }
 
     /// The clients that are not well and not orphaned, by what is wrong with them.
-    pub fn unwell(&self) -> [(ClientFinding, &[String]); 4] {
+    pub fn unwell(&self) -> [(ClientFinding, &[String]); 5] {
         [
             (ClientFinding::OutOfTouch, &self.out_of_touch),
             (ClientFinding::NotSecure, &self.not_secure),
             (ClientFinding::Behind, &self.behind),
             (ClientFinding::Silent, &self.silent),
+            (ClientFinding::OrphanedOnReturn, &self.orphaned_on_return),
         ]
     }
 
-    /// Says that there is no verdict where no client was judged, or one is unknown, and nothing else is wrong.
+    /// Says that there is no verdict where no client was judged, all are off and have changes to receive, or one is unknown, and
+    /// nothing else is wrong.
     pub fn conclude(&mut self) {
-        if (self.clients == 0 || !self.unknown.is_empty()) && self.well == Some(true) {
+        if !self.console_troubles.is_empty() {
+            self.well = Some(false);
+        }
+        let is_judged = self.clients > self.away.len();
+        if (!is_judged || !self.unknown.is_empty()) && self.well == Some(true) {
             self.well = None;
         }
     }
@@ -305,7 +347,12 @@ impl Verdict {
         if let (true, Standing::OutOfTouch, Health::Disconnected { because, .. }) =
             (is_on, standing, &view.health)
         {
-            self.troubles.entry(because.to_string()).or_default().push(view.computer_name.clone());
+            self.troubled.push(Troubled {
+                client: view.computer_name.clone(),
+                part: part.to_owned(),
+                held: Held::of(view),
+                trouble: because.clone(),
+            });
         }
         let names = match standing {
             Standing::Well => return,
@@ -329,6 +376,14 @@ impl Verdict {
             Standing::Behind => self.lag(ClientFinding::Behind, part, view, false),
             Standing::Well | Standing::Orphaned | Standing::OutOfTouch => {}
         }
+    }
+
+    /// Adds a client that is off, and would be orphaned if it were switched on.
+    pub fn add_orphaned_on_return(&mut self, part: &str, view: &AgentView, because: Distrust) {
+        self.well = Some(false);
+        self.orphaned_on_return.push(view.computer_name.clone());
+        let (client, part) = (view.computer_name.clone(), part.to_owned());
+        self.returning.push(Returning { client, part, held: Held::of(view), because });
     }
 
     /// Adds a client that is on and has begun no heartbeat for three intervals.

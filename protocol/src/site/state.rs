@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::client::RegisteredClient;
 use super::command::CommandError;
 use super::group::{GroupSettings, Groups};
-use super::manager::Manager;
+use super::manager::{Manager, ManagerPorts};
 use super::publication::Publication;
 use crate::assumption::Assumptions;
 use crate::id::{AgentId, DomainId, Guid, SiteId};
@@ -201,6 +201,12 @@ impl Site {
     /// The managers of the site, by name.
     pub fn managers(&self) -> impl Iterator<Item = &Manager> {
         self.managers.values()
+    }
+
+    /// The ports at which each manager serves clients.
+    pub fn clients_ports(&self) -> BTreeMap<String, Vec<u16>> {
+        let ports = |one: &ManagerPorts| BTreeSet::from_iter(one.http.into_iter().chain(one.https));
+        self.managers().map(|one| (one.name.clone(), ports(&one.ports).into_iter().collect())).collect()
     }
 
     /// The groups of the site.

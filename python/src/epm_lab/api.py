@@ -141,6 +141,29 @@ class BaselineClient:
 
 
 @dataclass(frozen=True)
+class RotationSettingsGroupsCommunication:
+    """How clients of the group communicate."""
+
+    #: Whether clients connect to their manager at all.
+    connect: bool
+
+    #: Whether clients download policies and lists from their manager.
+    download_profile: bool
+
+    #: The heartbeat interval in seconds, in either mode; 300 in the product [C S13].
+    heartbeat_seconds: int
+
+    #: Pull mode, with heartbeats at an interval, or push mode, with a held connection.
+    mode: typing.Literal["push", "pull"]
+
+    #: Whether downloads of content are spread at random over `randomization_range`.
+    randomization_enabled: bool
+
+    #: The period, in seconds, over which downloads are spread; 300 in the product's sample [C S17].
+    randomization_range: int
+
+
+@dataclass(frozen=True)
 class RotationSettingsGroupsListPriority:
     """A server of a list."""
 
@@ -190,6 +213,13 @@ class RotationSettingsGroups:
     #: Whether clients of the group authenticate their manager.
     secure_communications: bool
 
+    #: How clients of the group communicate. Defaults to `{"connect": true, "download_profile": true,
+    #: "heartbeat_seconds": 300, "mode": "pull", "randomization_enabled": true, "randomization_range": 300}`.
+    communication: typing.Optional[RotationSettingsGroupsCommunication] = None
+
+    #: How clients communicate in locations with settings of their own, by location. Defaults to `{}`.
+    location_communication: typing.Optional[typing.Dict[str, RotationSettingsGroupsCommunication]] = None
+
 
 @dataclass(frozen=True)
 class RotationSettingsManagers:
@@ -234,6 +264,9 @@ class Baseline:
 
     #: Certificates, lists and switches.
     settings: RotationSettings
+
+    #: Computer names of the registered clients whose state was not known. Defaults to `[]`.
+    unknown: typing.Optional[typing.List[str]] = None
 
 
 #: State of a client's machine.
@@ -301,6 +334,10 @@ class AgentView:
 
     #: The serial of the last policy for which the client also holds the list and the packages that belong to it.
     complete: typing.Optional[str] = None
+
+    #: Whether the client was given a communications file without a certificate that it knew, and has not met a
+    #: manager since. Defaults to `false`.
+    given_older_file: typing.Optional[bool] = None
 
     #: The group that the client's policy is for.
     group: typing.Optional[str] = None
@@ -560,9 +597,12 @@ RotationCode = typing.Literal[
     "others-unchanged",
     "services-up",
     "files-read",
+    "console-connects",
     "inheritance-restored",
     "list-restored",
     "switch-restored",
+    "communication-restored",
+    "replication-restored",
     "group-forgotten",
     "location-forgotten",
     "list-over-https",
@@ -652,7 +692,8 @@ class Findings:
     #: Result of each expectation.
     expectations: typing.List[Finding]
 
-    #: Overall outcome: fail if one expectation fails, pending if one can still be met, otherwise pass.
+    #: Overall outcome: fail if one expectation fails, pending if one can still be met, unknown without any, otherwise
+    #: pass.
     result: FindingResult
 
     #: Command that starts the same lab again; absent where it is not known.
@@ -1600,8 +1641,10 @@ class VerdictReason:
         "list-over-https",
         "switch-left-on",
         "not-waited",
+        "downloads-off",
         "switched-on-too-early",
         "manager-too-early",
+        "reached-another-manager",
         "replication-broken",
         "version-learns-one",
         "secret-of-another-site",
@@ -1615,6 +1658,9 @@ class VerdictReason:
         "foreign-certificate",
         "old-file",
         "out-of-touch",
+        "no-other-answers",
+        "manager-down",
+        "port-not-served",
         "communication-off",
         "reproduced",
         "secure-communications-off",
@@ -1627,7 +1673,7 @@ class VerdictReason:
     examples: typing.List[str]
 
     #: What is wrong with the clients: the list of the verdict that they are in.
-    finding: typing.Literal["orphaned", "out-of-touch", "not-secure", "behind", "silent"]
+    finding: typing.Literal["orphaned", "out-of-touch", "not-secure", "behind", "silent", "orphaned-on-return"]
 
     #: The number of the reason in its verdict, from 1; `reason` of an orphaned client names it.
     number: int
@@ -1758,8 +1804,8 @@ class Verdict:
     #: The reason why the console cannot log in (F14), by manager name; absent where it can.
     console_troubles: typing.Optional[typing.Dict[str, str]] = None
 
-    #: The number of registered clients that run outside this lab's process. They are not judged: of them the lab
-    #: knows only what they tell their manager.
+    #: The number of registered clients that run outside this lab's process. Of those that no process reports the lab
+    #: knows only what they tell their manager: their state is unknown.
     elsewhere: typing.Optional[int] = None
 
     #: The clients that were orphaned at any time, whether or not they still are or still belong to the fleet; absent
@@ -1775,6 +1821,10 @@ class Verdict:
 
     #: The number of journal entries that have been dropped; absent without a journal.
     journal_forgotten: typing.Optional[int] = None
+
+    #: The clients in `away` that would be orphaned if they were switched on now, as tried on copies of them; absent
+    #: where there are none.
+    orphaned_on_return: typing.Optional[typing.List[str]] = None
 
     #: The causes for which clients are not well, each with what to do: first those of clients that are orphaned or
     #: out of touch; of these and of the others, those of most clients first.
@@ -1799,14 +1849,15 @@ class Verdict:
     #: The state after each step of the scenario.
     steps: typing.Optional[typing.List[VerdictStep]] = None
 
-    #: The clients whose state is not known: their source has been silent for three of its intervals or, on a site of
-    #: several processes, no source has reported them. Absent where there are none.
+    #: The clients whose state is not known: they run outside this lab's process, and no source has reported them, or
+    #: theirs has been silent for three of its intervals. Absent where there are none.
     unknown: typing.Optional[typing.List[str]] = None
 
     #: Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
-    #: certificate in force, no client is orphaned, no service of a manager is down, and no file waits unread. Null
-    #: where there is no client to judge, or the state of a client is not known, and nothing else is wrong: then there
-    #: is no verdict.
+    #: certificate in force, no client is orphaned or would be on being switched on, no service of a manager is down,
+    #: no file waits unread, and the console can log in. Null where there is no client to judge, as where all are off
+    #: with changes to receive, or the state of a client is not known, and nothing else is wrong: then there is no
+    #: verdict.
     well: typing.Optional[bool] = None
 
 

@@ -259,6 +259,14 @@ fn verdict_of(verdict: &Verdict) -> String {
                 "all {clients} clients are secure and hold the certificate in force; none is orphaned."
             ),
         };
+    } else if verdict.well.is_none() {
+        let why = match verdict.away.len() {
+            away if away > 0 && away == verdict.clients => {
+                "all clients are off, with changes still to receive"
+            }
+            _ => "no client was judged, or the state of one is not known",
+        };
+        let _ = writeln!(text, "there is none: {why}.");
     } else if verdict.orphaned.is_empty() {
         let _ = writeln!(text, "no client is orphaned, but not all is well.");
     } else {
@@ -285,6 +293,7 @@ fn verdict_of(verdict: &Verdict) -> String {
         (&verdict.behind, "secure, but not yet holding the certificate in force"),
         (&verdict.silent, "on, but without a heartbeat for three intervals"),
         (&verdict.away, "away (switched off), not orphaned, with changes still to receive"),
+        (&verdict.orphaned_on_return, "of these would be orphaned on being switched on"),
     ] {
         if !clients.is_empty() {
             let _ = writeln!(text, "  {} {what}: {}", clients.len(), some(clients));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use epm_client_agent::scenario::{Standing, Verdict};
+use epm_client_agent::scenario::Verdict;
 use epm_client_agent::wire::{ByState, Stopwatch, wait};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
@@ -167,8 +167,10 @@ impl Board {
         if self.latest.lock().mark == Some(mark) {
             return false;
         }
-        let mut verdict = self.lab.verdict().await;
-        let sample = self.sample(&verdict).await;
+        let mut states = ByState::<u64>::default();
+        let counted = |seen: &Seen<'_>| *states.of(&seen.glance.common, |_| 0) += 1;
+        let mut verdict = self.lab.verdict_seeing(counted).await;
+        let sample = Sample::of(&verdict, &states);
         let shown = cut(&mut verdict);
         let mut latest = self.latest.lock();
         latest.mark = Some(mark);
@@ -181,32 +183,21 @@ impl Board {
         self.told.send_replace(told.to_string().into());
         true
     }
+}
 
-    async fn sample(&self, verdict: &Verdict) -> Sample {
-        let in_force = verdict.in_force();
-        let mut sample = Sample { at: verdict.now, standing: [0; 6], held: BTreeMap::new() };
-        let mut states = ByState::<(Standing, u64)>::default();
-        self.lab
-            .look_at_everyone(|Seen { glance, .. }| {
-                let (standing, count) = states.of(&glance.common, |view| (Standing::of(view, &in_force), 0));
-                *count += 1;
-                let index = match standing {
-                    Standing::Orphaned => 2,
-                    Standing::Well => 0,
-                    _ if !glance.is_on => 5,
-                    Standing::Behind => 1,
-                    Standing::OutOfTouch => 3,
-                    Standing::NotSecure => 4,
-                };
-                sample.standing[index] += 1;
-            })
-            .await;
-        for (view, (_, count)) in states.iter() {
-            let mut held = view.certificates.clone();
-            held.sort_unstable();
-            *sample.held.entry(held).or_default() += count;
+impl Sample {
+    fn of(verdict: &Verdict, states: &ByState<u64>) -> Self {
+        let lists = [&verdict.behind, &verdict.out_of_touch, &verdict.not_secure, &verdict.away]
+            .map(|list| list.len() as u64);
+        let ([behind, out_of_touch, not_secure, off], orphaned) = (lists, verdict.orphaned.len() as u64);
+        let well = (verdict.clients as u64).saturating_sub(lists.iter().sum::<u64>() + orphaned);
+        let mut held = BTreeMap::new();
+        for (view, count) in states.iter() {
+            let mut certificates = view.certificates.clone();
+            certificates.sort_unstable();
+            *held.entry(certificates).or_default() += count;
         }
-        sample
+        Self { at: verdict.now, standing: [well, behind, orphaned, out_of_touch, not_secure, off], held }
     }
 }
 
@@ -288,6 +279,7 @@ fn cut(verdict: &mut Verdict) -> Value {
         "behind": verdict.behind.len(),
         "silent": verdict.silent.len(),
         "away": verdict.away.len(),
+        "orphaned_on_return": verdict.orphaned_on_return.len(),
         "brought_back": verdict.brought_back.len(),
         "unknown": verdict.unknown.len(),
         "reported_twice": verdict.reported_twice.len(),
@@ -300,6 +292,7 @@ fn cut(verdict: &mut Verdict) -> Value {
         &mut verdict.behind,
         &mut verdict.silent,
         &mut verdict.away,
+        &mut verdict.orphaned_on_return,
         &mut verdict.brought_back,
         &mut verdict.unknown,
         &mut verdict.reported_twice,
@@ -316,6 +309,7 @@ fn cut(verdict: &mut Verdict) -> Value {
         &mut verdict.behind,
         &mut verdict.silent,
         &mut verdict.away,
+        &mut verdict.orphaned_on_return,
         &mut verdict.brought_back,
         &mut verdict.unknown,
         &mut verdict.reported_twice,

@@ -205,7 +205,9 @@ impl From<BaselineError> for Problem {
     fn from(error: BaselineError) -> Self {
         let (status, code) = match error {
             BaselineError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown"),
-            BaselineError::NotInIt { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            BaselineError::NotInIt { .. } | BaselineError::NothingRotates => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
+            }
             BaselineError::TooMany => (StatusCode::CONFLICT, "too-many"),
         };
         Self::new(status, code, error.to_string())

@@ -60,7 +60,7 @@ struct Foreseen {
 /// Results of expectations.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Findings {
-    /// Overall outcome: fail if one expectation fails, pending if one can still be met, otherwise pass.
+    /// Overall outcome: fail if one expectation fails, pending if one can still be met, unknown without any, otherwise pass.
     result: FindingResult,
     /// Result of each expectation.
     expectations: Vec<Finding>,
@@ -139,6 +139,9 @@ async fn find(
     headers: HeaderMap,
     JsonBody(expectations): JsonBody<Vec<Expectation>>,
 ) -> Result<Written<Findings>, Problem> {
+    if expectations.is_empty() {
+        return Err(Problem::invalid("expected at least one expectation"));
+    }
     if expectations.len() > MOST {
         return Err(Problem::invalid(format!("expected at most {MOST} expectations")));
     }
@@ -186,7 +189,9 @@ fn shown(
     match format {
         Format::Json => {
             let any = |result: FindingResult| expectations.iter().any(|one| one.result == result);
-            let result = if any(FindingResult::Fail) {
+            let result = if expectations.is_empty() {
+                FindingResult::Unknown
+            } else if any(FindingResult::Fail) {
                 FindingResult::Fail
             } else if any(FindingResult::Pending) {
                 FindingResult::Pending
@@ -226,9 +231,18 @@ fn junit(findings: &[Finding], repeat: Option<&str>, link: &str) -> String {
         };
         finding.findings.iter().map(case).collect()
     });
-    TestSuite { name: "epm-lab expectations", run: None, cases: cases.collect() }
-        .with_page(Some(link))
-        .to_xml()
+    let mut cases: Vec<TestCase> = cases.collect();
+    if cases.is_empty() {
+        let message = "no expectation is registered: nothing was judged".to_owned();
+        let result = TestResult::Error { kind: "unknown", message };
+        cases.push(TestCase {
+            class: "expectations",
+            name: "an expectation is registered".to_owned(),
+            lasted: None,
+            result,
+        });
+    }
+    TestSuite { name: "epm-lab expectations", run: None, cases }.with_page(Some(link)).to_xml()
 }
 
 /// How the text of a failed finding ends: the failures of the catalogue, what to do, and the command that repeats it.

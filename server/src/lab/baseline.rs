@@ -1,6 +1,6 @@
 //! Baselines: the state of a lab before a rotation, which the rotation is judged against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use epm_client_agent::cause::RotationSettings;
@@ -27,6 +27,9 @@ pub enum BaselineError {
         /// Names of all baselines.
         known: Vec<String>,
     },
+    /// A rotation of no manager.
+    #[error("the rotation rotates no manager: name at least one, or leave `rotates` out for all")]
+    NothingRotates,
     /// A rotation names a manager or client that is not in the baseline.
     #[error("the baseline {baseline:?} has no {kind} {name:?}: expected one of {known:?}")]
     NotInIt {
@@ -59,6 +62,9 @@ pub struct Baseline {
     pub settings: RotationSettings,
     /// State of each client, by computer name.
     pub clients: BTreeMap<String, BaselineClient>,
+    /// Computer names of the registered clients whose state was not known.
+    #[serde(default)]
+    pub unknown: BTreeSet<String>,
     /// Number of changes of the site so far.
     #[serde(skip)]
     pub(super) changes: u64,
@@ -109,7 +115,7 @@ impl Lab {
     /// When there are too many baselines.
     pub async fn take_baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
         let mut clients = BTreeMap::new();
-        self.look_at_everyone(|Seen { name, part, glance, .. }| {
+        let heard = self.look_at_everyone(|Seen { name, part, glance, .. }| {
             let view = &glance.common;
             let client = BaselineClient {
                 part: part.to_owned(),
@@ -121,8 +127,8 @@ impl Lab {
                 counts: self.history.ask(name, |trace| trace.counts).unwrap_or_default(),
             };
             clients.insert(name.to_owned(), client);
-        })
-        .await;
+        });
+        let unknown = heard.await.unknown.into_iter().collect();
         let (settings, changes) =
             self.site.look(|site| (RotationSettings::of(site), self.site.changes().count()));
         let baseline = Baseline {
@@ -131,6 +137,7 @@ impl Lab {
             journal: self.site.journal().next_number(),
             settings,
             clients,
+            unknown,
             changes,
             generation: self.history.generation.load(Ordering::SeqCst),
         };

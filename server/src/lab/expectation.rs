@@ -1,12 +1,14 @@
 //! Expectations about the fleet, and the clients that do not meet them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use epm_protocol::plural::{counted, either};
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::baseline::START_BASELINE;
 use crate::lab::finding_result::FindingResult;
 use crate::lab::history::Trace;
 use crate::lab::rotation::{JudgedRotation, Rotation, RotationFinding};
@@ -77,6 +79,9 @@ pub struct Asked {
     heartbeats: BTreeMap<String, u64>,
     /// Number of the journal's next entry when the expectation was registered.
     since: u64,
+    /// Generation of the clients' history then.
+    #[serde(default)]
+    generation: u64,
 }
 
 /// Result of an expectation.
@@ -131,7 +136,8 @@ impl Lab {
             return false;
         }
         let since = self.site.journal().next_number();
-        asked.insert(name.to_owned(), Asked { expectation, heartbeats, since });
+        let generation = self.history.generation.load(Ordering::SeqCst);
+        asked.insert(name.to_owned(), Asked { expectation, heartbeats, since, generation });
         true
     }
 
@@ -154,8 +160,11 @@ impl Lab {
 
     /// Results of these expectations, judged now.
     pub async fn find(&self, expectations: Vec<Expectation>) -> Vec<Finding> {
+        // That of the lab's start, or of its last reset.
+        let generation = self.baseline(START_BASELINE).map_or(0, |start| start.generation);
         let asked = expectations.into_iter().enumerate().map(|(number, expectation)| {
-            ((number + 1).to_string(), Asked { expectation, heartbeats: BTreeMap::new(), since: 0 })
+            let asked = Asked { expectation, heartbeats: BTreeMap::new(), since: 0, generation };
+            ((number + 1).to_string(), asked)
         });
         self.judge(asked.collect()).await
     }
@@ -197,7 +206,17 @@ impl Lab {
                 }
             })
             .await;
+        let generation = self.history.generation.load(Ordering::SeqCst);
         for (asked, finding) in &mut of_clients {
+            let is_of_the_past = matches!(
+                asked.expectation,
+                Expectation::NoClientWasOrphaned | Expectation::NoUnsignedPolicyWasAdopted
+            );
+            if is_of_the_past && asked.generation != generation {
+                let why =
+                    "a snapshot was restored, and what happened to the clients before is not known any more";
+                finding.add("the lab", Word::Forgotten(why.to_owned()));
+            }
             if clients == 0 && departed.is_empty() && heard.unknown.is_empty() {
                 finding.add("the lab", Word::Forgotten("it has no client of its own to judge".to_owned()));
             }

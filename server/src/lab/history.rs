@@ -1,6 +1,6 @@
 //! The history of each client, recorded whenever a client becomes idle. Bounded per client.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -87,6 +87,15 @@ pub(super) struct History {
     here: DashMap<String, Trace>,
     /// Clients that left the fleet after they had been orphaned or had adopted an unsigned policy.
     departed: DashMap<String, Trace>,
+    /// What each of the clients in `here` was ever, of those that were anything: a verdict on a large fleet asks for no other.
+    marked: DashMap<String, Ever>,
+}
+
+/// What a client was at any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ever {
+    pub(super) orphaned: bool,
+    pub(super) unsigned: bool,
 }
 
 impl History {
@@ -104,7 +113,11 @@ impl History {
         let mut trace = trace.unwrap_or_else(|| self.here.entry(view.computer_name.clone()).or_default());
         // Read while the entry is locked: `begin_again` either comes first, or removes what is recorded here.
         if self.generation.load(Ordering::SeqCst) == generation {
+            let before = trace.ever();
             trace.see(view, now, changes);
+            if trace.ever() != before {
+                self.marked.insert(view.computer_name.clone(), trace.ever());
+            }
         }
     }
 
@@ -120,9 +133,15 @@ impl History {
     /// Moves the history of a client that leaves the fleet.
     pub(super) fn leave(&self, client: &str) {
         let Some((name, trace)) = self.here.remove(client) else { return };
+        self.marked.remove(client);
         if !trace.orphaned.is_empty() || !trace.unsigned.is_empty() {
             self.departed.insert(name, trace);
         }
+    }
+
+    /// What the clients in the fleet were ever, of those that were anything.
+    pub(super) fn marked(&self) -> HashMap<String, Ever> {
+        self.marked.iter().map(|one| (one.key().clone(), *one.value())).collect()
     }
 
     /// Clients that left the fleet with something to report.
@@ -138,7 +157,12 @@ impl History {
         departed: impl IntoIterator<Item = (String, Trace)>,
     ) {
         self.generation.store(generation, Ordering::SeqCst);
-        here.into_iter().for_each(|(client, trace)| drop(self.here.insert(client, trace)));
+        for (client, trace) in here {
+            if trace.ever() != Ever::default() {
+                self.marked.insert(client.clone(), trace.ever());
+            }
+            self.here.insert(client, trace);
+        }
         departed.into_iter().for_each(|(client, trace)| drop(self.departed.insert(client, trace)));
     }
 
@@ -146,11 +170,16 @@ impl History {
     pub(super) fn begin_again(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.here.clear();
+        self.marked.clear();
         self.departed.clear();
     }
 }
 
 impl Trace {
+    fn ever(&self) -> Ever {
+        Ever { orphaned: !self.orphaned.is_empty(), unsigned: !self.unsigned.is_empty() }
+    }
+
     /// Number of heartbeats that a manager served between two changes of the site; none if that is no longer known.
     pub(super) fn served_between(&self, earlier: u64, later: u64) -> Option<u64> {
         let until = |change: u64| {

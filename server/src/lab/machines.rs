@@ -79,16 +79,16 @@ impl Machines {
         Ok(this)
     }
 
-    /// The installed clients: part, state, and whether the machine is on.
+    /// The installed clients, each with its state, and whether its machine is on.
     pub(super) fn views<'a>(
         &'a self,
         members: &'a [Member],
-    ) -> impl Iterator<Item = (&'a str, AgentView, bool)> {
+    ) -> impl Iterator<Item = (&'a Member, AgentView, bool)> {
         self.machines
             .iter()
             .zip(members)
             .filter(|(machine, _)| machine.power.is_installed())
-            .map(|(machine, member)| (member.part.as_str(), member.handle.view(), machine.power.is_on()))
+            .map(|(machine, member)| (member, member.handle.view(), machine.power.is_on()))
     }
 
     /// Whether the machine at this index is on, and how often it was switched off; none without a machine.

@@ -194,7 +194,7 @@ impl<'a> ScenarioRun<'a> {
     /// is step 0.
     pub fn forget_steps_after(&mut self, number: usize) {
         if let Some(first) = self.steps.get(number + 1) {
-            self.history.forget_since(first.number, first.began);
+            self.history.forget_since(first.number);
         }
         self.steps.truncate(number + 1);
         self.certificates.retain(|(step, _)| *step <= number);
@@ -217,7 +217,6 @@ impl<'a> ScenarioRun<'a> {
         tell(ProgressEvent::Begins(&report, self.scenario.step.len()));
         self.steps.push(report);
         let changes = self.lab.site.changes().count();
-        self.note_imports(step, began);
         let failed = |source| RunError::command(number, &step.title, source);
         let mut heartbeats = Vec::new();
         for phase in StepPhase::IN_ORDER {
@@ -253,26 +252,17 @@ impl<'a> ScenarioRun<'a> {
         known.into_iter().for_each(|change| self.history.push(Some(number), change));
         let parts = self.scenario.fleet.iter().map(|part| part.get_ref().name.as_str());
         let fleet = self.lab.fleet.read().await;
-        let clients: Vec<(String, AgentView)> =
-            self.machines.views(fleet.members()).map(|(part, view, _)| (part.to_owned(), view)).collect();
+        let clients: Vec<(String, AgentView)> = self
+            .machines
+            .views(fleet.members())
+            .map(|(member, view, _)| (member.part.clone(), view))
+            .collect();
         if let Some(report) = self.steps.last_mut() {
             let views = clients.iter().map(|(part, view)| (part.as_str(), view.clone()));
             report.holdings = holdings(parts, views);
             tell(ProgressEvent::Ended { step: report, clients: &clients, site: &self.lab.site });
         }
         Ok(())
-    }
-
-    /// Notes which parts are given communications files in a step.
-    fn note_imports(&mut self, step: &StepPlan, at: Timestamp) {
-        let parts = self.scenario.fleet.iter().map(|part| part.get_ref());
-        for part in parts {
-            for action in step.fleet.iter().map(|one| one.get_ref()) {
-                if action.changed(part).is_some() && action.brings(part).is_some() {
-                    self.history.push_import(at, action.name());
-                }
-            }
-        }
     }
 
     /// Removes and adds the faults of a step.
@@ -365,13 +355,20 @@ impl<'a> ScenarioRun<'a> {
             steps: self.steps.clone(),
             clients: fleet.members().len(),
             console_troubles: self.lab.site.look(Site::console_troubles),
+            ports: self.lab.site.look(Site::clients_ports),
             ..Verdict::new(self.lab.clock().now(), self.scenario.seed, self.lab.certificates())
         };
         let in_force = verdict.in_force();
-        for (part, view, is_on) in self.machines.views(fleet.members()) {
-            verdict.add(part, &view, Standing::of(&view, &in_force), is_on);
+        let (now, mut away) = (verdict.now, Vec::new());
+        for (member, view, is_on) in self.machines.views(fleet.members()) {
+            let standing = Standing::of(&view, &in_force);
+            verdict.add(&member.part, &view, standing, is_on);
+            if !is_on && !matches!(standing, Standing::Well | Standing::Orphaned) {
+                away.push((member.clone(), member.handle.glance(now)));
+            }
         }
         drop(fleet);
+        self.lab.try_returns(&mut verdict, &away);
         self.lab.observe(&mut verdict).await;
         explain(&mut verdict, &self.history);
         verdict

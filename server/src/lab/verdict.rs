@@ -1,13 +1,13 @@
 //! What each client holds, which clients are orphaned since when and why, and which would be after given commands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use epm_client_agent::agent::Agent;
 use epm_client_agent::cause::{SiteHistory, explain};
 use epm_client_agent::rehearsal::{WouldBeOrphaned, would_be_orphaned};
 use epm_client_agent::scenario::{PartHolding, Standing, Verdict};
-use epm_client_agent::wire::{ByState, Member};
+use epm_client_agent::wire::{ByState, Glance, Member};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::Clock;
 
@@ -15,21 +15,32 @@ use crate::Service;
 use crate::lab::reports::Heard;
 use crate::lab::{Lab, Seen, lock};
 
+/// Stands for all services of a manager whose process does not run.
+const PROCESS: &str = "the process";
+
 /// Names of services or files, by manager.
 pub(super) type NamesByManager = BTreeMap<String, Vec<String>>;
 
 impl Lab {
     /// The verdict on every client.
     pub async fn verdict(&self) -> Verdict {
+        self.verdict_seeing(|_| ()).await
+    }
+
+    /// The verdict on every client; calls `also` with each of them.
+    pub(crate) async fn verdict_seeing(&self, mut also: impl FnMut(&Seen<'_>)) -> Verdict {
         let mut verdict = Verdict::new(self.clock().now(), self.seed, self.certificates());
-        self.observe(&mut verdict).await;
+        self.observe_managers(&mut verdict);
         let in_force = verdict.in_force();
         let mut parts: Vec<PartHolding> = Vec::new();
         // How clients in each state stand, and how many there are in each part.
         let mut states = ByState::<(Standing, Vec<usize>)>::default();
+        let marked = self.history.marked();
         let (mut ever_orphaned, mut ever_unsigned) = (Vec::new(), Vec::new());
-        let (mut clients, mut here) = (0, 0);
-        let see = |Seen { name, part, glance, reported_by }: Seen<'_>| {
+        let (mut clients, mut here, mut away) = (0, 0, Vec::new());
+        let see = |seen: Seen<'_>| {
+            also(&seen);
+            let Seen { name, part, glance, reported_by, member } = seen;
             let place = parts.iter().position(|one| one.part == *part).unwrap_or_else(|| {
                 parts.push(PartHolding::of(part));
                 parts.len() - 1
@@ -43,16 +54,21 @@ impl Lab {
             if *standing != Standing::Well || glance.common.brought_back {
                 verdict.add(part, &glance.view(name), *standing, glance.is_on);
             }
-            if glance.is_silent && reported_by.is_some() {
-                verdict.add_silent(part, &glance.view(name), false);
+            if !glance.is_on && !matches!(standing, Standing::Well | Standing::Orphaned) {
+                away.extend(member.map(|member| (member.clone(), glance.clone())));
             }
-            let ever =
-                self.history.ask(name, |trace| (!trace.orphaned.is_empty(), !trace.unsigned.is_empty()));
-            let (was_orphaned, was_unsigned) = ever.unwrap_or_default();
+            if glance.is_silent {
+                verdict.add_silent(part, &glance.view(name), reported_by.is_none() && glance.is_frozen);
+            }
+            let ever = if marked.is_empty() { None } else { marked.get(name) };
+            let ever = ever.copied().unwrap_or_default();
+            // Also if it happened since the others were asked for.
+            let was_orphaned = ever.orphaned || *standing == Standing::Orphaned;
             ever_orphaned.extend(was_orphaned.then(|| name.to_owned()));
-            ever_unsigned.extend(was_unsigned.then(|| name.to_owned()));
+            ever_unsigned.extend(ever.unsigned.then(|| name.to_owned()));
         };
         let Heard { sources, unknown, reported_twice } = self.look_at_everyone(see).await;
+        self.try_returns(&mut verdict, &away);
         for (view, (_, counts)) in states.iter() {
             let counts = parts.iter_mut().zip(counts).filter(|(_, count)| **count > 0);
             counts.for_each(|(part, count)| part.add(view, *count));
@@ -65,14 +81,15 @@ impl Lab {
                 ever_unsigned.push(name);
             }
         }
-        let (registered, console_troubles) =
-            self.site.look(|site| (site.clients().count(), site.console_troubles()));
+        let (registered, console_troubles, ports) =
+            self.site.look(|site| (site.clients().count(), site.console_troubles(), site.clients_ports()));
         let mut verdict = Verdict {
             clients,
             sources,
             unknown,
             reported_twice,
             console_troubles,
+            ports,
             elsewhere: Some(registered.saturating_sub(here)),
             parts,
             ever_orphaned: Some(ever_orphaned),
@@ -83,6 +100,30 @@ impl Lab {
         };
         explain(&mut verdict, &self.site_history());
         verdict
+    }
+
+    /// Adds those of these clients, which are off, that would be orphaned if they were switched on now. Of clients in one state, and
+    /// registered in one group, one is tried.
+    pub(super) fn try_returns(&self, verdict: &mut Verdict, away: &[(Member, Glance)]) {
+        if away.is_empty() {
+            return;
+        }
+        let site = self.site.look(Clone::clone);
+        let key = |glance: &Glance| {
+            let record = glance.agent.and_then(|id| site.client(id));
+            (Arc::as_ptr(&glance.common), record.map(|record| record.group))
+        };
+        let mut tried = HashMap::new();
+        for (member, glance) in away {
+            let because = tried.entry(key(glance)).or_insert_with(|| {
+                let record = glance.agent.and_then(|id| site.client(id)).cloned();
+                let lost = would_be_orphaned([(member.handle.copy().agent(), record)], &site, verdict.now);
+                lost.into_iter().next().map(|one| one.because)
+            });
+            if let Some(because) = because {
+                verdict.add_orphaned_on_return(&member.part, &glance.view(&member.name), because.clone());
+            }
+        }
     }
 
     /// What happened to the site since the lab was started or restored.
@@ -115,6 +156,10 @@ impl Lab {
             }
         }
         drop(fleet);
+        self.observe_managers(verdict);
+    }
+
+    fn observe_managers(&self, verdict: &mut Verdict) {
         if let Some((down, unread)) = self.manager_troubles() {
             verdict.observe_managers(down, unread);
         }
@@ -123,7 +168,9 @@ impl Lab {
     /// Services that are down, and files that wait unread, by manager; none if no manager has an installation folder.
     pub(super) fn manager_troubles(&self) -> Option<(NamesByManager, NamesByManager)> {
         let names: Vec<String> = self.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
-        if !names.iter().any(|name| self.site.is_installed(name)) {
+        // Without the database it is not known which of the others run.
+        let running = self.site.shared_log().and_then(|log| log.running().ok());
+        if running.is_none() && !names.iter().any(|name| self.site.is_installed(name)) {
             return None;
         }
         let by_manager = |of: &dyn Fn(&str) -> Vec<String>| {
@@ -131,7 +178,9 @@ impl Lab {
             all.filter(|(_, found)| !found.is_empty()).collect()
         };
         let down = |name: &str| -> Vec<String> {
-            self.site.stopped_services(name).iter().map(Service::to_string).collect()
+            let ended = running.as_ref().is_some_and(|running| !running.iter().any(|one| one == name));
+            let process = ended.then(|| PROCESS.to_owned());
+            self.site.stopped_services(name).iter().map(Service::to_string).chain(process).collect()
         };
         let unread = |name: &str| -> Vec<String> { self.site.unread_files(name) };
         Some((by_manager(&down), by_manager(&unread)))

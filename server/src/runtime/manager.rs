@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -11,7 +11,7 @@ use epm_protocol::fault::Past;
 use epm_protocol::manager::previous::Previous;
 use epm_protocol::site::{Publication, Site};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::runtime::capture::Capture;
 use crate::runtime::connections::Connections;
@@ -35,8 +35,8 @@ pub(crate) struct ManagerRuntime {
     pub(crate) rest: RestListener,
     /// What the manager has done, for the metrics.
     pub(crate) counters: Counters,
-    /// Whether the web server failed to start: then the clients' port closes every connection at once.
-    pub(crate) stopped: AtomicBool,
+    /// Whether the web server failed to start: then nothing listens on the clients' port.
+    pub(crate) stopped: watch::Sender<bool>,
     /// Why services did not start.
     pub(crate) errors: Mutex<BTreeMap<Service, String>>,
     /// Where the traffic of the ports is captured, if it is.
@@ -78,8 +78,8 @@ pub(crate) struct RestListener {
     /// None while the manager serves no REST API.
     pub(crate) tls: ArcSwapOption<Served>,
     pub(crate) connections: Arc<Connections>,
-    /// Whether the service failed to start.
-    pub(crate) stopped: AtomicBool,
+    /// Whether the service failed to start: then nothing listens on the port.
+    pub(crate) stopped: watch::Sender<bool>,
     restarts: AtomicU64,
     /// Where the API is served; none while it is not.
     place: Mutex<Option<SocketAddr>>,
@@ -102,7 +102,7 @@ impl ManagerRuntime {
             connections: Arc::default(),
             rest: RestListener::default(),
             counters: Counters::default(),
-            stopped: AtomicBool::new(false),
+            stopped: watch::Sender::default(),
             errors: Mutex::default(),
             capture: OnceLock::new(),
             installation: OnceLock::new(),
@@ -149,7 +149,7 @@ impl ManagerRuntime {
     }
 
     /// Whether a service failed to start, and the connections that end with it.
-    pub(crate) const fn service(&self, service: Service) -> (&AtomicBool, &Arc<Connections>) {
+    pub(crate) const fn service(&self, service: Service) -> (&watch::Sender<bool>, &Arc<Connections>) {
         match service {
             Service::Semsrv => (&self.rest.stopped, &self.rest.connections),
             Service::Semwebsrv => (&self.stopped, &self.connections),
@@ -159,7 +159,7 @@ impl ManagerRuntime {
     /// Notes that a service has started, or why it has not; then its connections end.
     pub(crate) fn started(&self, service: Service, error: Option<String>) {
         let (stopped, connections) = self.service(service);
-        stopped.store(error.is_some(), Ordering::SeqCst);
+        stopped.send_replace(error.is_some());
         if error.is_some() {
             connections.end_all();
         }

@@ -4,7 +4,6 @@
 //! publication, a registered client) are visible before the lock is released. Ports and APIs get a [`SiteHandle`],
 //! which can only read and apply.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use epm_client_agent::wire::{ClockReading, LabClock};
@@ -325,7 +324,7 @@ impl SiteState {
     /// Services of a manager that did not start.
     pub(crate) fn stopped_services(&self, manager: &str) -> Vec<Service> {
         let Some(manager) = self.manager(manager) else { return Vec::new() };
-        let stopped = |one: &Service| manager.service(*one).0.load(Ordering::SeqCst);
+        let stopped = |one: &Service| manager.service(*one).0.borrow().to_owned();
         [Service::Semsrv, Service::Semwebsrv].into_iter().filter(stopped).collect()
     }
 

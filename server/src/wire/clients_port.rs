@@ -1,7 +1,6 @@
 //! The clients' port of a manager: HTTP, HTTPS, or both, told apart by the first byte.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use epm_client_agent::wire::Stopwatch;
@@ -59,7 +58,7 @@ async fn attend(stream: TcpStream, connection: &Connection, speaks: Speaks, mana
     let _ = stream.set_nodelay(true);
     let stream = Socket::new(stream, connection, manager, "clients' port");
     let flow = stream.flow();
-    if manager.runtime.stopped.load(Ordering::SeqCst) {
+    if *manager.runtime.stopped.borrow() {
         return;
     }
     let is_tls = match speaks {

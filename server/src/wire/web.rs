@@ -115,7 +115,7 @@ async fn attend(stream: TcpStream, connection: &Connection, router: Router, mana
     let _ = stream.set_nodelay(true);
     let stream = Socket::new(stream, connection, manager, "REST API");
     let flow = stream.flow();
-    if manager.runtime.rest.stopped.load(Ordering::SeqCst) {
+    if *manager.runtime.rest.stopped.borrow() {
         return;
     }
     let (decode_cache, raw_response) = (DecodeCache::default(), Mutex::new(None));

@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod action;
+mod attacks;
 mod broken_store;
 mod capture;
 mod cert;

@@ -78,8 +78,12 @@ fn an_orphan_on_its_own_machine_and_those_of_the_lab_are_brought_back_and_counte
         let verdict = site.lost(0);
         assert_eq!(verdict["brought_back"].as_array().unwrap().len(), 2, "{verdict}");
     }
-    let said = site.well(&["check"]);
+    let (code, said) = site.lab(&["check"]);
     assert!(said.contains("2 were orphaned, and brought back"), "{said}");
+    assert!(
+        code == Some(4) && said.contains("1 client is unknown"),
+        "the one on its own machine is not reported: {said}"
+    );
 }
 
 #[needs(python3)]

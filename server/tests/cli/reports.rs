@@ -265,6 +265,7 @@ fn a_token_of_the_wrong_scope_is_refused_and_each_scope_does_what_it_is_for() {
     }
 }
 
+#[needs(curl)]
 #[test]
 fn a_client_beside_a_lab_is_judged_like_those_in_it_once_it_is_reported() {
     let folder = tempfile::tempdir().unwrap();
@@ -305,8 +306,23 @@ fn a_client_beside_a_lab_is_judged_like_those_in_it_once_it_is_reported() {
         (checked.status.code() == Some(4)).then(|| said(&checked))
     });
     assert!(code == Some(4) && text.contains("1 client is unknown"), "{text}");
-    // A client that is gone for good.
-    crate::site::Control(lab.url().to_owned()).does("DELETE", "/v1/reports/beside", &Value::Null);
+    // A client that is gone for good: its record at the console goes too.
+    let control = crate::site::Control(lab.url().to_owned());
+    control.does("DELETE", "/v1/reports/beside", &Value::Null);
+    assert_eq!(lab.run(&["check"]).status.code(), Some(4), "it is registered, and nobody reports it");
+    let rest = |method: &str, path: &str, token: &str, body: &str| -> Value {
+        let url = format!("{}/sepm/api/v1/{path}", lab.ready["managers"][0]["rest"].as_str().unwrap());
+        let authorization = format!("authorization: Bearer {token}");
+        let headers = ["--header", "content-type: application/json", "--header", &authorization];
+        let asked = ["--silent", "--show-error", "--insecure", "--request", method, "--data-binary", body];
+        let said = well(&output(Command::new("curl").args(asked).args(headers).arg(url)));
+        serde_json::from_str(&said).unwrap_or(Value::Null)
+    };
+    let log_in = rest("POST", "identity/authenticate", "", r#"{"username":"admin","password":"epm-lab"}"#);
+    let token = log_in["token"].as_str().unwrap();
+    let computers = rest("GET", "computers?computerName=beside", token, "");
+    let id = computers["content"][0]["uniqueId"].as_str().unwrap();
+    rest("DELETE", &format!("computers/{id}"), token, "");
     well(&lab.run(&["check"]));
 }
 

@@ -191,6 +191,52 @@ fn three_managers_follow_each_other_and_one_that_was_away_catches_up_before_it_s
 
 #[needs(postgres)]
 #[test]
+fn a_manager_that_is_asked_for_a_change_before_it_has_caught_up_misses_nothing() {
+    // More than are read at once.
+    const MISSED: usize = 520;
+    let site = Site::found(2);
+    let [first, second] = [1, 2].map(|number| site.start(number));
+    second.running.signal("STOP");
+    let groups: Vec<Value> = (0..MISSED)
+        .map(|number| json!({ "add-group": { "group": format!("My Company\\{number}"), "inherits": true } }))
+        .collect();
+    for group in &groups {
+        first.does("POST", "/v1/commands", &json!([group]));
+    }
+    std::thread::scope(|scope| {
+        let control = &second.control;
+        let late = scope.spawn(|| control.does("PUT", "/v1/groups/My%20Company%5Clate", &json!({})));
+        second.running.signal("CONT");
+        late.join().unwrap();
+    });
+    let all = |one: &Manager| one.get("/v1/groups").as_array().map(Vec::len);
+    until("both to know everything", || (all(&first) == all(&second)).then_some(()));
+    assert!(all(&second) > Some(MISSED), "{:?}", all(&second));
+    // A database that is put back to an earlier state is not followed as if nothing had happened.
+    site.database.sql("DELETE FROM epm_lab.log_file; DELETE FROM epm_lab.log WHERE sequence > 100; UPDATE epm_lab.site SET last_sequence = 100");
+    let (status, refused) = first.call("PUT", "/v1/groups/My%20Company%5Cagain", &json!({}));
+    assert!(
+        status == 503 && refused.to_string().contains("put back to an earlier state"),
+        "{status} {refused}"
+    );
+}
+
+#[needs(postgres)]
+#[test]
+fn a_manager_whose_process_has_ended_is_not_well() {
+    let site = Site::found(2);
+    let [first, second] = [1, 2].map(|number| site.start(number));
+    let verdict = || first.get("/v1/verdict");
+    until("no trouble", || (verdict()["well"] != false).then_some(()));
+    second.running.kill();
+    until("the process to be missed", || {
+        (verdict()["services_down"]["sepm-2"] == json!(["the process"])).then_some(())
+    });
+    assert_eq!(verdict()["well"], false);
+}
+
+#[needs(postgres)]
+#[test]
 fn what_two_managers_change_at_once_is_ordered_and_nothing_is_lost() {
     const EACH: usize = 25;
     let site = Site::found(2);

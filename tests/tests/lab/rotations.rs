@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use epm_client_agent::scenario::{ManagerPlan, PartPlan};
 use epm_fixtures::{needs, output_of};
-use epm_protocol::policy::Protocol;
+use epm_protocol::installation::{ApacheFile, read_apache};
+use epm_protocol::policy::{CommunicationChange, Protocol};
 use epm_protocol::site::{Command, DEFAULT_GROUP, NewCertificate, Stores, TOP_GROUP};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::{CertificateRequest, KeyPool, Salts, ServerIdentity, Validity, issue};
@@ -289,6 +290,19 @@ async fn elliptic_curve() -> (String, String) {
     (certificate.to_owned(), key.to_owned())
 }
 
+/// A certificate with a key of 4096 bits.
+async fn long_key() -> ServerIdentity {
+    let mut openssl = Process::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:4096", "-nodes", "-days", "30000"]);
+    openssl.args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-"]);
+    let output = tokio::task::spawn_blocking(move || output_of(&mut openssl, b"")).await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (key, certificate) = text.split_at(text.find("-----BEGIN CERTIFICATE").unwrap());
+    let file = |path, content: &'static str| ApacheFile { path, content: Some(content.as_bytes()) };
+    let (key, certificate) = (key.to_owned().leak(), certificate.to_owned().leak());
+    read_apache(file("server.crt", certificate), file("server.key", key), false).unwrap()
+}
+
 /// The files that a rotation tool replaces.
 const FILES: [&str; 4] = [
     "tomcat/conf/server.xml",
@@ -443,6 +457,56 @@ async fn make(mistake: &str, hand: Hand) -> Finding {
         }
         "does not wait at the end" => {
             judged(&Lab::single(hand).await, Plan { waits: [true, true, false], ..Plan::default() }).await
+        }
+        "orphans a client that is off at the baseline and at the judgement" => {
+            let lab = Lab::single(hand).await;
+            lab.act("desk-2", ClientOperation::Offline).await;
+            lab.opened.lab.take_start().await;
+            lab.rotate(&Plan::default()).await;
+            lab.act("desk-2", ClientOperation::Online).await;
+            lab.beats(2).await;
+            lab.act("desk-2", ClientOperation::Offline).await;
+            lab.judge(Rotation::default()).await
+        }
+        "moves a client that is off to another group" => {
+            let lab = Lab::single(hand).await;
+            lab.act("desk-2", ClientOperation::Offline).await;
+            lab.act("desk-2", ClientOperation::Move { group: KIOSK.to_owned() }).await;
+            lab.judge(Rotation::default()).await
+        }
+        "leaves a client that is off in a new group over HTTP" => {
+            let lab = Lab::single(hand).await;
+            let temporary = r"My Company\Temporary";
+            lab.apply(&Command::AddGroup { group: temporary.into(), inherits: false });
+            lab.apply(&Command::CopyList { from: DEFAULT_LIST.into(), to: "HTTP".into() });
+            lab.edit("HTTP", Some(Protocol::Http), None);
+            lab.assign("HTTP", temporary, None);
+            lab.act("desk-2", ClientOperation::Offline).await;
+            lab.act("desk-2", ClientOperation::Move { group: temporary.to_owned() }).await;
+            lab.judge(Rotation::default()).await
+        }
+        "puts back a certificate from before the baseline" => {
+            let lab = Lab::single(hand).await;
+            let first = lab.opened.lab.site.look(|site| site.managers().next().unwrap().client.clone());
+            lab.rotate(&Plan::default()).await;
+            lab.opened.lab.take_start().await;
+            lab.update(MANAGER, &Update::Of(first)).await;
+            lab.judge(Rotation::default()).await
+        }
+        "brings a key that is too long for the console" => {
+            judged_update(hand, Update::Of(long_key().await)).await
+        }
+        "leaves replication stopped" => {
+            let lab = Lab::several(two_managers(MockSite::builder()), hand).await;
+            lab.apply(&Command::BreakReplication { manager: "sepm-2".into() });
+            lab.judge(Rotation::default()).await
+        }
+        "leaves the download of policies off" => {
+            let lab = Lab::single(hand).await;
+            let change =
+                CommunicationChange { download_profile: Some(false), ..CommunicationChange::default() };
+            lab.apply(&Command::SetCommunication { group: TOP_GROUP.into(), location: None, change });
+            lab.judge(Rotation::default()).await
         }
         "leaves a client without heartbeats" => {
             let lab = Lab::single(hand).await;
@@ -730,7 +794,7 @@ async fn junit_has_a_case_for_each_finding_and_the_verdict_alone_has_cases_too()
     assert!(rotated.contains(&"every manager that rotates presents a new certificate |".to_owned()));
 
     let verdict = cases(lab.opened.get("/v1/verdict?format=junit").await).await;
-    assert_eq!(verdict.len(), 5, "{verdict:#?}");
+    assert_eq!(verdict.len(), 6, "{verdict:#?}");
     assert_eq!(verdict[0], "no client is orphaned | orphaned");
     assert!(verdict[1..].iter().all(|case| case.ends_with(" |")), "{verdict:#?}");
 

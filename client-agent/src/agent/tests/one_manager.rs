@@ -146,10 +146,15 @@ fn p3_ignored_f43_a_restored_old_list_orphans_the_client_again() {
     let pc = bench.client(V14);
     bench.single_manager_way(&["A"], &ALL);
     assert!(bench.is_connected(pc) && bench.believes(pc, "A"));
+    let current = bench.site.export_sylink(DEFAULT_GROUP, None).unwrap();
+    bench.tell(pc, Input::Import(Arc::new(current)));
+    assert!(!bench.view(pc).given_older_file, "it has every certificate that the client knew");
 
     bench.tell(pc, Input::Import(Arc::new(stored)));
+    assert!(bench.view(pc).given_older_file);
     bench.wait(Duration::ZERO);
     assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls));
+    assert!(bench.view(pc).given_older_file);
     assert!(bench.slots[pc].has_logged(Event::ImportedSylink, ""));
     bench.wait(DAY);
     assert_eq!(bench.orphaned_by(pc), Some(TrustLayer::Tls), "waiting does not help");
@@ -158,6 +163,7 @@ fn p3_ignored_f43_a_restored_old_list_orphans_the_client_again() {
     bench.tell(pc, Input::Import(Arc::new(fresh)));
     bench.wait(Duration::ZERO);
     assert!(bench.is_connected(pc), "a fresh one brings it home");
+    assert!(!bench.view(pc).given_older_file, "a manager has served it since");
 }
 
 #[test]

@@ -169,6 +169,10 @@ impl Check {
             control.post("/v1/expectations", &Value::Array(asked)).await?
         };
         self.at.show(&found, findings)?;
+        if found["result"] == "unknown" {
+            let why = "there is no verdict: no expectation is registered (`PUT /v1/expectations/NAME` registers one)";
+            return Err(Failure::Undecided(why.to_owned()));
+        }
         Ok(if found["result"] == "fail" || found["result"] == "pending" {
             Ending::NotWell
         } else {

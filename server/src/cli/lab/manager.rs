@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::answer::{Act, Where, rows, words};
 use super::cert;
 use super::control_client::segment;
-use crate::cli::io::{Ending, Failure};
+use crate::cli::io::{Ending, Failure, notice};
 
 /// Services of a manager.
 const SERVICES: [&str; 2] = ["semsrv", "semwebsrv"];
@@ -125,7 +125,16 @@ impl Act for ManagerVerb {
                     "valid_days": valid_days,
                     "stores": stores,
                 });
-                cert::update(at, &manager, &name, &body).await?
+                let path = format!("/v1/managers/{}/certificate", segment(&manager));
+                let before = at.control()?.get(&path).await?;
+                let found = cert::update(at, &manager, &name, &body).await?;
+                if before["stores"] == found["stores"] {
+                    notice(&format!(
+                        "nothing was changed: {manager} had this certificate already, by the update {name:?} or another one; a further \
+                         update needs another `--name`"
+                    ));
+                }
+                found
             }
         };
         at.show(&found, cert::shown)?;

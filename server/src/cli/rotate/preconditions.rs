@@ -58,6 +58,15 @@ impl Rotation {
     /// Services that are down, and managers that changes do not reach.
     async fn of_managers(&self) -> Result<Vec<Obstacle>, Failure> {
         let mut found = self.services_down().await?;
+        let verdict = self.control.get("/v1/verdict").await?;
+        for (name, down) in verdict["services_down"].as_object().into_iter().flatten() {
+            if down.as_array().is_some_and(|down| down.iter().any(|one| one == "the process")) {
+                found.push(Obstacle::of_site(
+                    format!("the process of {name} does not run"),
+                    "start it with `epm-lab site manager`; `--force` continues regardless",
+                ));
+            }
+        }
         for manager in self.control.get("/v1/site").await?["managers"].as_array().into_iter().flatten() {
             let name = text(&manager["name"]);
             if manager["broken_since"].is_string() {
@@ -81,15 +90,19 @@ impl Rotation {
             "`--force` continues regardless",
         )];
         let unknown = verdict["unknown"].as_array().into_iter().flatten();
+        let is_named = |name: &str| self.options.leave_behind.iter().any(|one| *one == name || one == "all");
+        let (left, unknown): (Vec<String>, Vec<String>) = unknown.map(text).partition(|name| is_named(name));
+        self.state.left.extend(left);
         let unknown: Vec<_> =
-            unknown.map(|one| (text(one), "no process reports what it holds".to_owned())).collect();
+            unknown.into_iter().map(|name| (name, "no process reports what it holds".to_owned())).collect();
         if !unknown.is_empty() && !self.is_forced() {
             // Nothing can be waited for.
             let why = format!("{} unknown", either(unknown.len(), "client is", "clients are"));
             found.push(Obstacle::of_clients(
                 why,
                 unknown,
-                "start their processes with `--report`, or remove them from the site; `--force` continues regardless",
+                "start their processes with `--report`, remove them from the site, or continue without them \
+                 (`--leave-behind NAMES`); `--force` continues regardless",
             ));
             return Ok(found);
         }

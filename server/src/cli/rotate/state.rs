@@ -57,6 +57,9 @@ pub(super) struct State {
     pub(super) updated: BTreeMap<String, String>,
     /// Clients that are no longer waited for.
     pub(super) left: BTreeSet<String>,
+    /// The baseline that was taken at the beginning; none of an earlier version's state.
+    #[serde(default)]
+    pub(super) baseline: Option<String>,
 }
 
 impl State {

@@ -16,6 +16,9 @@ use epm_client_agent::cause::Change;
 
 impl Judgement<'_> {
     pub(super) fn judge_clients(&self, findings: &mut Findings) {
+        for client in &self.clients {
+            self.judge_group(client, findings);
+        }
         for client in self.clients.iter().filter(|one| one.is_on) {
             self.judge_policy(client, findings);
             self.judge_certificates_held(client, findings);
@@ -24,6 +27,15 @@ impl Judgement<'_> {
         self.judge_absent(findings);
         self.judge_insecure(findings);
         self.judge_heartbeats(findings);
+    }
+
+    /// Whether a client, on or off, is still in the group that it was in.
+    fn judge_group(&self, client: &JudgedClient, findings: &mut Findings) {
+        let JudgedClient { name, group, .. } = client;
+        let was_in = self.baseline.clients.get(name).and_then(|before| before.group.as_ref());
+        if let Some((before, now)) = was_in.zip(group.as_ref()).filter(|(before, now)| before != now) {
+            findings.against(Code::PolicyCurrent, format!("{name}: it is in {now}, expected {before}"));
+        }
     }
 
     fn judge_policy(&self, client: &JudgedClient, findings: &mut Findings) {
@@ -37,18 +49,21 @@ impl Judgement<'_> {
             findings.against(Code::PolicyCurrent, format!("{name}: it is not registered"));
             return;
         };
-        let was_in = self.baseline.clients.get(name).and_then(|before| before.group.as_ref());
-        if let Some(before) = was_in.filter(|before| *before != path) {
-            findings.against(Code::PolicyCurrent, format!("{name}: it is in {path}, expected {before}"));
-        }
         let Some(of) = self.site.groups().get(path) else { return };
         let published = PolicySerial::new(of.id, of.changed);
         if view.complete != Some(published) {
-            let held = view.complete.or(view.serial).map_or_else(|| "none".to_owned(), |one| one.to_string());
-            findings.against(
-                Code::PolicyCurrent,
-                format!("{name}: it holds {held}, {path} publishes {published}"),
-            );
+            let why = match view.serial {
+                Some(held) if held == published => {
+                    format!(
+                        "{name}: it holds {held} of {path}, and not all that belongs to it, such as the list"
+                    )
+                }
+                held => {
+                    let held = held.map_or_else(|| "none".to_owned(), |one| one.to_string());
+                    format!("{name}: it holds {held}, {path} publishes {published}")
+                }
+            };
+            findings.against(Code::PolicyCurrent, why);
         }
         let before = self.baseline.settings.groups.get(path).or_else(|| self.settings.groups.get(path));
         let is_secure = before.is_some_and(|group| group.secure_communications);
@@ -94,12 +109,12 @@ impl Judgement<'_> {
 
     /// Clients that run outside of the lab's process, and that no process reports, are known only by what they tell their manager.
     fn judge_elsewhere(&self, findings: &mut Findings) {
-        let here: BTreeSet<&str> = self.clients.iter().map(|one| one.name.as_str()).collect();
+        let here = self.names();
         let is_elsewhere = |name: &&str| !here.contains(name) && !self.rotation.left_behind.contains(*name);
         let registered = self.site.clients().map(|one| one.computer_name.as_str());
-        let unknown = self.unknown.iter().map(String::as_str);
+        let unknown = self.unknown.iter().chain(&self.baseline.unknown).map(String::as_str);
         for name in registered.chain(unknown).filter(is_elsewhere).collect::<BTreeSet<_>>() {
-            let why = format!("{name}: it runs outside of the lab's process, and was not watched");
+            let why = format!("{name}: it is no client of this lab's process, and was not watched");
             findings.unknown(Code::ClientsServed, why);
         }
     }
@@ -113,6 +128,14 @@ impl Judgement<'_> {
             let id = agent.cache().state.agent;
             (agent.clone(), id.and_then(|id| self.site.client(id)).cloned())
         };
+        for one in &off {
+            let before = self.baseline.clients.get(&one.name).map_or(0, |before| before.counts.0);
+            // One that was orphaned since the baseline is judged by its cause.
+            if let Some((_, because)) = one.view.health.orphaned().filter(|_| one.trace.counts.0 <= before) {
+                findings
+                    .against(Code::AbsentReturn, format!("{}: it is orphaned already: {because}", one.name));
+            }
+        }
         for one in off.iter().filter(|one| one.agent.is_none()) {
             let why =
                 format!("{}: it runs elsewhere and is off, so that its return cannot be tried", one.name);
@@ -182,7 +205,7 @@ impl Judgement<'_> {
         };
         let wanted = self.rotation.least_heartbeats.unwrap_or(0);
         let mut least: Option<(u64, String)> = None;
-        for client in self.clients.iter().filter(|one| one.is_on) {
+        for client in &self.clients {
             let Some(before) = self.baseline.clients.get(&client.name).filter(|one| one.on) else { continue };
             if client.agent.is_none() {
                 let why = "it runs elsewhere, and its heartbeats between two reports cannot be told apart";

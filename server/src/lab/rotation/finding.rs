@@ -49,12 +49,18 @@ codes! {
     ServicesUp = 2, "no service of a manager is down";
     /// A file was replaced, and its service was not restarted.
     FilesRead = 2, "no file of a manager waits unread";
+    /// The console cannot log in to a manager.
+    ConsoleConnects = 2, "the console can log in to every manager";
     /// A group or location is gone, or inherits otherwise than before.
     InheritanceRestored = 3, "every group and location inherits what it inherited before";
     /// A group or location has another management server list, or the list has changed.
     ListRestored = 3, "every group and location has its management server list again";
     /// The switch for secure communications of a group differs.
     SwitchRestored = 3, "every group has its switch for secure communications again";
+    /// A group or location has other communication settings.
+    CommunicationRestored = 3, "every group and location has its communication settings again";
+    /// A manager no longer replicates with the others.
+    ReplicationRestored = 3, "every manager replicates that replicated before";
     /// Other groups were prepared for the new certificate, that of the client was not.
     GroupForgotten = 4, "no client was orphaned because its group was left out";
     /// The client's group was prepared for the new certificate, its location was not.
@@ -73,8 +79,8 @@ codes! {
     OrphanedOtherwise = 4, "no client was orphaned for another reason";
     /// A client that is on is not served, or has no heartbeats.
     ClientsServed = 5, "every client that is on is served and has its heartbeats";
-    /// A client that is on holds another policy than its group publishes.
-    PolicyCurrent = 5, "every client that is on holds the policy that its group publishes";
+    /// A client is in another group than before, or is on and holds another policy than its group publishes.
+    PolicyCurrent = 5, "every client is in its group and, if it is on, holds the policy that the group publishes";
     /// A client that is on has another switch than its group had.
     ClientSwitch = 5, "every client that is on has the switch that its group had";
     /// A client that is on holds a policy that no certificate in force vouches for.

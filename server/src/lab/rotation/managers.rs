@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use epm_protocol::fault::Layer;
-use epm_protocol::policy::Protocol;
+use epm_protocol::policy::{CommunicationSettings, Protocol};
 use epm_protocol::site::Manager;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Beliefs, DateRule, Fingerprint, NameRule, ServerCertificate, judge};
 
-use super::Judgement;
 use super::finding::{Findings, RotationCode as Code};
+use super::{JudgedClient, Judgement};
 use crate::Service;
 use crate::lab::Lab;
 use crate::mock_site::Presented;
-use epm_client_agent::cause::{GroupState, ListState, failure_of};
+use epm_client_agent::cause::{Change, GroupState, ListState, failure_of};
 use epm_client_agent::scenario::CauseCode;
 
 impl Lab {
@@ -22,6 +22,9 @@ impl Lab {
         judged.judge_ports(findings);
         judged.judge_validity(findings);
         judged.judge_settings(findings);
+        for (manager, trouble) in judged.site.console_troubles() {
+            findings.against_failure(Code::ConsoleConnects, Some("F14"), format!("{manager}: {trouble}"));
+        }
         for fault in self.site.faults().list() {
             if fault.rule.what.layer() == Layer::Certificate {
                 let name = &fault.rule.name;
@@ -56,6 +59,9 @@ impl Judgement<'_> {
             if old.contains(&now.client) {
                 findings
                     .against(Code::CertificateNew, format!("{manager}: it still presents {}", now.client));
+            } else if self.had_before(manager, now.client) {
+                let why = format!("{manager}: it presents {}, which it had before the baseline", now.client);
+                findings.against(Code::CertificateNew, why);
             }
             if now.client != now.console {
                 findings.against_failure(
@@ -71,6 +77,14 @@ impl Judgement<'_> {
         for manager in before.keys().filter(|name| !self.settings.managers.contains_key(*name)) {
             findings.against(Code::CertificateNew, format!("{manager}: it is no longer in the site"));
         }
+    }
+
+    /// Whether a manager had a certificate before the baseline.
+    fn had_before(&self, manager: &str, certificate: Fingerprint) -> bool {
+        let earlier = self.earlier.iter().filter(|one| one.number <= self.baseline.changes);
+        let had =
+            |one: &Change| one.before.managers.get(manager).is_some_and(|one| one.client == certificate);
+        earlier.into_iter().any(had)
     }
 
     /// Whether the ports present what is in the stores.
@@ -163,6 +177,9 @@ impl Judgement<'_> {
             if before.inherits {
                 continue; // judged at the group whose settings apply
             }
+            for (place, before, now) in communications(path, before, now) {
+                findings.against(Code::CommunicationRestored, format!("{place}: {}", changed(before, now)));
+            }
             if before.secure_communications != now.secure_communications {
                 let state = if now.secure_communications { "on" } else { "off" };
                 let since = self.switched_at(path).unwrap_or_default();
@@ -200,6 +217,15 @@ impl Judgement<'_> {
                 }
             }
         }
+        self.judge_new_places(findings);
+        for manager in self.site.managers() {
+            if let Some(since) = self.site.replication_stopped_since(&manager.name)
+                && since >= self.baseline.at
+            {
+                let why = format!("{}: it has not replicated since {since}", manager.name);
+                findings.against(Code::ReplicationRestored, why);
+            }
+        }
         let copies: Vec<&str> =
             self.settings.lists.difference(&self.baseline.settings.lists).map(String::as_str).collect();
         if !copies.is_empty() {
@@ -207,6 +233,54 @@ impl Judgement<'_> {
         }
         for list in self.baseline.settings.lists.difference(&self.settings.lists) {
             findings.against(Code::ListRestored, format!("the list {list:?} is gone"));
+        }
+    }
+
+    /// Groups and locations that are new: a client that is in one must not be less safe than it was.
+    fn judge_new_places(&self, findings: &mut Findings) {
+        let before = &self.baseline.settings.groups;
+        let unsafe_how = |is_secure: bool, list: &ListState| match (is_secure, list.protocol) {
+            (false, _) => Some("secure communications are off"),
+            (true, Protocol::Http) => Some("its list speaks HTTP"),
+            (true, Protocol::Https) => None,
+        };
+        let judged = |client: &JudgedClient, path: &str| client.group.as_deref() == Some(path);
+        for (path, now) in &self.settings.groups {
+            let mut clients = self.clients.iter().filter(|one| judged(one, path));
+            let Some(known) = before.get(path) else {
+                if let Some(how) = unsafe_how(now.secure_communications, &now.list) {
+                    match clients.next() {
+                        Some(client) => {
+                            let why =
+                                format!("{path}: the group is new, {how}, and {} is in it", client.name);
+                            findings.against(Code::SwitchRestored, why);
+                        }
+                        None => findings
+                            .notes
+                            .push(format!("{path}: the group is new, {how}, and no client is in it")),
+                    }
+                }
+                continue;
+            };
+            let is_new = |location: &&String| !known.locations.contains_key(*location);
+            for (location, own) in now.locations.iter().filter(|(location, _)| is_new(location)) {
+                let Some(how) = own.as_ref().and_then(|list| unsafe_how(now.secure_communications, list))
+                else {
+                    continue;
+                };
+                match clients.clone().find(|one| one.view.location.as_ref() == Some(location)) {
+                    Some(client) => findings.against(
+                        Code::ListRestored,
+                        format!(
+                            "{path}, location {location}: it is new, {how}, and {} is in it",
+                            client.name
+                        ),
+                    ),
+                    None => findings.notes.push(format!(
+                        "{path}, location {location}: it is new, {how}, and no client is in it"
+                    )),
+                }
+            }
         }
     }
 
@@ -218,6 +292,49 @@ impl Judgement<'_> {
         let change = changes.find(|one| switch(&one.before.groups) != switch(&one.after.groups))?;
         Some(format!(" since {}", change.at))
     }
+}
+
+/// The communication settings of a group and its locations that differ from what they were.
+fn communications<'a>(
+    path: &str,
+    before: &'a GroupState,
+    now: &'a GroupState,
+) -> Vec<(String, &'a CommunicationSettings, &'a CommunicationSettings)> {
+    let of_group = (path.to_owned(), &before.communication, &now.communication);
+    let locations = before.locations.keys().filter(|location| now.locations.contains_key(*location));
+    let of_locations = locations.map(|location| {
+        let at = |state: &'a GroupState| state.communication_at(Some(location));
+        (format!("{path}, location {location}"), at(before), at(now))
+    });
+    let differ: Vec<_> =
+        std::iter::once(of_group).chain(of_locations).filter(|(_, before, now)| before != now).collect();
+    // A location without settings of its own follows its group.
+    match differ.split_first() {
+        Some((first, others)) if first.0 == path => {
+            let alike = |one: &&(String, &CommunicationSettings, &CommunicationSettings)| {
+                one.1 != first.1 || one.2 != first.2
+            };
+            std::iter::once(first).chain(others.iter().filter(alike)).cloned().collect()
+        }
+        _ => differ,
+    }
+}
+
+/// What is different in communication settings.
+fn changed(before: &CommunicationSettings, now: &CommunicationSettings) -> String {
+    let names = [
+        ("whether clients connect", before.connect != now.connect),
+        ("whether clients download policies and lists", before.download_profile != now.download_profile),
+        ("push or pull mode", before.mode != now.mode),
+        ("the heartbeat interval", before.heartbeat_seconds != now.heartbeat_seconds),
+        (
+            "the randomization of downloads",
+            (before.randomization_enabled, before.randomization_range)
+                != (now.randomization_enabled, now.randomization_range),
+        ),
+    ];
+    let names: Vec<&str> = names.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect();
+    format!("other than before: {}", names.join(", "))
 }
 
 /// How a list differs from what it was, if it does.

@@ -91,6 +91,8 @@ struct Judgement<'a> {
     settings: RotationSettings,
     /// Changes of the site since the baseline; none if some of them were dropped.
     changes: Option<Vec<Change>>,
+    /// All changes of the site that are known.
+    earlier: Vec<Change>,
     /// Pauses between the changes of the site.
     site_pauses: &'a Pauses,
     /// Certificates that the ports present; none while faults could answer for them.
@@ -113,6 +115,9 @@ impl Lab {
             name: name.to_owned(),
             known,
         };
+        if rotation.rotates.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Err(BaselineError::NothingRotates);
+        }
         let managers = &baseline.settings.managers;
         let mut rotates = rotation.rotates.iter().flatten();
         if let Some(name) = rotates.find(|name| !managers.contains_key(*name)) {
@@ -167,6 +172,7 @@ impl Lab {
             now,
             settings,
             changes,
+            earlier: self.site.changes().kept_after(0),
             site_pauses: self.site.pauses(),
             presented,
             clients: clients.filter(|one| !rotation.left_behind.contains(&one.name)).collect(),
@@ -196,6 +202,11 @@ impl Lab {
 }
 
 impl Judgement<'_> {
+    /// Names of the clients that are judged.
+    fn names(&self) -> BTreeSet<&str> {
+        self.clients.iter().map(|one| one.name.as_str()).collect()
+    }
+
     /// Whether this manager should have a new certificate.
     fn rotates(&self, manager: &str) -> bool {
         self.rotation.rotates.as_ref().is_none_or(|names| names.contains(manager))

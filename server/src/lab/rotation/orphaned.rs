@@ -1,5 +1,6 @@
 //! Point 4: which clients were orphaned since the baseline, and by which mistake.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use epm_client_agent::cause::{Change, Loss, SiteHistory, failure_of};
@@ -9,33 +10,35 @@ use super::Judgement;
 use super::finding::{Findings, RotationCode as Code};
 use crate::lab::Lab;
 use crate::lab::baseline::BaselineClient;
-use crate::lab::history::Orphaning;
+use crate::lab::history::{Orphaning, Trace};
 
 impl Lab {
     pub(super) fn judge_orphaned(&self, judged: &Judgement<'_>, findings: &mut Findings) {
         let left_behind = |name: &str| judged.rotation.left_behind.contains(name);
-        let watched = judged.baseline.clients.iter();
-        let watched = watched.filter(|(name, one)| one.on && one.served && !left_behind(name));
         let departed = self.history.departed();
         let history = judged.history();
-        let mut is_watched = false;
-        for (name, before) in watched {
-            is_watched = true;
-            let here = judged.clients.iter().find(|one| one.name == *name);
-            let gone = departed.iter().find(|(client, _)| client == name);
-            let Some(trace) = here.map(|one| &one.trace).or(gone.map(|(_, trace)| trace)) else {
-                findings.unknown(Code::OrphanedOtherwise, format!("{name}: it left the fleet"));
-                continue;
-            };
-            if here.is_none() {
+        // Every client that was ever there since the baseline, whether its machine is on, and whether the baseline has it.
+        let mut traces: BTreeMap<&str, Option<(&str, &Trace)>> =
+            judged.baseline.clients.keys().map(|name| (name.as_str(), None)).collect();
+        traces.extend(departed.iter().map(|(name, trace)| (name.as_str(), Some(("", trace)))));
+        traces.extend(
+            judged.clients.iter().map(|one| (one.name.as_str(), Some((one.part.as_str(), &one.trace)))),
+        );
+        let (mut is_watched, here) = (false, judged.names());
+        for (name, trace) in traces.into_iter().filter(|(name, _)| !left_behind(name)) {
+            let before = judged.baseline.clients.get(name);
+            is_watched |= before.is_some_and(|one| one.on && one.served);
+            if before.is_some() && !here.contains(name) {
                 findings.unknown(Code::OrphanedOtherwise, format!("{name}: it left the fleet"));
             }
-            if trace.counts.0 <= before.counts.0 {
+            let Some((part, trace)) = trace else { continue };
+            if trace.counts.0 <= before.map_or(0, |one| one.counts.0) {
                 continue;
             }
             let Some(orphaning) = trace.orphaned.back() else { continue };
             let Orphaning { since, because, held, .. } = orphaning;
-            let loss = Loss { client: name, part: &before.part, since: *since, because, held };
+            let part = before.map_or(part, |one| one.part.as_str());
+            let loss = Loss { part, since: *since, because, held };
             let found = history.cause(loss);
             let code = mistake(found.code);
             let cause = history.sentence(loss, found);
@@ -82,9 +85,14 @@ const fn mistake(cause: CauseCode) -> Code {
     }
 }
 
-fn described(name: &str, client: &BaselineClient, orphaning: &Orphaning, cause: &str) -> String {
-    let group = client.group.as_deref().unwrap_or("no group");
-    let location = client.location.as_ref().map(|name| format!(", location {name}")).unwrap_or_default();
-    let until = orphaning.until.map(|until| format!(" until {until}")).unwrap_or_default();
-    format!("{name} in {group}{location} since {}{until}: {}. {cause}", orphaning.since, orphaning.because)
+fn described(name: &str, client: Option<&BaselineClient>, orphaning: &Orphaning, cause: &str) -> String {
+    let Orphaning { since, until, because, held, .. } = orphaning;
+    let (group, location) = match client {
+        Some(client) => (&client.group, &client.location),
+        None => (&held.group, &held.location),
+    };
+    let group = group.as_deref().unwrap_or("no group");
+    let location = location.as_ref().map(|name| format!(", location {name}")).unwrap_or_default();
+    let until = until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("{name} in {group}{location} since {since}{until}: {because}. {cause}")
 }

@@ -1,7 +1,7 @@
 //! Tests of the state of a site.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use epm_protocol::site::{Founding, ManagerPorts, NewCertificate, Stores};

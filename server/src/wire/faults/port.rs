@@ -15,6 +15,7 @@ use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
 use crate::runtime::faults::{Port, closes};
 use crate::runtime::journal::ConnectionClosed;
+use crate::runtime::service::Service;
 use crate::wire::context::Speaks;
 use crate::wire::listener::{Room, accept};
 
@@ -23,8 +24,8 @@ const QUEUE: u32 = 1024;
 /// Interval between attempts to bind the port again.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// Accepts connections until the token is cancelled, each attended by its own task. While a fault closes the port, it does
-/// not listen.
+/// Accepts connections until the token is cancelled, each attended by its own task. While a fault closes the port, or the service
+/// behind it has failed to start, it does not listen.
 pub(in super::super) async fn listen<A: Future<Output = ()> + Send + 'static>(
     mut listener: TcpListener,
     speaks: Speaks,
@@ -132,17 +133,21 @@ enum Wanted {
 
 async fn until(manager: &ManagerContext, speaks: Speaks, wanted: Wanted) {
     let port = spoken(speaks);
+    let service = if port.is_some() { Service::Semwebsrv } else { Service::Semsrv };
+    let mut stopped = manager.runtime.service(service).0.subscribe();
     let mut changes = manager.faults.changes();
     loop {
         changes.mark_unchanged();
         let now = manager.clock.now();
         let set = manager.faults.set();
-        let is_closed = closes(&set, &manager.runtime.name, port, now);
+        let is_stopped = *stopped.borrow_and_update();
+        let is_closed = is_stopped || closes(&set, &manager.runtime.name, port, now);
         if is_closed == (wanted == Wanted::Closed) {
             return;
         }
         tokio::select! {
             _ = changes.changed() => {}
+            _ = stopped.changed() => {}
             () = manager.clock.sleep_until(set.next_turn(now)) => {
                 manager.faults.sweep();
             }

@@ -1,0 +1,158 @@
+//! Why clients are out of touch for a reason other than trust: the rules, and the sentence.
+//!
+//! Clients with one reason are one, also where the words of the operating system differ, or the milliseconds.
+
+use epm_protocol::heartbeat::ExchangeFailure;
+use epm_protocol::policy::{ManagementServer, Protocol};
+
+use super::change::ListState;
+use super::history::SiteHistory;
+use super::sentence::{label, some, whole};
+use crate::agent::Trouble;
+use crate::scenario::{CauseCode as Code, Troubled, Verdict};
+
+/// The cause for a client: what clients with the same cause have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Cause {
+    pub(super) code: Code,
+    /// The index of the change that is the cause.
+    pub(super) change: Option<usize>,
+    what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    /// Communication is off in a group, if it is known which.
+    Off(Option<String>),
+    /// The web server of this manager is down.
+    Down(String),
+    /// A list names a port at which its manager does not listen.
+    Port { list: String, manager: String, port: u16, listens: Vec<u16> },
+    /// The manager that answers is not trusted.
+    Untrusted(String),
+    /// What failed, without what differs from client to client.
+    Other(String),
+}
+
+impl SiteHistory {
+    /// The cause for a client.
+    pub(super) fn of_trouble(&self, client: &Troubled, verdict: &Verdict) -> Cause {
+        let Troubled { part, held, trouble, .. } = client;
+        let group = self.group_of(part, held);
+        if *trouble == Trouble::Disabled {
+            let switched_off = |group| self.switched_off(group, held.location.as_deref(), |one| one.connect);
+            let change = group.filter(|_| self.is_complete).and_then(switched_off);
+            return Cause { code: Code::CommunicationOff, change, what: What::Off(group.map(str::to_owned)) };
+        }
+        if let Trouble::Untrusted { distrust } = trouble {
+            let what = What::Untrusted(super::sentence::short(&distrust.to_string()));
+            return Cause { code: Code::NoOtherAnswers, change: None, what };
+        }
+        let list = group.and_then(|group| self.last().groups.get(group));
+        let list = list.map(|state| state.list_at(held.location.as_deref()));
+        let found =
+            list.zip(port_without_answer(trouble)).and_then(|(list, port)| self.of_port(list, port, verdict));
+        found.unwrap_or_else(|| Cause {
+            code: Code::OutOfTouch,
+            change: None,
+            what: What::Other(alike(trouble)),
+        })
+    }
+
+    /// The cause where nothing answered at a port of this list.
+    fn of_port(&self, list: &ListState, port: u16, verdict: &Verdict) -> Option<Cause> {
+        let servers: Vec<&ManagementServer> = list.priorities.iter().flat_map(|block| &block.0).collect();
+        let listens = |manager: &str| verdict.ports.get(manager).cloned().unwrap_or_default();
+        let named = |one: &&&ManagementServer| {
+            own_port(list, one) == Some(port) && !listens(&one.manager).contains(&port)
+        };
+        if let Some(server) = servers.iter().find(named) {
+            let manager = server.manager.clone();
+            let names = |state: &ListState| {
+                state.name == list.name
+                    && state
+                        .priorities
+                        .iter()
+                        .flat_map(|block| &block.0)
+                        .any(|one| own_port(state, one) == Some(port))
+            };
+            let has =
+                |settings: &super::RotationSettings| settings.groups.values().any(|group| names(&group.list));
+            let change = (0..self.changes.len()).rev().find(|index| {
+                let change = self.change(*index);
+                !has(&change.before) && has(&change.after)
+            });
+            let listens = listens(&manager);
+            return Some(Cause {
+                code: Code::PortNotServed,
+                change: change.filter(|_| self.is_complete),
+                what: What::Port { list: list.name.clone(), manager, port, listens },
+            });
+        }
+        let is_down = |manager: &str| {
+            let down = verdict.services_down.as_ref().and_then(|down| down.get(manager));
+            down.is_some_and(|services| services.iter().any(|one| one == "semwebsrv"))
+        };
+        let down =
+            servers.iter().find(|one| is_down(&one.manager) && listens(&one.manager).contains(&port))?;
+        Some(Cause { code: Code::ManagerDown, change: None, what: What::Down(down.manager.clone()) })
+    }
+
+    /// The cause in one sentence.
+    pub(super) fn sentence_of_trouble(&self, cause: &Cause) -> String {
+        let when = |index: usize| label(self, index);
+        whole(&match (&cause.what, cause.change) {
+            (What::Off(Some(group)), Some(index)) => format!(
+                "{} switched communication off in {group}, so these clients do not connect to their manager",
+                when(index)
+            ),
+            (What::Off(_), _) => {
+                "communication is switched off by the settings of these clients, so they do not connect to their manager".to_owned()
+            }
+            (What::Down(manager), _) => {
+                format!("the web server of {manager} (semwebsrv) did not start, so nothing listens on its clients' port")
+            }
+            (What::Port { list, manager, port, listens }, change) => format!(
+                "{} the port {port} for {manager}, which listens on {}: nothing answers these clients there",
+                change.map_or_else(|| format!("the list {list:?} has"), |index| format!("{} gave the list {list:?}", when(index))),
+                some(listens.iter().map(u16::to_string))
+            ),
+            (What::Untrusted(distrust), _) => format!(
+                "these clients do not trust the manager that answers ({distrust}), and no other manager of their list answers"
+            ),
+            (What::Other(trouble), _) => format!("these clients are out of touch for a reason other than trust: {trouble}"),
+        })
+    }
+}
+
+/// The port that a list has for a server in the place of the manager's own.
+const fn own_port(list: &ListState, server: &ManagementServer) -> Option<u16> {
+    match list.protocol {
+        Protocol::Http => server.http_port,
+        Protocol::Https => server.https_port,
+    }
+}
+
+/// The port at which nothing took the connection.
+fn port_without_answer(trouble: &Trouble) -> Option<u16> {
+    let Trouble::Exchange { failure } = trouble else { return None };
+    match failure {
+        ExchangeFailure::ConnectionRefused { address } | ExchangeFailure::Unreachable { address, .. } => {
+            address.rsplit_once(':')?.1.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// What failed, in words that are the same for clients with the same reason.
+fn alike(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Exchange { failure: ExchangeFailure::TimedOut { stage, after_ms } } => {
+            ExchangeFailure::TimedOut { stage: *stage, after_ms: (after_ms + 500) / 1000 * 1000 }.to_string()
+        }
+        Trouble::Exchange { failure: ExchangeFailure::ConnectionLost { stage, .. } } => {
+            format!("the connection was lost {stage}")
+        }
+        other => other.to_string(),
+    }
+}
