@@ -163,7 +163,13 @@ await "$SOON" "sepm-3 to be gone" gone
 sessions() { [[ $(on db runuser -u postgres -- "$(dirname "$initdb")/psql" --host "$place/database" --username lab --dbname one --tuples-only --no-align \
     --command "SELECT count(*) FROM pg_stat_activity WHERE client_addr = '10.99.0.13'") == 0 ]]; }
 await "$SOON" "the database to end the sessions of sepm-3" sessions
-await "$SOON" "all clients to be served by the others" is_well m1 40
+# The clients are well, and the site is not.
+is_missed() {
+    ! lab m1 check --json >"$place/missed" 2>/dev/null || return 1
+    jq --exit-status '.services_down["sepm-3"] == ["the process"] and .clients == 40 and .unknown == null
+        and ([.out_of_touch, .orphaned, .silent] | add == [])' "$place/missed"
+}
+await "$SOON" "all clients to be served by the others" is_missed
 mend m3
 wait "$rotation" || fail "the rotation did not end: $(tail -n 20 "$place/multi.log")"
 for at in m1 m2 m3; do await "$SOON" "forty clients that are well" is_well "$at" 40; done

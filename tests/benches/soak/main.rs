@@ -327,17 +327,19 @@ fn differences(rehearsed: &Verdict, over_sockets: &Verdict, phases: Phases) -> S
             verdict.not_secure.clone(),
             verdict.behind.clone(),
             verdict.silent.clone(),
+            verdict.orphaned_on_return.clone(),
         )
     };
     if lists(rehearsed) != lists(over_sockets) {
         let count = |verdict: &Verdict| {
-            let (well, out, open, behind, silent) = lists(verdict);
+            let (well, out, open, behind, silent, on_return) = lists(verdict);
             format!(
-                "well {well:?}, out of touch {}, not secure {}, behind {}, silent {}",
+                "well {well:?}, out of touch {}, not secure {}, behind {}, silent {}, orphaned on return {}",
                 out.len(),
                 open.len(),
                 behind.len(),
-                silent.len()
+                silent.len(),
+                on_return.len()
             )
         };
         let _ = write!(text, "rehearsed {}, over sockets {}", count(rehearsed), count(over_sockets));

@@ -663,6 +663,18 @@ async fn a_client_that_is_left_behind_on_purpose_fails_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_insecure_before_the_baseline_is_noted() {
+    let lab = Lab::single(Hand::Api).await;
+    lab.apply(&Command::SetSecureCommunications { group: KIOSK.into(), on: false });
+    lab.opened.lab.take_start().await;
+    lab.rotate(&Plan { restores_switch: false, ..Plan::default() }).await;
+    let finding = lab.judge(Rotation::default()).await;
+    let noted = format!("{KIOSK}: secure communications were on before, and off already at the baseline");
+    assert!(finding.notes.contains(&noted), "{:?}", finding.notes);
+    assert!(!finding.notes.iter().any(|note| note.contains("assumptions")), "{:?}", finding.notes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn healing_does_not_undo_an_orphaning() {
     let lab = Lab::single(Hand::Api).await;
     let before = lab.opened.lab.site.look(|site| site.managers().next().unwrap().client.clone());

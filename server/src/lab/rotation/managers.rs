@@ -218,6 +218,7 @@ impl Judgement<'_> {
             }
         }
         self.judge_new_places(findings);
+        self.note_what_was_lenient(findings);
         for manager in self.site.managers() {
             if let Some(since) = self.site.replication_stopped_since(&manager.name)
                 && since >= self.baseline.at
@@ -233,6 +234,25 @@ impl Judgement<'_> {
         }
         for list in self.baseline.settings.lists.difference(&self.settings.lists) {
             findings.against(Code::ListRestored, format!("the list {list:?} is gone"));
+        }
+    }
+
+    /// What made the rotation easier than the product would, or the lab less safe before it began.
+    fn note_what_was_lenient(&self, findings: &mut Findings) {
+        let other = self.site.assumptions().list().into_iter().filter(|one| one.value != one.default);
+        let other: Vec<String> = other.map(|one| format!("{} = {}", one.name, one.value)).collect();
+        if !other.is_empty() {
+            findings.notes.push(format!("assumptions other than the default: {}", other.join(", ")));
+        }
+        let earlier = || self.earlier.iter().filter(|one| one.number <= self.baseline.changes);
+        for (path, now) in &self.baseline.settings.groups {
+            let is_secure =
+                |one: &Change| one.before.groups.get(path).is_some_and(|one| one.secure_communications);
+            if earlier().any(is_secure) && !now.secure_communications && !now.inherits {
+                let note =
+                    format!("{path}: secure communications were on before, and off already at the baseline");
+                findings.notes.push(note);
+            }
         }
     }
 

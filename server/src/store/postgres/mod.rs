@@ -190,6 +190,8 @@ impl PgStore {
         let shared = Arc::clone(&self.shared);
         self.wait(async move {
             let session = connect(&shared.place).await.map_err(|error| error.at(&shared.place))?;
+            // Who is silent is told by this machine's date.
+            shared.check_clock(&session.client).await?;
             *shared.follower.lock() = Some(session.client);
             Ok(founded)
         })

@@ -68,7 +68,7 @@ CREATE TABLE epm_lab.report (
 pub(super) const SESSION: &str = "
 SET application_name = 'epm-lab';
 SET statement_timeout = '30s';
-SET lock_timeout = '8s';
+SET lock_timeout = '4s';
 SET idle_in_transaction_session_timeout = '10s';
 SET tcp_keepalives_idle = 5;
 SET tcp_keepalives_interval = 2;
