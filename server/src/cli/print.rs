@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use epm_client_agent::rehearsal::{Outcome, RunInfo, StepOutcome, Sweep, SweepPoint};
-use epm_client_agent::scenario::{PartHolding, Reason, Scenario, Span, StepReport, Verdict};
+use epm_client_agent::scenario::{ClientFinding, PartHolding, Reason, Scenario, Span, StepReport, Verdict};
 use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
 use epm_protocol::plural::{counted, either};
@@ -370,6 +370,7 @@ fn since(one: &Reason) -> String {
     let steps: Vec<String> = one.since_steps.iter().map(ToString::to_string).collect();
     match (one.layer, steps.as_slice()) {
         (None, _) => one.place(),
+        (Some(_), _) if one.finding != ClientFinding::Orphaned => one.finding.to_string(),
         (Some(_), []) => "orphaned".to_owned(),
         (Some(_), steps) => format!("orphaned since step {}", steps.join(" or ")),
     }

@@ -165,7 +165,10 @@ fn what_nobody_looked_at_is_not_said_to_be_well() {
     well(&lab.run(&["manager", "update", "sepm-1", "--name", "first"]));
     // Both are off, and would be orphaned.
     let (code, text) = said(&lab.run(&["check"]));
-    assert!(code == Some(1) && text.contains("F01"), "{code:?} {text}");
+    assert!(
+        code == Some(1) && text.contains("F01") && text.contains("2 clients, orphaned on return: "),
+        "{code:?} {text}"
+    );
     for client in ["desk-1", "desk-2"] {
         well(&lab.run(&["client", "online", client]));
     }

@@ -301,6 +301,7 @@ fn shown(verdict: &Value) -> String {
         ("behind", "not yet holding every certificate in force"),
         ("silent", "without a heartbeat for three intervals"),
         ("away", "switched off and not up to date"),
+        ("orphaned_on_return", "of these orphaned on being switched on"),
         ("ever_orphaned", "orphaned at some time"),
         ("unknown", "unknown: no process reports what they hold"),
         ("reported_twice", "reported by several processes, of which the latest report counts"),
