@@ -48,7 +48,7 @@ pub const fn failure_of(code: Code, layer: Option<TrustLayer>) -> Option<&'stati
         (
             Code::ReplicationBroken
             | Code::ReachedAnotherManager
-            | Code::NoOtherAnswers
+            | Code::NotServedByOthers
             | Code::SecureCommunicationsOff
             | Code::NotReceived
             | Code::Suspended
@@ -76,8 +76,8 @@ pub(super) fn number_of(code: Code, layer: Option<TrustLayer>, what: &str, is_co
         Code::ReachedAnotherManager => nothing(
             "Rotate with secure communications off (`epm-lab rotate single`), or give each manager an address of its own in the list.",
         ),
-        Code::NoOtherAnswers => nothing(
-            "Start the manager that does not answer: with its certificate, these clients learn that of the other one from it.",
+        Code::NotServedByOthers => nothing(
+            "Look whether each other manager of the list answers: from one that these clients trust they learn the certificate of this one.",
         ),
         Code::CertificateForAnotherName => {
             nothing("Update the certificate with one that has the name of each server in the list.")

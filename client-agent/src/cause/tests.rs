@@ -1,19 +1,20 @@
 //! The rules name each failure of the catalogue by what happened, and say what is not known; every form of report says the same.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use epm_protocol::heartbeat::{ExchangeFailure, Stage};
-use epm_protocol::policy::{ManagementServer, Protocol, ServerPriority};
+use epm_protocol::policy::{CommunicationSettings, ManagementServer, Protocol, ServerPriority};
 use epm_protocol::time::Timestamp;
-use epm_protocol::trust::{CertificateRequest, SigningKey, Validity, issue};
+use epm_protocol::trust::{CertificateRequest, Fingerprint, Rejection, SigningKey, Validity, issue};
 
-use super::{GroupState, ListState, RotationSettings, SiteHistory};
-use crate::agent::Trouble;
+use super::{Change, GroupState, ListState, Loss, ManagerCertificates, RotationSettings, SiteHistory};
+use crate::agent::{Distrust, Trouble};
 use crate::catalogue::{Means, entries};
 use crate::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse};
 use crate::report;
-use crate::scenario::{CauseCode as Code, ClientFinding, Held, Reason, Scenario, Troubled};
+use crate::scenario::{CauseCode as Code, ClientFinding, Held, PartPlan, Reason, Scenario, Troubled};
 
 fn outcome(scenario: &Scenario) -> Outcome {
     rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome
@@ -102,12 +103,7 @@ fn clients_that_fail_alike_have_one_reason_and_a_service_that_is_down_is_named()
         let (client, part) = (format!("pc-{number}"), "pc".to_owned());
         verdict.troubled.push(Troubled { client, part, held: held(), trouble });
     }
-    let list = ListState {
-        name: "list".to_owned(),
-        protocol: Protocol::Https,
-        verify_ca: false,
-        priorities: vec![ServerPriority(vec![ManagementServer::at_its_own("sepm-1")])],
-    };
+    let list = list_of(&["sepm-1"], Protocol::Https);
     let (inherits, locations) = (true, std::collections::BTreeMap::new());
     let (communication, location_communication) = Default::default();
     let secure_communications = true;
@@ -153,6 +149,92 @@ fn clients_that_fail_alike_have_one_reason_and_a_service_that_is_down_is_named()
             ),
         ]
     );
+}
+
+/// A list of managers at their own addresses.
+fn list_of(managers: &[&str], protocol: Protocol) -> ListState {
+    let servers = managers.iter().map(|name| ManagementServer::at_its_own(name)).collect();
+    ListState {
+        name: "list".to_owned(),
+        protocol,
+        verify_ca: false,
+        priorities: vec![ServerPriority(servers)],
+    }
+}
+
+#[test]
+fn a_client_that_meets_another_manager_and_one_that_downloads_nothing_are_told_from_those_that_were_too_late()
+{
+    let mark = |byte: u8| Fingerprint::of(&[byte]);
+    let at = Timestamp::from_seconds;
+    let rejection = |expected: &[u8], found| {
+        let expected = expected.iter().map(|one| mark(*one)).collect();
+        Distrust::Tls { rejection: Rejection::NotPinned { expected, found: mark(found) } }
+    };
+    let settings = |managers: &[(&str, u8)], list: ListState, secure_communications, download_profile| {
+        let pair = |byte| ManagerCertificates { console: mark(byte), client: mark(byte) };
+        let communication = CommunicationSettings { download_profile, ..CommunicationSettings::default() };
+        let (location_communication, locations) = Default::default();
+        let state = GroupState {
+            inherits: true,
+            list,
+            secure_communications,
+            communication,
+            location_communication,
+            locations,
+        };
+        Arc::new(RotationSettings {
+            managers: managers.iter().map(|(name, byte)| ((*name).to_owned(), pair(*byte))).collect(),
+            groups: [("My Company".to_owned(), state)].into(),
+            ..RotationSettings::default()
+        })
+    };
+    let part = PartPlan::new("pc", 1, "14.3".parse().unwrap());
+    let held = Held {
+        group: Some("My Company".to_owned()),
+        location: None,
+        version: part.version,
+        serial: None,
+        complete: None,
+        given_older_file: false,
+    };
+    let cause = |states: &[Arc<RotationSettings>], because: &Distrust| {
+        let mut history =
+            SiteHistory::new(Arc::clone(&states[0]), Arc::default()).of_parts(std::iter::once(&part));
+        for (number, pair) in (1..).zip(states.windows(2)) {
+            let (before, after) = (Arc::clone(&pair[0]), Arc::clone(&pair[1]));
+            history.push(
+                None,
+                Change { number, at: at(number.cast_signed()), before, after, facts: Arc::default() },
+            );
+        }
+        let loss = Loss { part: "pc", since: at(100), because, held: &held };
+        let found = history.cause(loss);
+        (found.code, history.sentence(loss, found))
+    };
+    // The certificate of the second manager is still in force, and the client knows it.
+    let both = || list_of(&["sepm-1", "sepm-2"], Protocol::Https);
+    let two = [(1, 2), (3, 2)]
+        .map(|(first, second)| settings(&[("sepm-1", first), ("sepm-2", second)], both(), true, true));
+    let (code, said) = cause(&two, &rejection(&[1, 2], 3));
+    assert_eq!(code, Code::ReachedAnotherManager, "{said}");
+    assert!(said.contains("such as a load balancer"), "{said}");
+    // Without it the client has no manager left.
+    let (code, said) = cause(&two, &rejection(&[1], 3));
+    assert_ne!(code, Code::ReachedAnotherManager, "{said}");
+    // Everything was prepared, and the client downloads nothing.
+    let over_http = |certificate, secure, downloads| {
+        settings(&[("sepm-1", certificate)], list_of(&["sepm-1"], Protocol::Http), secure, downloads)
+    };
+    let off = [
+        over_http(1, true, true),
+        over_http(1, true, false),
+        over_http(1, false, false),
+        over_http(3, false, false),
+    ];
+    let (code, said) = cause(&off, &rejection(&[1], 3));
+    assert_eq!(code, Code::DownloadsOff, "{said}");
+    assert!(said.contains("had switched the download of policies and lists off in My Company"), "{said}");
 }
 
 /// What a reason says: clients, code, step, failure, and words of the sentence and of the remedy.

@@ -28,7 +28,7 @@ enum What {
     Down(String),
     /// A list names a port at which its manager does not listen.
     Port { list: String, manager: String, port: u16, listens: Vec<u16> },
-    /// The manager that answers is not trusted.
+    /// The manager that answered last is not trusted.
     Untrusted(String),
     /// What failed, without what differs from client to client.
     Other(String),
@@ -46,7 +46,7 @@ impl SiteHistory {
         }
         if let Trouble::Untrusted { distrust } = trouble {
             let what = What::Untrusted(super::sentence::short(&distrust.to_string()));
-            return Cause { code: Code::NoOtherAnswers, change: None, what };
+            return Cause { code: Code::NotServedByOthers, change: None, what };
         }
         let list = group.and_then(|group| self.last().groups.get(group));
         let list = list.map(|state| state.list_at(held.location.as_deref()));
@@ -118,7 +118,7 @@ impl SiteHistory {
                 some(listens.iter().map(u16::to_string))
             ),
             (What::Untrusted(distrust), _) => format!(
-                "these clients do not trust the manager that answers ({distrust}), and no other manager of their list answers"
+                "these clients do not trust the manager that answered last ({distrust}), and no other manager of their list has served them since"
             ),
             (What::Other(trouble), _) => format!("these clients are out of touch for a reason other than trust: {trouble}"),
         })

@@ -59,8 +59,8 @@ pub enum CauseCode {
     OldFile,
     /// The clients are out of touch for a reason other than trust.
     OutOfTouch,
-    /// The manager that answers is not trusted, and no other manager of the clients' list answers.
-    NoOtherAnswers,
+    /// The manager that answered last is not trusted, and no other manager of the clients' list has served them.
+    NotServedByOthers,
     /// The web server of the manager is down.
     ManagerDown,
     /// The clients' list names a port at which the manager does not listen.
@@ -104,7 +104,7 @@ impl CauseCode {
         Self::ForeignCertificate,
         Self::OldFile,
         Self::OutOfTouch,
-        Self::NoOtherAnswers,
+        Self::NotServedByOthers,
         Self::ManagerDown,
         Self::PortNotServed,
         Self::CommunicationOff,

@@ -1658,7 +1658,7 @@ class VerdictReason:
         "foreign-certificate",
         "old-file",
         "out-of-touch",
-        "no-other-answers",
+        "not-served-by-others",
         "manager-down",
         "port-not-served",
         "communication-off",
