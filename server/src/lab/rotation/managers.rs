@@ -218,7 +218,7 @@ impl Judgement<'_> {
             }
         }
         self.judge_new_places(findings);
-        self.note_what_was_lenient(findings);
+        self.note_what_was_changed_before(findings);
         for manager in self.site.managers() {
             if let Some(since) = self.site.replication_stopped_since(&manager.name)
                 && since >= self.baseline.at
@@ -237,12 +237,13 @@ impl Judgement<'_> {
         }
     }
 
-    /// What made the rotation easier than the product would, or the lab less safe before it began.
-    fn note_what_was_lenient(&self, findings: &mut Findings) {
-        let other = self.site.assumptions().list().into_iter().filter(|one| one.value != one.default);
-        let other: Vec<String> = other.map(|one| format!("{} = {}", one.name, one.value)).collect();
+    /// Assumptions that were changed while the lab ran, and groups that were less safe already before the rotation.
+    fn note_what_was_changed_before(&self, findings: &mut Findings) {
+        let (started, now) = (self.assumed.list(), self.site.assumptions().list());
+        let other = started.iter().zip(&now).filter(|(started, now)| started.value != now.value);
+        let other: Vec<String> = other.map(|(_, now)| format!("{} = {}", now.name, now.value)).collect();
         if !other.is_empty() {
-            findings.notes.push(format!("assumptions other than the default: {}", other.join(", ")));
+            findings.notes.push(format!("assumptions other than at the lab's start: {}", other.join(", ")));
         }
         let earlier = || self.earlier.iter().filter(|one| one.number <= self.baseline.changes);
         for (path, now) in &self.baseline.settings.groups {

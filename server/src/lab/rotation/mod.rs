@@ -17,9 +17,11 @@ mod orphaned;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use epm_client_agent::agent::{Agent, AgentView};
+use epm_protocol::assumption::Assumptions;
 use epm_protocol::id::GroupId;
 use epm_protocol::site::Site;
 use epm_protocol::time::{Clock, Timestamp};
@@ -91,6 +93,8 @@ struct Judgement<'a> {
     settings: RotationSettings,
     /// Changes of the site since the baseline; none if some of them were dropped.
     changes: Option<Vec<Change>>,
+    /// Assumptions that the lab was started with.
+    assumed: Arc<Assumptions>,
     /// All changes of the site that are known.
     earlier: Vec<Change>,
     /// Pauses between the changes of the site.
@@ -172,6 +176,7 @@ impl Lab {
             now,
             settings,
             changes,
+            assumed: Arc::clone(&lock(&self.assumed).start),
             earlier: self.site.changes().kept_after(0),
             site_pauses: self.site.pauses(),
             presented,
