@@ -187,6 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn of_a_long_request_the_beginning_is_kept_and_what_is_left_out_is_said() {
+        let mut request = Request::builder().uri(format!("/{}", "a".repeat(3 * KEPT)));
+        for number in 0..30 {
+            request = request.header(format!("x-{number}"), "v".repeat(1000));
+        }
+        let transfer = Transfer::of(request.body(()).unwrap().into_parts().0, Timestamp::EPOCH);
+        let path = transfer.uri.to_string();
+        assert!(path.len() == KEPT && path.ends_with("...cut"), "{} bytes", path.len());
+        let kept = transfer.request_headers.iter().filter(|(_, value)| value.len() == 1000).count();
+        assert_eq!(
+            (kept, &transfer.request_headers["x-epm-lab-headers-left-out"]),
+            (8, &HeaderValue::from(22))
+        );
+    }
+
+    #[test]
     fn a_request_is_kept_with_each_of_its_headers_and_any_form_of_its_target() {
         for target in ["/a?b=c", "http://manager:8014/a?b=c", "*", "manager:8014"] {
             let mut request = Request::builder().uri(target);

@@ -156,8 +156,9 @@ fn extreme_numbers_and_times_are_refused_and_nothing_panics() {
 }
 
 #[test]
-fn what_nobody_looked_at_is_not_said_to_be_well() {
+fn what_was_not_looked_at_is_not_said_to_be_well() {
     let lab = RunningLab::up(&["--agents", "2", "--heartbeat", "1"]);
+    well(&lab.run(&["snapshot", "take", "before"]));
     for client in ["desk-1", "desk-2"] {
         well(&lab.run(&["client", "offline", client]));
     }
@@ -179,4 +180,10 @@ fn what_nobody_looked_at_is_not_said_to_be_well() {
     well(&lab.run(&["clock", "heartbeats", "3"]));
     let (code, text) = orphaned();
     assert!(code == Some(3) && text.contains("F01") && !text.contains("F24"), "{code:?} {text}");
+    // What happened before a snapshot was restored is not known any more.
+    let past = ["check", "--expect", "no-client-was-orphaned"];
+    assert_eq!(lab.run(&past).status.code(), Some(1));
+    well(&lab.run(&["snapshot", "restore", "before"]));
+    let (code, text) = said(&lab.run(&past));
+    assert!(code == Some(4) && text.contains("a snapshot was restored"), "{code:?} {text}");
 }

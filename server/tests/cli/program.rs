@@ -421,7 +421,7 @@ fn a_key_that_keeps_administrators_out_is_said_when_it_is_brought_and_whenever_i
     };
     let lab = ready["control_api"].as_str().unwrap();
     let checked = output(program().env("EPM_LAB_URL", lab).arg("check"));
-    assert_eq!(checked.status.code(), Some(1), "a manager that nobody can log in to is not well");
+    assert_eq!(checked.status.code(), Some(1), "a manager to which the console cannot log in is not well");
     assert!(String::from_utf8_lossy(&checked.stdout).contains(trouble), "{checked:?}");
     assert!(run(&["cert", "live"]).contains(trouble));
     assert!(run(&["journal", "find", "--kind", "operator-action"]).contains("F14"));

@@ -309,7 +309,7 @@ fn a_client_beside_a_lab_is_judged_like_those_in_it_once_it_is_reported() {
     // A client that is gone for good: its record at the console goes too.
     let control = crate::site::Control(lab.url().to_owned());
     control.does("DELETE", "/v1/reports/beside", &Value::Null);
-    assert_eq!(lab.run(&["check"]).status.code(), Some(4), "it is registered, and nobody reports it");
+    assert_eq!(lab.run(&["check"]).status.code(), Some(4), "it is registered, and no process reports it");
     let rest = |method: &str, path: &str, token: &str, body: &str| -> Value {
         let url = format!("{}/sepm/api/v1/{path}", lab.ready["managers"][0]["rest"].as_str().unwrap());
         let authorization = format!("authorization: Bearer {token}");

@@ -305,6 +305,22 @@ fn an_examination_leaves_no_client_over_which_a_rotation_stops() {
 
 #[needs(curl)]
 #[test]
+fn a_rotation_whose_baseline_is_gone_is_not_judged_and_not_said_to_be_right() {
+    let lab = RunningLab::frozen(&["--agents", "2"]);
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let rotate = ["rotate", "single", "--state", state.to_str().unwrap()];
+    lab.run(&[&rotate[..], &["--stop-after", "wait-for-policy"]].concat());
+    lab.ask("DELETE", "/v1/baselines/rotate", &json!({}));
+    let (code, text) = said(&lab.run(&rotate));
+    assert!(
+        code == Some(4) && text.contains("it cannot be judged: the process that had its baseline"),
+        "{code:?} {text}"
+    );
+}
+
+#[needs(curl)]
+#[test]
 fn an_obstacle_stops_it_before_anything_of_the_site_has_changed() {
     let lab = RunningLab::frozen(&["--agents", "2"]);
     let operate = |what: &str| lab.ask("POST", "/v1/clients/desk-2/operations", &json!({ "do": what }));
