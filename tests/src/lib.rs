@@ -16,6 +16,7 @@ use std::time::Duration;
 use epm_client_agent::agent::{AgentProfile, Exchange, LogLine, Server, TlsCheck, TlsVersions};
 use epm_client_agent::scenario::ManagerPlan;
 use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec, ask_once};
+use epm_fixtures::HeldPort;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::{AgentRequest, ExchangeFailure, ManagerResponse, Registration};
 use epm_protocol::id::{AgentId, Guid, HardwareKey};
@@ -55,6 +56,8 @@ pub type Lines = Arc<Mutex<Vec<(String, LogLine)>>>;
 #[derive(Debug)]
 pub struct TestSite {
     site: Option<MockSite>,
+    /// The ports of the site that was stopped, for the one that is started in its place.
+    held: Vec<HeldPort>,
     clock: Arc<LabClock>,
     lines: Lines,
 }
@@ -69,7 +72,7 @@ impl TestSite {
     pub async fn of(builder: MockSiteBuilder) -> Self {
         let clock = Arc::new(LabClock::starting_at(START, 0));
         let site = builder.clock(Arc::clone(&clock)).start().await.expect("the site starts");
-        Self { site: Some(site), clock, lines: Lines::default() }
+        Self { site: Some(site), held: Vec::new(), clock, lines: Lines::default() }
     }
 
     /// The site of the lab.
@@ -90,7 +93,11 @@ impl TestSite {
     /// Stops the site, so that its ports are closed.
     pub async fn cut(&mut self) {
         if let Some(site) = self.site.take() {
+            let sockets: Vec<SocketAddr> =
+                site.addresses().iter().flat_map(|one| one.sockets().to_vec()).collect();
             site.stop().await;
+            self.held =
+                sockets.into_iter().map(HeldPort::at).collect::<Result<_, _>>().expect("they are closed");
         }
     }
 
@@ -103,7 +110,8 @@ impl TestSite {
             https_port: None,
         };
         let builder = builder.manager(plan).clock(Arc::clone(&self.clock));
-        self.site = Some(builder.start().await.expect("the port is free again"));
+        self.site = Some(builder.start().await.expect("the port is held for it"));
+        self.held.clear();
     }
 
     /// Applies a command that must succeed.
