@@ -132,6 +132,11 @@ fn decrypt_pbes2(
     match scheme.pbes2().map(|parameters| &parameters.kdf) {
         Some(Kdf::Pbkdf2(kdf)) => rounds.spend(u64::from(kdf.iteration_count))?,
         Some(Kdf::Scrypt(kdf)) => {
+            // The library subtracts from the logarithm of the cost, whatever that is.
+            if kdf.cost_parameter < 2 || !kdf.cost_parameter.is_power_of_two() {
+                let found = format!("scrypt with the cost {}, which is no power of two", kdf.cost_parameter);
+                return Err(StoreError::Algorithm { found });
+            }
             let memory = kdf.cost_parameter.saturating_mul(128).saturating_mul(u64::from(kdf.block_size));
             let work = memory.saturating_mul(u64::from(kdf.parallelization));
             if work > MOST_MEMORY {
@@ -295,4 +300,30 @@ pub(super) fn pkcs12_key<D: Digest + BlockSizeUser>(
 
 fn unsupported(oid: &ObjectIdentifier) -> StoreError {
     StoreError::Algorithm { found: format!("the algorithm {oid}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use pkcs5::pbes2::ScryptParams;
+
+    use super::*;
+
+    /// Found by fuzzing: the library panics on a cost of 0.
+    #[test]
+    fn a_cost_of_scrypt_that_is_no_power_of_two_is_refused() {
+        for cost_parameter in [0, 1, 3, u64::MAX] {
+            let mut parameters =
+                pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(1, &[0; 16], [0; 16]).unwrap();
+            let salt = [0_u8; 8].as_slice().try_into().unwrap();
+            let (block_size, parallelization) = (8, 1);
+            let scrypt = ScryptParams { salt, cost_parameter, block_size, parallelization, key_length: None };
+            parameters.kdf = Kdf::Scrypt(scrypt);
+            let parameters = Some(asn1::read::<Any>(&asn1::write(&parameters).unwrap()).unwrap());
+            let algorithm = Algorithm { oid: PBES2, parameters };
+            let password = Password::new("secret");
+            let refused = decrypt_pbes2(&algorithm, &[0; 16], &password, &mut Rounds::of_a_file());
+            let Err(StoreError::Algorithm { found }) = refused else { panic!("{refused:?}") };
+            assert!(found.contains(&format!("the cost {cost_parameter},")), "{found}");
+        }
+    }
 }
