@@ -9,7 +9,12 @@ use serde::{Deserialize, Serialize};
 
 /// The length of a delay, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "distribution", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "distribution",
+    rename_all = "kebab-case",
+    deny_unknown_fields,
+    expecting = "a delay such as { distribution = \"constant\", ms = 1000 }"
+)]
 pub enum Distribution {
     /// Always the same delay.
     Constant {

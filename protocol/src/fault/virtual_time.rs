@@ -13,7 +13,7 @@ use super::layer::Layer;
 use super::mint::PresentedIdentity;
 use super::rule::Direction;
 use super::verdict::{Hit, Verdict};
-use crate::heartbeat::{ExchangeFailure, Stage};
+use crate::heartbeat::{ExchangeFailure, NO_TLS, Stage};
 use crate::policy::Protocol;
 
 /// The facts of an exchange in virtual time.
@@ -142,9 +142,7 @@ impl Hit {
             FaultKind::ProtocolTooOld | FaultKind::ProtocolTooNew => {
                 Some(tls_failed(&alerted(AlertKind::ProtocolVersion)))
             }
-            FaultKind::PlaintextOnTls => {
-                Some(tls_failed("received corrupt message of type InvalidContentType"))
-            }
+            FaultKind::PlaintextOnTls => Some(tls_failed(NO_TLS)),
             FaultKind::TlsOnPlain => Some(not_http("the manager speaks TLS")),
             FaultKind::Garbage { .. } => Some(not_http("the answer is not HTTP")),
             FaultKind::HugeHeaders { bytes } => {

@@ -28,6 +28,9 @@ impl fmt::Display for Stage {
     }
 }
 
+/// What the TLS library says of an answer that is not TLS.
+pub const NO_TLS: &str = "received corrupt message of type InvalidContentType";
+
 /// The reason why an exchange failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, schemars::JsonSchema)]
 #[serde(tag = "code", rename_all = "kebab-case")]

@@ -14,7 +14,7 @@ mod request;
 mod response;
 
 pub use command::{ClientCommand, CommandKind, CommandReport, CommandState};
-pub use failure::{ExchangeFailure, Stage};
+pub use failure::{ExchangeFailure, NO_TLS, Stage};
 pub use index::{Index, IndexError, PackageEntry};
 pub use request::{AgentRequest, Artifact, OperationalState, Probe, Registration};
 pub use response::{
