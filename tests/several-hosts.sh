@@ -166,7 +166,7 @@ await "$SOON" "the database to end the sessions of sepm-3" sessions
 # The clients are well, and the site is not.
 is_missed() {
     ! lab m1 check --json >"$place/missed" 2>/dev/null || return 1
-    jq --exit-status '.services_down["sepm-3"] == ["the process"] and .clients == 40 and .unknown == null
+    jq --exit-status '.processes_down == ["sepm-3"] and .clients == 40 and .unknown == null
         and ([.out_of_touch, .orphaned, .silent] | add == [])' "$place/missed"
 }
 await "$SOON" "all clients to be served by the others" is_missed

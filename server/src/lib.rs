@@ -11,6 +11,7 @@
 //! | `wire` | listening, TLS, one exchange after another: the hot path |
 //! | `rest_api` | the vendor's REST API |
 //! | [`control_api`] | the lab's control API |
+//! | `comparison` | two runs compared: read from files or a lab, and what differs |
 //! | `page` | the lab's page: views of the control API's JSON |
 //! | [`cli`] | the program `epm-lab` |
 //!
@@ -40,6 +41,7 @@
 
 mod addresses;
 pub mod cli;
+mod comparison;
 pub mod control_api;
 pub mod lab;
 mod lab_export;

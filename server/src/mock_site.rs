@@ -69,6 +69,8 @@ pub struct MockSite {
     places: Vec<Addresses>,
     stopping: CancellationToken,
     tasks: TaskTracker,
+    /// Cancelled once the ports are served; before that, peers wait.
+    serving: CancellationToken,
     /// The REST API of each manager that has one, with its router.
     rest_apis: Vec<(Arc<RestApi>, Router)>,
     /// Whether commands come from an operator, and no longer from the options of `epm-lab up`.
@@ -204,7 +206,13 @@ impl MockSite {
 
     /// Writes what has changed in the client table, and this batch with it.
     pub(crate) fn write_clients(&self, batch: Batch) -> Result<(), StoreError> {
-        self.state.keeper.write_clients(&self.state.clients, batch)
+        let mut ended = 0;
+        let written = self.state.keeper.write_clients(&self.state.clients, batch, |batch| {
+            let [_, entries] = self.state.keeper.entries();
+            ended = self.state.add_pauses(entries, None, batch);
+        });
+        self.state.pauses.written(written.is_ok().then_some(ended));
+        written
     }
 
     /// Applies a command. Its effects are published when this returns.
@@ -408,15 +416,15 @@ impl MockSite {
     ) -> Result<R, CommandError> {
         let site = self.state.site();
         let (batch, made) = with(&site);
-        self.state.keeper.record().append(change, self.operator(), self.state.now(), &batch)?;
+        self.state.record(change, self.operator(), batch)?;
         Ok(made)
     }
 
-    /// Puts the site back; `recorded` is called once that is recorded, before anything shows.
+    /// Puts the site back, to be as of this lab time; `recorded` is called once that is recorded, before anything shows.
     pub(crate) fn restore_snapshot(
         &self,
         to: (Site, Vec<ClientStatus>),
-        change: &Change,
+        change: (&Change, Timestamp),
         batch: Batch,
         recorded: impl FnOnce(),
     ) -> Result<(), CommandError> {

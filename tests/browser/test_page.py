@@ -3,12 +3,16 @@
 import json
 import re
 import shlex
+import signal
+import subprocess
 import zipfile
 
 import pytest
 from playwright.sync_api import expect
 
-VIEWS = ["/", "/scenario", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/failures", "/failures/F20", "/reference/control", "/reference/control?call=PUT%20%2Fv1%2Ffaults%2F%7Bfault%7D", "/reference/rest?find=computers", "/clients/nobody"]
+from conftest import PROGRAMS, Lab
+
+VIEWS = ["/", "/scenario", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/compare", "/failures", "/failures/F20", "/reference/control", "/reference/control?call=PUT%20%2Fv1%2Ffaults%2F%7Bfault%7D", "/reference/rest?find=computers", "/clients/nobody"]
 REPLACE = [{"update-certificate": {"manager": "sepm-1", "certificate": {"generate": {}}}}]
 
 
@@ -25,17 +29,39 @@ def clicks(page, *names):
         page.get_by_role("link", name=name).first.click()
 
 
+def violations(page, axe):
+    """What axe-core finds on the page, with everything on it open."""
+    page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    # The policy of the page allows no script of a test: the browser's own tool runs it.
+    page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
+    return page.evaluate("axe.run(document, { resultTypes: ['violations'] }).then((all) => all.violations.map((one) => [one.id, one.help, one.nodes.map((node) => node.html.slice(0, 200))]))")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_view(lab, open_page, axe, theme):
     orphan(lab)
     page = open_page(lab, color_scheme=theme)
     for path in VIEWS:
         page.goto(lab.url + path)
-        page.evaluate("document.querySelectorAll('details').forEach((one) => (one.open = true))")
-        # The policy of the page allows no script of a test: the browser's own tool runs it.
-        page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
-        found = page.evaluate("axe.run(document, { resultTypes: ['violations'] }).then((all) => all.violations.map((one) => [one.id, one.help, one.nodes.map((node) => node.html.slice(0, 200))]))")
-        assert not found, path
+        assert not violations(page, axe), path
+
+
+def test_in_a_narrow_window_wide_tables_show_that_they_scroll_and_the_fields_of_a_filter_are_in_line(lab, open_page):
+    page = open_page(lab, viewport={"width": 400, "height": 800})
+    for path in ["/clients", "/timeline"]:
+        page.goto(lab.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") == 400, path
+        boxes = page.evaluate("[...document.querySelectorAll('#filters :is(select, input)')].map((one) => one.getBoundingClientRect()).map((one) => [one.left, one.top, one.bottom, one.right])")
+        assert len({round(left) for left, *_ in boxes}) == 2 and len({round(bottom - top) for _, top, bottom, _ in boxes}) == 1, boxes
+        rows = {}
+        for left, top, bottom, right in boxes:
+            rows.setdefault(round(top / 10), []).append((round(top), round(bottom)))
+            assert right <= 400, path
+        assert all(len(set(row)) == 1 for row in rows.values()) and len(rows) < len(boxes), rows
+        table = page.locator(".scroll").first
+        assert table.evaluate("(one) => one.scrollWidth > one.clientWidth")
+        # A shade at each edge behind which there is more: it stays, and what covers it scrolls with the table.
+        expect(table).to_have_css("background-attachment", "local, local, scroll, scroll")
 
 
 def test_three_clicks_say_why_a_client_is_orphaned_by_whose_act_and_what_it_holds(lab, open_page):
@@ -49,8 +75,26 @@ def test_three_clicks_say_why_a_client_is_orphaned_by_whose_act_and_what_it_hold
     expect(page.locator("#managers")).to_contain_text("does not hold this certificate")
     assert page.locator("#cache table").first.locator("tbody tr").count() == 1
     page.goto(lab.url)
-    clicks(page, "who did what from")
-    expect(page.locator("#rows")).to_contain_text("commands applied: update-certificate sepm-1")
+    clicks(page, "who did what about")
+    expect(page.locator("#rows")).to_contain_text('commands applied: update-certificate manager="sepm-1"')
+    page.get_by_label("From lab time").fill("2000-01-01 00:00:00")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.locator("#rows")).to_contain_text("update-certificate")
+    expect(page.get_by_role("link", name="older")).to_have_count(0)
+    page.goto(lab.url)
+    clicks(page, "all of them")
+    expect(page.locator("#grid")).to_contain_text(re.compile("^8 clients"))
+
+
+def test_a_client_that_runs_elsewhere_is_shown_as_far_as_it_is_reported(lab, open_page):
+    view = lab.call("GET", "/v1/clients/desk-1")["view"] | {"computer_name": "far-1"}
+    state = {"first": view, "on": True, "silent": False, "others": []}
+    report = {"instance": "1", "began": view["health"]["since"], "at": view["health"]["since"], "interval_ms": 60_000, "part": 1, "parts": 1, "is_last": False, "states": [state]}
+    lab.call("PUT", "/v1/reports/far", report)
+    page = open_page(lab, "/clients/far-1")
+    expect(page.locator("#state")).to_contain_text("connected")
+    expect(page.locator("#log")).to_contain_text("It runs elsewhere (far)")
+    lab.call("DELETE", "/v1/reports/far")
 
 
 def test_what_was_done_is_a_scenario_in_one_click(lab, open_page):
@@ -97,6 +141,29 @@ def test_the_page_follows_the_lab_and_can_be_paused(lab, open_page):
     page.get_by_role("button", name="Paused").click()
     expect(page.locator("#verdict")).to_contain_text("All is well")
     assert page.evaluate("window.isSame")
+
+
+def test_a_page_whose_lab_is_silent_says_so_at_the_verdict_and_its_clock_stands_until_it_answers(tmp_path, open_page):
+    lab = Lab(tmp_path, "--agents", "2", "--heartbeat", "5")
+    try:
+        page = open_page(lab)
+        lost, live, clock = page.locator("#lost"), page.locator("#live"), page.locator("#clock")
+        expect(page.locator("#verdict")).to_contain_text("All is well")
+        expect(lost).to_be_empty()
+        for signal_of_silence in [signal.SIGSTOP, signal.SIGKILL]:
+            lab.process.send_signal(signal_of_silence)
+            expect(lost).to_have_text(re.compile(r"As of .*: the lab does not answer\."))
+            expect(live).to_have_text("Lost")
+            # Three ticks of the clock of the page later it shows what it did.
+            page.evaluate("new Promise((done) => { let ticks = 0; const timer = setInterval(() => ++ticks === 3 && (clearInterval(timer), done()), 500); })")
+            assert lost.text_content() == f"As of {clock.text_content()}: the lab does not answer."
+            if signal_of_silence == signal.SIGSTOP:
+                lab.process.send_signal(signal.SIGCONT)
+                expect(lost).to_be_empty()
+                expect(live).to_have_text("Live")
+    finally:
+        lab.process.kill()
+        lab.process.wait(30)
 
 
 def test_messages_are_few_and_small_however_busy_the_lab_is(lab, open_page):
@@ -245,6 +312,17 @@ def test_a_narrow_page_does_not_scroll_sideways(lab, open_page):
         assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
 
 
+def test_printed_lists_have_neither_navigation_nor_filters_and_fit_the_paper(lab, open_page):
+    # A4 without its margins.
+    page = open_page(lab, viewport={"width": 703, "height": 1000})
+    page.emulate_media(media="print")
+    for path in ["/", "/clients", "/timeline", "/compare"]:
+        page.goto(lab.url + path)
+        for control in page.locator("nav, #filters, .compare").all():
+            expect(control).to_be_hidden()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 703, path
+
+
 def test_the_keyboard_reaches_content_and_navigation(lab, open_page):
     page = open_page(lab)
     page.keyboard.press("Tab")
@@ -280,5 +358,51 @@ def test_evidence_is_handed_on_from_the_page(lab, open_page, tmp_path):
         page.get_by_role("link", name="Download evidence").click()
     download.value.save_as(tmp_path / "evidence.zip")
     with zipfile.ZipFile(tmp_path / "evidence.zip") as evidence:
-        assert json.loads(evidence.read("verdict.json"))["orphaned"]
+        [verdict] = [name for name in evidence.namelist() if name.endswith("/verdict.json")]
+        assert json.loads(evidence.read(verdict))["orphaned"]
     expect(page.locator("main")).to_contain_text(f"epm-lab evidence evidence.zip --lab {lab.url}")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_an_earlier_run_is_compared_with_the_lab(lab, open_page, axe, theme, tmp_path):
+    green = tmp_path / "the green one.zip"
+    assert lab.run("evidence", str(green), "--lab", lab.url).returncode == 0
+    orphan(lab)
+    page = open_page(lab, color_scheme=theme, viewport={"width": 400, "height": 800})
+    clicks(page, "Compare with an earlier run")
+    page.get_by_label("Earlier run").set_input_files(green)
+    page.get_by_text("As a command").click()
+    command = page.locator("form pre").inner_text()
+    page.get_by_label("Earlier run").focus()
+    for _ in range(2):
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("output")).to_have_text("Compared.")
+    compared = page.locator("#comparison")
+    expect(compared).to_contain_text("8 clients do not end alike")
+    expect(compared.get_by_role("link", name="desk-1", exact=True)).to_be_visible()
+    expect(compared).to_contain_text(re.compile("Causes only in this lab.*F01.*To do:", re.S))
+    expect(compared).to_contain_text(re.compile("What was done.*Update the server certificate of sepm-1", re.S))
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert not violations(page, axe)
+    done = subprocess.run([PROGRAMS / "epm-lab", *shlex.split(command)[1:]], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
+    assert done.returncode == 1 and "Only in " + lab.url in done.stdout, done.stderr
+
+
+def test_two_files_are_compared_and_what_is_no_result_is_refused(lab, open_page, tmp_path):
+    for name in ["green.json", "red.json"]:
+        (tmp_path / name).write_text(json.dumps(lab.call("GET", "/v1/verdict")))
+        orphan(lab)
+    (tmp_path / "notes.txt").write_text("a note")
+    page = open_page(lab, "/compare")
+    page.get_by_label("Earlier run").set_input_files(tmp_path / "green.json")
+    page.get_by_label("Other run").set_input_files(tmp_path / "red.json")
+    page.get_by_text("As a command").click()
+    expect(page.locator("form pre")).to_have_text("epm-lab compare green.json red.json")
+    button = page.get_by_role("button", name="Compare")
+    button.click()
+    expect(page.locator("#comparison")).to_contain_text("Causes only in red.json")
+    expect(page.locator("#comparison").get_by_role("link", name="desk-1")).to_have_count(0)
+    page.get_by_label("Other run").set_input_files(tmp_path / "notes.txt")
+    button.click()
+    expect(page.locator("output")).to_contain_text("Refused: notes.txt: it is neither evidence nor JSON")

@@ -34,6 +34,24 @@ pub enum Rescue {
     BroughtBack,
 }
 
+/// What has happened to a client since its installation that no rotation of certificates should do. A count of 255 stands for that
+/// many or more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Harm {
+    /// The number of times that the client became orphaned.
+    pub orphaned: u8,
+    /// The number of policies that the client adopted without a verified signature.
+    pub unsigned: u8,
+}
+
+impl Harm {
+    /// Whether nothing has happened.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a client has learnt since it got its communications file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -75,6 +93,9 @@ pub struct AgentState {
     /// Whether the client was given a communications file without a certificate that it knew, and has not met a manager since.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub given_older_file: bool,
+    /// What has happened to the client that its manager should not have done.
+    #[serde(skip_serializing_if = "Harm::is_none")]
+    pub harm: Harm,
     /// Whether the client has yet to report its state to its manager.
     pub report_due: bool,
     /// The commands of the console that the client has received.

@@ -4,9 +4,12 @@
 //! What a client does next depends on what it holds, and not on its identity or on how long it has held it. What
 //! does depend on the time comes from its schedule and from the order of its servers.
 
+use std::sync::Arc;
+
 use epm_protocol::assumption::LoadBalance;
 use epm_protocol::id::HardwareKey;
 use epm_protocol::time::Timestamp;
+use epm_protocol::version::ClientVersion;
 use serde::Serialize;
 
 use super::cache::{AgentState, Dates};
@@ -53,27 +56,25 @@ impl Choice {
     }
 }
 
+/// Everything that decides what a client does next, beside its communications file. Dates, where there are any, must be set to one
+/// and the same before.
+#[derive(PartialEq, Serialize)]
+struct EquivalenceKey<'a> {
+    version: ClientVersion,
+    use_last_server: bool,
+    state: &'a AgentState,
+    phase: &'static str,
+    distrusted: Vec<(&'a Server, &'a Distrust)>,
+    missed: usize,
+    served_since_start: bool,
+}
+
 impl Agent {
-    /// The state fingerprint: everything that decides what the client does next, in one text.
-    pub(crate) fn state_fingerprint(&self) -> String {
-        #[derive(Serialize)]
-        struct Fingerprint<'a> {
-            version: String,
-            use_last_server: bool,
-            sylink: String,
-            state: AgentState,
-            phase: &'static str,
-            distrusted: Vec<(&'a Server, &'a Distrust)>,
-            missed: usize,
-            served_since_start: bool,
-        }
-        let mut undated = self.clone();
-        undated.set_dates(Dates { health: Some(Timestamp::EPOCH), last_server: Some(Timestamp::EPOCH) });
-        let fingerprint = Fingerprint {
-            version: self.profile.version.to_string(),
+    fn equivalence_key(&self) -> EquivalenceKey<'_> {
+        EquivalenceKey {
+            version: self.profile.version,
             use_last_server: self.profile.use_last_server,
-            sylink: self.trust_state.cache.sylink.to_xml(),
-            state: undated.trust_state.cache.state,
+            state: &self.trust_state.cache.state,
             phase: match self.phase {
                 Phase::Stopped => "stopped",
                 Phase::Resting => "resting",
@@ -83,8 +84,20 @@ impl Agent {
             distrusted: self.distrusted.iter().collect(),
             missed: self.missed,
             served_since_start: self.served_since_start,
-        };
-        serde_json::to_string(&fingerprint).unwrap_or_default()
+        }
+    }
+
+    /// The state fingerprint: everything that decides what the client does next, in one text.
+    pub(crate) fn state_fingerprint(&self) -> String {
+        let key = serde_json::to_string(&self.equivalence_key()).unwrap_or_default();
+        key + &self.trust_state.cache.sylink.to_xml()
+    }
+
+    /// Whether the other client has the same state fingerprint, if their communications file is one object: quicker than writing
+    /// both down.
+    pub(crate) fn is_equivalent_to(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.trust_state.cache.sylink, &other.trust_state.cache.sylink)
+            && self.equivalence_key() == other.equivalence_key()
     }
 
     pub(crate) fn dates(&self) -> Dates {

@@ -33,6 +33,9 @@ pub enum Health {
         since: Timestamp,
         /// The layer of trust that failed, with what was expected and found.
         because: Distrust,
+        /// The problem other than trust in its latest heartbeat, such as a manager that does not answer; absent if it had none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        also: Option<Trouble>,
     },
 }
 
@@ -143,6 +146,16 @@ impl Distrust {
     }
 }
 
+impl Trouble {
+    /// The problem, unless it is one of trust.
+    fn beside_trust(self) -> Option<Self> {
+        match self {
+            Self::Untrusted { .. } => None,
+            other => Some(other),
+        }
+    }
+}
+
 impl Health {
     /// Whether a manager serves this client.
     pub fn is_connected(&self) -> bool {
@@ -152,7 +165,15 @@ impl Health {
     /// The time since when the client has been orphaned, and the reason, if it is.
     pub fn orphaned(&self) -> Option<(Timestamp, &Distrust)> {
         match self {
-            Self::Orphaned { since, because } => Some((*since, because)),
+            Self::Orphaned { since, because, .. } => Some((*since, because)),
+            _ => None,
+        }
+    }
+
+    /// The problem beside trust that an orphaned client met in its latest heartbeat.
+    pub fn also(&self) -> Option<&Trouble> {
+        match self {
+            Self::Orphaned { also, .. } => also.as_ref(),
             _ => None,
         }
     }
@@ -177,17 +198,18 @@ impl Health {
         }
     }
 
-    /// Notes that the client is orphaned; returns the lines for its log. What it met first is why, as long as the same layer fails: a later
-    /// certificate, that it does not know either, is no new reason.
-    pub(super) fn orphan(&mut self, because: Distrust, now: Timestamp) -> Vec<News> {
+    /// Notes that the client is orphaned, and which problem ended its heartbeat; returns the lines for its log. The first refusal is the
+    /// reason as long as the same layer fails: a later certificate that the client does not know either is no new one.
+    pub(super) fn orphan(&mut self, because: Distrust, trouble: Trouble, now: Timestamp) -> Vec<News> {
         let news = self.loss();
+        let also = trouble.beside_trust();
         *self = match std::mem::take(self) {
-            Self::Orphaned { since, because: first } if first.layer() == because.layer() => {
-                Self::Orphaned { since, because: first }
+            Self::Orphaned { since, because: first, .. } if first.layer() == because.layer() => {
+                Self::Orphaned { since, because: first, also }
             }
-            Self::Orphaned { since, .. } => Self::Orphaned { since, because },
+            Self::Orphaned { since, .. } => Self::Orphaned { since, because, also },
             Self::New | Self::Connected { .. } | Self::Disconnected { .. } => {
-                Self::Orphaned { since: now, because }
+                Self::Orphaned { since: now, because, also }
             }
         };
         news
@@ -196,7 +218,10 @@ impl Health {
     /// Notes that the client is out of touch; an orphaned client stays orphaned until a manager serves it.
     pub(super) fn disconnect(&mut self, because: Trouble, now: Timestamp) -> Vec<News> {
         let since = match self {
-            Self::Orphaned { .. } => return Vec::new(),
+            Self::Orphaned { also, .. } => {
+                *also = because.beside_trust();
+                return Vec::new();
+            }
             Self::Disconnected { since, .. } => *since,
             Self::New | Self::Connected { .. } => now,
         };

@@ -61,9 +61,15 @@ impl Agent {
 }
 
 impl KeptAgent {
-    /// The client with its cache, in the state in which it was kept. Heartbeats that have become due meanwhile follow as one,
-    /// at once.
-    pub fn agent(self, cache: Cache, assumptions: Arc<Assumptions>) -> Agent {
+    /// The client with its cache, in the state in which it was kept at `then`. Heartbeats that have become due until `now` follow as
+    /// one, at once; the client was not silent meanwhile.
+    pub fn agent(
+        self,
+        cache: Cache,
+        assumptions: Arc<Assumptions>,
+        then: Timestamp,
+        now: Timestamp,
+    ) -> Agent {
         let profile = AgentProfile {
             hardware_key: self.hardware_key,
             computer_name: self.computer_name,
@@ -72,7 +78,7 @@ impl KeptAgent {
             use_last_server: self.use_last_server,
         };
         let mut agent = Agent::new(profile, cache, assumptions);
-        agent.schedule.go_on(&self.schedule);
+        agent.schedule.go_on(&self.schedule, then, now);
         agent.phase = if self.is_stopped { Phase::Stopped } else { Phase::Resting };
         agent.distrusted = self.distrusted.into_iter().collect();
         agent.missed = self.missed;

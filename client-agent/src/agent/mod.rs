@@ -39,7 +39,7 @@ use epm_protocol::heartbeat::{
 use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
 
-pub use cache::{AgentState, Cache, OwnCache, Rescue};
+pub use cache::{AgentState, Cache, Harm, OwnCache, Rescue};
 pub use dormant::{DormantAgent, SharedStates};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};
@@ -448,7 +448,10 @@ impl Agent {
         let news = match reasons.pop().flatten().filter(|_| lost).cloned() {
             Some(because) => {
                 state.rescue = None; // the file did not help, or not for long
-                state.health.orphan(because, now)
+                if state.health.orphaned().is_none() {
+                    state.harm.orphaned = state.harm.orphaned.saturating_add(1);
+                }
+                state.health.orphan(because, trouble, now)
             }
             None => state.health.disconnect(trouble, now),
         };

@@ -197,7 +197,7 @@ mod tests {
     use epm_protocol::sylink::Sylink;
 
     use super::*;
-    use crate::agent::{Agent, AgentState, Cache, Distrust, Input, SharedStates, Trouble};
+    use crate::agent::{Agent, AgentState, Cache, Distrust, Harm, Input, SharedStates, Trouble};
     use crate::scenario::client_profile;
 
     fn view(name: &str, health: Health, heartbeats: u64) -> AgentView {
@@ -216,6 +216,8 @@ mod tests {
             health,
             brought_back: false,
             given_older_file: false,
+            served_with_file: false,
+            harm: Harm::default(),
             quarantined: false,
             heartbeats,
             heartbeats_served: heartbeats,
@@ -225,8 +227,11 @@ mod tests {
     #[test]
     fn a_report_gives_every_client_back_and_has_each_state_once() {
         let at = Timestamp::from_seconds;
-        let orphaned =
-            |since| Health::Orphaned { since: at(since), because: Distrust::SharedSecret { status: 468 } };
+        let orphaned = |since| Health::Orphaned {
+            since: at(since),
+            because: Distrust::SharedSecret { status: 468 },
+            also: None,
+        };
         let mut given = vec![view("new", Health::New, 0)];
         given.extend((1..=50).map(|one| view(&format!("a-{one}"), Health::Connected { since: at(one) }, 7)));
         given.extend((1..=50).map(|one| view(&format!("b-{one}"), orphaned(one), one.unsigned_abs())));

@@ -88,20 +88,24 @@ pub(super) struct KeptSchedule {
     interval: i64,
     regular: Option<i64>,
     accelerated: Option<Timestamp>,
+    /// Absent where an earlier version has kept it.
+    #[serde(default)]
+    last: Option<Timestamp>,
     catching_up: CatchingUp,
 }
 
 impl Schedule {
     /// What is kept of the schedule.
     pub(super) const fn keep(&self) -> KeptSchedule {
-        let Self { anchor, interval, regular, accelerated, catching_up, .. } = *self;
-        KeptSchedule { anchor, interval, regular, accelerated, catching_up }
+        let Self { anchor, interval, regular, accelerated, last, catching_up, .. } = *self;
+        KeptSchedule { anchor, interval, regular, accelerated, last: Some(last), catching_up }
     }
 
-    /// Continues a schedule that was kept.
-    pub(super) fn go_on(&mut self, kept: &KeptSchedule) {
-        let KeptSchedule { anchor, interval, regular, accelerated, catching_up } = *kept;
-        *self = Self { anchor, interval: interval.max(1), regular, accelerated, catching_up, ..*self };
+    /// Continues a schedule that was kept at `then`. The time until `now` is none in which the client could have begun a heartbeat.
+    pub(super) fn go_on(&mut self, kept: &KeptSchedule, then: Timestamp, now: Timestamp) {
+        let KeptSchedule { anchor, interval, regular, accelerated, last, catching_up } = *kept;
+        let last = now - then.since(last.unwrap_or(then));
+        *self = Self { anchor, interval: interval.max(1), regular, accelerated, last, catching_up, ..*self };
     }
 
     pub(crate) fn new(seed: u64, assumptions: &Assumptions) -> Self {

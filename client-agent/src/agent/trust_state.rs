@@ -142,8 +142,12 @@ impl TrustState {
         if self.cache.state.group.as_ref().is_some_and(|group| *group != policy.group) {
             news.push((Event::ClientMoved, format!("The client is in the group {} now.", policy.group)));
         }
-        self.cache.state.serial = Some(serial);
-        self.cache.state.policy_vouched_by = accepted.authenticated_by();
+        let state = &mut self.cache.state;
+        if accepted.authenticated_by().is_none() && state.serial != Some(serial) {
+            state.harm.unsigned = state.harm.unsigned.saturating_add(1);
+        }
+        state.serial = Some(serial);
+        state.policy_vouched_by = accepted.authenticated_by();
         self.cache.state.group = Some(policy.group);
         if policy.secure_communications != self.secure() {
             let mut sylink = Sylink::clone(&self.cache.sylink);

@@ -5,7 +5,7 @@ use epm_protocol::trust::Fingerprint;
 use epm_protocol::version::ClientVersion;
 use serde::{Deserialize, Serialize};
 
-use super::cache::{AgentState, Rescue};
+use super::cache::{AgentState, Harm, Rescue};
 use super::exchange::AgentProfile;
 use super::failover::Server;
 use super::health::Health;
@@ -43,6 +43,12 @@ pub struct AgentView {
     /// Whether the client was given a communications file without a certificate that it knew, and has not met a manager since.
     #[serde(default)]
     pub given_older_file: bool,
+    /// Whether a manager has served the client since it got its communications file.
+    #[serde(default)]
+    pub served_with_file: bool,
+    /// What has happened to the client that no rotation should do; absent if nothing has.
+    #[serde(default, skip_serializing_if = "Harm::is_none")]
+    pub harm: Harm,
     /// Whether the client is disconnected from the network, except from its managers.
     pub quarantined: bool,
     /// The number of heartbeats that the client has begun.
@@ -69,6 +75,7 @@ impl AgentView {
             pending_commands,
             rescue,
             given_older_file,
+            harm,
             ..
         } = &trust_state.cache.state;
         let listed = trust_state.conf.list.priorities.iter().flatten().next().map(Server::of_list);
@@ -87,6 +94,8 @@ impl AgentView {
             health: health.clone(),
             brought_back: *rescue == Some(Rescue::BroughtBack),
             given_older_file: *given_older_file,
+            served_with_file: last_server.is_some(),
+            harm: *harm,
             quarantined: pending_commands.quarantined,
             heartbeats,
             heartbeats_served,

@@ -6,11 +6,15 @@
 use std::collections::BTreeSet;
 
 use epm_protocol::plural::either;
+use epm_protocol::policy::Protocol;
+use epm_protocol::trust::Rejection;
 
 use super::change::Change;
 use super::history::SiteHistory;
+use super::rules::Loss;
 use super::sentence::{gave, label, some, whole};
-use crate::scenario::{CauseCode as Code, ClientFinding, Held, Laggard};
+use crate::agent::{Distrust, TrustLayer};
+use crate::scenario::{CauseCode as Code, ClientFinding, Held, Laggard, Pause};
 
 /// The cause for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,15 +22,17 @@ pub(super) struct Lack {
     pub(super) code: Code,
     /// The index of the change that the client has not followed.
     pub(super) change: Option<usize>,
+    /// The layer at which the client will be orphaned at its next heartbeat, if it will.
+    pub(super) foretold: Option<TrustLayer>,
 }
 
 impl Lack {
     const fn by(code: Code, change: usize) -> Self {
-        Self { code, change: Some(change) }
+        Self { code, change: Some(change), foretold: None }
     }
 
     const fn without_change(code: Code) -> Self {
-        Self { code, change: None }
+        Self { code, change: None, foretold: None }
     }
 }
 
@@ -34,8 +40,12 @@ impl SiteHistory {
     /// The cause for a client.
     pub(super) fn lack(&self, client: &Laggard) -> Lack {
         match client.finding {
-            ClientFinding::Silent if client.is_suspended => Lack::without_change(Code::Suspended),
-            ClientFinding::Silent if client.is_disabled => Lack::without_change(Code::CommunicationOff),
+            ClientFinding::Silent => Lack::without_change(match client.pause {
+                Some(Pause::Suspended) => Code::Suspended,
+                Some(Pause::Disabled) => Code::CommunicationOff,
+                Some(Pause::InHeartbeat) => Code::AnswerAwaited,
+                None => Code::Unknown,
+            }),
             ClientFinding::NotSecure if self.is_complete => self.of_switch(client),
             ClientFinding::Behind if self.is_complete => self.of_certificates(client),
             _ => Lack::without_change(Code::Unknown),
@@ -57,7 +67,7 @@ impl SiteHistory {
         };
         let last = (0..self.changes.len()).rev().find(switches);
         match (now.secure_communications, last) {
-            (false, change) => Lack { code: Code::SecureCommunicationsOff, change },
+            (false, change) => Lack { change, ..Lack::without_change(Code::SecureCommunicationsOff) },
             (true, Some(index)) if !has(self.change(index), group, &client.held) => {
                 Lack::by(Code::NotReceived, index)
             }
@@ -93,7 +103,27 @@ impl SiteHistory {
         if has(self.change(index), group, held) {
             return Lack::without_change(Code::Unknown);
         }
-        Lack::by(Code::NotReceived, index)
+        self.foretold(client, &managers, index).unwrap_or_else(|| Lack::by(Code::NotReceived, index))
+    }
+
+    /// The cause for a client that will be orphaned at its next heartbeat: it authenticates its managers, and knows none of the
+    /// certificates that those of its list present now. The cause is that which it will then have.
+    fn foretold(&self, client: &Laggard, managers: &BTreeSet<&str>, index: usize) -> Option<Lack> {
+        let Laggard { part, held, lacks, .. } = client;
+        let presented: Vec<_> = managers.iter().filter_map(|name| self.last().managers.get(*name)).collect();
+        if presented.is_empty() || presented.iter().any(|one| !lacks.contains(&one.client)) {
+            return None;
+        }
+        let group = self.change(index).before.groups.get(self.group_of(part, held)?)?;
+        let layer = match group.list_at(held.location.as_deref()).protocol {
+            Protocol::Https => TrustLayer::Tls,
+            Protocol::Http => TrustLayer::Signature,
+        };
+        let rejection = Rejection::NotPinned { expected: Vec::new(), found: presented[0].client };
+        let because = Distrust::Tls { rejection };
+        let loss = Loss { part, since: self.change(index).at, because: &because, held };
+        let code = self.of_update(loss, index).code;
+        Some(Lack { foretold: Some(layer), ..Lack::by(code, index) })
     }
 
     /// Managers that do not replicate after the last change.
@@ -106,6 +136,11 @@ impl SiteHistory {
     pub(super) fn sentence_of(&self, lack: Lack, finding: ClientFinding, groups: &BTreeSet<&str>) -> String {
         let names = some(groups.iter().map(|one| (*one).to_owned()));
         let text = match (lack.code, lack.change) {
+            (_, Some(index)) if lack.foretold.is_some() => format!(
+                "{}, and these clients know none of the certificates that the managers of their list present now: they will be \
+                 orphaned at their next heartbeat",
+                gave(self, index)
+            ),
             (Code::SecureCommunicationsOff, Some(index)) => format!(
                 "{} switched secure communications off in {names}, and nothing has switched them on again, so these clients do \
                  not authenticate their manager",
@@ -139,6 +174,9 @@ impl SiteHistory {
             (Code::Suspended, _) => {
                 "these clients were suspended (`epm-lab client freeze`), and send nothing until they are resumed".to_owned()
             }
+            (Code::AnswerAwaited, _) => "these clients have waited for an answer since they began their last heartbeat, for three \
+                                         intervals or longer"
+                .to_owned(),
             (Code::CommunicationOff, _) => {
                 "communication is switched off for these clients, so they begin no heartbeat".to_owned()
             }
@@ -178,6 +216,9 @@ pub(super) fn remedy(code: Code, finding: ClientFinding, groups: usize, example:
                 .to_owned()
         }
         Code::OldFile => "Give the clients a communications file that the console exports now.".to_owned(),
+        Code::AnswerAwaited => "Wait until the heartbeat ends: the clients are out of touch then, and what failed is known; the faults \
+                                of the lab and the manager's load tell why it takes long."
+            .to_owned(),
         Code::Suspended => format!("Resume each of them: epm-lab client thaw {example}"),
         _ if finding == ClientFinding::Silent => format!(
             "Look into the log of one of them; epm-lab client poke {example} makes it begin a heartbeat, and epm-lab clock show \

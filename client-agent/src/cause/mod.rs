@@ -65,7 +65,9 @@ pub fn explain(verdict: &mut Verdict, history: &SiteHistory) {
     found.extend(of_returning(verdict, history));
     found.sort_by(|(one, _), (other, _)| {
         let rank = |one: &Reason| {
-            (one.finding > ClientFinding::OutOfTouch, std::cmp::Reverse(one.clients), one.step, one.layer)
+            let is_later = one.finding > ClientFinding::OutOfTouch;
+            // A client that is orphaned and out of touch has its loss of trust first.
+            (is_later, std::cmp::Reverse(one.clients), one.finding, one.step, one.layer)
         };
         rank(one).cmp(&rank(other))
     });
@@ -84,6 +86,11 @@ pub fn explain(verdict: &mut Verdict, history: &SiteHistory) {
             }
         }
         verdict.reasons.push(reason);
+    }
+    for one in &mut verdict.orphaned {
+        let findings = [ClientFinding::OutOfTouch, ClientFinding::Silent];
+        let numbers = findings.map(|finding| verdict.numbers.get(&(finding, one.client.clone())).copied());
+        one.also = numbers.into_iter().flatten().collect();
     }
 }
 
@@ -138,9 +145,21 @@ fn of_troubles(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients
     for one in &verdict.troubled {
         groups.entry(history.of_trouble(one, verdict)).or_default().push(one);
     }
-    let of = |(cause, clients): (Cause, Vec<&Troubled>)| {
+    let mut failures: Vec<(Cause, Number, Vec<&Troubled>)> = Vec::new();
+    for (cause, clients) in groups {
         let observed = clients.first().map(|one| one.trouble.to_string()).unwrap_or_default();
-        let number = number_of(cause.code, None, &observed, history.is_complete);
+        let number = number_of(cause.code, None, &cause.evidence(&observed), history.is_complete);
+        let is_same = |known: &Number| number.failure.is_some() && number.failure == known.failure;
+        let mut alike = failures.iter_mut().filter(|(_, known, _)| is_same(known));
+        match alike.find_map(|(known, alike, all)| known.take_in(&cause).then_some((alike, all))) {
+            Some((known, all)) => {
+                known.add_alike(number.alike);
+                all.extend(clients);
+            }
+            None => failures.push((cause, number, clients)),
+        }
+    }
+    let of = |(cause, number, clients): (Cause, Number, Vec<&Troubled>)| {
         let names: Vec<String> = clients.iter().map(|one| one.client.clone()).collect();
         let sentence = history.sentence_of_trouble(&cause);
         let mut reason =
@@ -149,7 +168,7 @@ fn of_troubles(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients
         reason.step_title = title_of(verdict, reason.step);
         (reason, Clients::Others(names))
     };
-    groups.into_iter().map(of).collect()
+    failures.into_iter().map(of).collect()
 }
 
 /// The causes for which clients that are off would be orphaned on their return.
@@ -201,7 +220,8 @@ fn of_laggards(verdict: &Verdict, history: &SiteHistory) -> Vec<(Reason, Clients
     let of = |((finding, lack), Laggards { places, names })| {
         let sentence = history.sentence_of(lack, finding, &places);
         let example = names.first().map(String::as_str).unwrap_or_default();
-        let number = failure_named(lack.code, || remedy(lack.code, finding, places.len(), example));
+        let number =
+            failure_named((lack.code, lack.foretold), || remedy(lack.code, finding, places.len(), example));
         let mut reason = reason((finding, lack.code), sentence, number, names.iter().cloned());
         reason.step = lack.change.and_then(|index| history.changes[index].0);
         reason.step_title = title_of(verdict, reason.step);

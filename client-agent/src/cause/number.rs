@@ -36,6 +36,8 @@ pub const fn failure_of(code: Code, layer: Option<TrustLayer>) -> Option<&'stati
         (Code::SecretOfAnotherSite, _) => "F15",
         (Code::Reinstalled, _) => "F16",
         (Code::SecretOfClient, _) => "F18",
+        (Code::PortWithoutTls, _) => "F29",
+        (Code::SecretOfManager, _) => "F34",
         (Code::ManagerDown, _) => "F19",
         (Code::ForeignCertificate, _) => "F24",
         (Code::PortNotServed, _) => "F27",
@@ -51,6 +53,7 @@ pub const fn failure_of(code: Code, layer: Option<TrustLayer>) -> Option<&'stati
             | Code::NotServedByOthers
             | Code::SecureCommunicationsOff
             | Code::NotReceived
+            | Code::AnswerAwaited
             | Code::Suspended
             | Code::CertificateForAnotherName
             | Code::OutOfTouch
@@ -64,6 +67,10 @@ pub const fn failure_of(code: Code, layer: Option<TrustLayer>) -> Option<&'stati
 /// The number of a cause; `what` is what failed, in the words of the client's log. Without changes missing, `is_complete`, the
 /// rules have excluded what they would have named.
 pub(super) fn number_of(code: Code, layer: Option<TrustLayer>, what: &str, is_complete: bool) -> Number {
+    // Why a service is down is told by its log.
+    if let (Code::ManagerDown, Some(number)) = (code, diagnosed(layer, what, is_complete)) {
+        return number;
+    }
     if let Some(entry) = failure_of(code, layer).and_then(|id| find(id).ok()) {
         return Number { alike: indistinct(code, entry), ..Number::of(entry) };
     }
@@ -87,15 +94,27 @@ pub(super) fn number_of(code: Code, layer: Option<TrustLayer>, what: &str, is_co
     }
 }
 
-/// The failure that a code names whatever the layer, or the remedy where it names none.
-pub(super) fn failure_named(code: Code, remedy: impl FnOnce() -> String) -> Number {
-    match failure_of(code, None).and_then(|id| find(id).ok()) {
+/// The failure that a code names, with the layer or whatever it is, or the remedy where it names none.
+pub(super) fn failure_named(
+    (code, layer): (Code, Option<TrustLayer>),
+    remedy: impl FnOnce() -> String,
+) -> Number {
+    match failure_of(code, layer).and_then(|id| find(id).ok()) {
         Some(entry) => Number::of(entry),
         None => Number { failure: None, title: None, alike: Vec::new(), remedy: remedy() },
     }
 }
 
 impl Number {
+    /// Adds failures that look alike, each once.
+    pub(super) fn add_alike(&mut self, alike: Vec<Alike>) {
+        for other in alike {
+            if !self.alike.iter().any(|known| known.failure == other.failure) {
+                self.alike.push(other);
+            }
+        }
+    }
+
     fn of(entry: &Entry) -> Self {
         Self {
             failure: Some(entry.id.clone()),

@@ -55,9 +55,10 @@ impl SiteHistory {
             return Found::without_change(Code::Unknown);
         }
         match loss.because {
-            Distrust::SharedSecret { .. } => {
-                self.of_secret(loss.since).unwrap_or(Found::without_change(Code::SecretOfClient))
-            }
+            Distrust::SharedSecret { .. } => self.of_secret(loss.since).unwrap_or_else(|| {
+                let has_fitted = loss.held.served_with_file;
+                Found::without_change(if has_fitted { Code::SecretOfManager } else { Code::SecretOfClient })
+            }),
             Distrust::Tls { rejection } => self.of_certificate(loss, rejection),
             Distrust::Signature { error, .. } => match error {
                 SignatureError::Missing => Found::without_change(Code::Unknown),
@@ -125,7 +126,7 @@ impl SiteHistory {
     }
 
     /// The cause where a change gave managers certificates that the client does not know.
-    fn of_update(&self, loss: Loss<'_>, index: usize) -> Found {
+    pub(super) fn of_update(&self, loss: Loss<'_>, index: usize) -> Found {
         let Loss { part, since, held, .. } = loss;
         let update = self.change(index);
         if replaces_secret(update) {

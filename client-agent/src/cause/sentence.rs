@@ -136,9 +136,13 @@ fn of_one(history: &SiteHistory, code: Code, change: usize, about: &About<'_>) -
             "{gave}; clients of this version learn only the certificate of the manager that they talk to"
         ),
         Code::SecretOfAnotherSite => format!(
-            "{name} replaced the shared secret of the site by that of the recovery file {:?}, which is not the one that \
-             these clients have",
-            what.facts.recovery.as_deref().unwrap_or_default()
+            "{name} replaced the shared secret of the site by that of the recovery file {:?}{}",
+            what.facts.recovery.as_deref().unwrap_or_default(),
+            if what.updated().is_empty() {
+                ", which is not the one that these clients have".to_owned()
+            } else {
+                format!(", and gave {}: these clients have neither", certificates(what))
+            }
         ),
         Code::Reinstalled if what.updated().is_empty() => format!(
             "{name} replaced the shared secret of the site by a new one, as a manager makes that is installed without a \
@@ -149,12 +153,23 @@ fn of_one(history: &SiteHistory, code: Code, change: usize, about: &About<'_>) -
              recovery file: these clients have neither",
             certificates(what)
         ),
-        Code::CertificateExpired | Code::CertificateNotYetValid => {
-            format!("{}; {name} brought that certificate into force", of_dates(about))
+        Code::CertificateNotYetValid if begins(about).is_some_and(|begins| begins > what.at) => format!(
+            "{}, which {name} brought into force before that moment: it was made by a clock that was ahead, and these clients refuse \
+             it until then",
+            of_validity(about)
+        ),
+        Code::CertificateNotYetValid => format!(
+            "{}, and {name} brought it into force after that moment: the clocks of these clients are behind",
+            of_validity(about)
+        ),
+        Code::CertificateExpired => {
+            format!("{}; {name} brought that certificate into force", of_validity(about))
         }
-        Code::CertificateRestored => {
-            format!("{gave} that had been in force before: these clients had followed to {}", known(about))
-        }
+        Code::CertificateRestored => format!(
+            "{name} put back {}, which had been in force before: these clients had followed to {}",
+            put_back(what),
+            known(about)
+        ),
         Code::StoresDiffer => format!(
             "{name} left different certificates in the two stores of {}: it signs with one, and its clients know the other",
             some(differing(what))
@@ -174,7 +189,11 @@ fn of_none(code: Code, about: &About<'_>) -> String {
                                  is of another site, or was edited"
                 .to_owned()
         }
-        Code::CertificateExpired | Code::CertificateNotYetValid => of_dates(about),
+        Code::SecretOfManager => "the manager refuses the shared secret of these clients, which it had accepted, and no change of the \
+                                  site replaced it: this manager has another secret than the site"
+            .to_owned(),
+        Code::CertificateNotYetValid => format!("{}: a clock was wrong", of_validity(about)),
+        Code::CertificateExpired => of_validity(about),
         Code::ForeignCertificate => format!(
             "these clients were shown a certificate that no manager of the site ever had{}: something between them and the \
              manager answers in its place",
@@ -189,17 +208,34 @@ fn of_none(code: Code, about: &About<'_>) -> String {
     }
 }
 
-fn of_dates(about: &About<'_>) -> String {
+/// When a certificate begins to be valid that is not valid yet.
+const fn begins(about: &About<'_>) -> Option<Timestamp> {
+    match about.because {
+        Distrust::Tls { rejection: Rejection::NotYetValid { not_before, .. } } => Some(*not_before),
+        _ => None,
+    }
+}
+
+fn of_validity(about: &About<'_>) -> String {
     let Distrust::Tls { rejection } = about.because else { return String::new() };
     match rejection {
         Rejection::Expired { not_after, found } => {
             format!("the certificate {} expired at {not_after}", found.short())
         }
         Rejection::NotYetValid { not_before, found } => {
-            format!("the certificate {} is not valid before {not_before}: a clock was wrong", found.short())
+            format!("the certificate {} is not valid before {not_before}", found.short())
         }
         other => short(&other.to_string()),
     }
+}
+
+/// `the certificate AABBCCDD of sepm-1`.
+fn put_back(change: &Change) -> String {
+    let of = |name: &str| {
+        let now = change.after.managers.get(name)?;
+        Some(format!("the certificate {} of {name}", now.client.short()))
+    };
+    some(change.updated().into_iter().filter_map(of))
 }
 
 /// `step 2`, or the moment of the change where there are no steps.

@@ -14,7 +14,9 @@ use crate::agent::{Distrust, Trouble};
 use crate::catalogue::{Means, entries};
 use crate::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse};
 use crate::report;
-use crate::scenario::{CauseCode as Code, ClientFinding, Held, PartPlan, Reason, Scenario, Troubled};
+use crate::scenario::{
+    CauseCode as Code, ClientFinding, Held, PartPlan, Reason, Scenario, Troubled, Verdict,
+};
 
 fn outcome(scenario: &Scenario) -> Outcome {
     rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome
@@ -85,25 +87,65 @@ fn what_is_named_for_clients_that_are_out_of_touch_is_the_failure_that_was_broug
 }
 
 #[test]
+fn an_orphaned_client_that_is_not_answered_has_both_causes_and_that_of_trust_first() {
+    let mut verdict = of_file("single-manager-no-wait").verdict;
+    let first = verdict.orphaned[0].clone();
+    let trouble =
+        Trouble::Exchange { failure: ExchangeFailure::TimedOut { stage: Stage::Answer, after_ms: 30_000 } };
+    verdict.reasons.clear();
+    verdict.numbers.clear();
+    for one in verdict.orphaned.clone() {
+        let Distrust::Tls { .. } = one.because else { continue };
+        let (client, part, held) = (one.client, one.part, one.held);
+        verdict.troubled.push(Troubled { client, part, held, trouble: trouble.clone() });
+    }
+    let history = SiteHistory::new(RotationSettings::default().into(), std::sync::Arc::default());
+    super::explain(&mut verdict, &history);
+    let one = &verdict.orphaned[0];
+    let [also] = one.also[..] else { panic!("{one:?}") };
+    assert_eq!(one.client, first.client);
+    assert!(one.reason < Some(also), "{:?}", verdict.reasons);
+    assert_eq!(verdict.reasons[also - 1].failure.as_deref(), Some("F20"));
+}
+
+#[test]
 fn clients_that_fail_alike_have_one_reason_and_a_service_that_is_down_is_named() {
     let failed = |failure| Trouble::Exchange { failure };
     let lost = |detail: &str| {
         failed(ExchangeFailure::ConnectionLost { stage: Stage::Answer, detail: detail.to_owned() })
     };
     let late = |after_ms| failed(ExchangeFailure::TimedOut { stage: Stage::Answer, after_ms });
+    let late_tls = failed(ExchangeFailure::TimedOut { stage: Stage::Handshake, after_ms: 30_009 });
     let refused = || failed(ExchangeFailure::ConnectionRefused { address: "127.0.0.1:8014".to_owned() });
     let mut verdict = of_file("single-manager").verdict;
     verdict.services_down = Some([("sepm-1".to_owned(), vec!["semwebsrv".to_owned()])].into());
     let group = || Some("My Company".to_owned());
     let (version, [serial, complete]) = ("14.3".parse().unwrap(), [None, None]);
-    let held = || Held { group: group(), location: None, version, serial, complete, given_older_file: false };
-    let troubles =
-        [lost("reset by peer"), lost("end of file"), late(30_002), late(30_004), refused(), refused()];
+    let held = || Held {
+        group: group(),
+        location: None,
+        version,
+        serial,
+        complete,
+        given_older_file: false,
+        served_with_file: true,
+    };
+    let no_tls = failed(ExchangeFailure::TlsFailed { detail: epm_protocol::heartbeat::NO_TLS.to_owned() });
+    let troubles = [
+        lost("reset by peer"),
+        lost("end of file"),
+        late(30_002),
+        late(30_004),
+        late_tls,
+        refused(),
+        refused(),
+        no_tls,
+    ];
     for (number, trouble) in troubles.into_iter().enumerate() {
         let (client, part) = (format!("pc-{number}"), "pc".to_owned());
         verdict.troubled.push(Troubled { client, part, held: held(), trouble });
     }
-    let list = list_of(&["sepm-1"], Protocol::Https);
+    let list = list_of(&["sepm-1", "sepm-2"], Protocol::Https);
     let (inherits, locations) = (true, std::collections::BTreeMap::new());
     let (communication, location_communication) = Default::default();
     let secure_communications = true;
@@ -117,22 +159,29 @@ fn clients_that_fail_alike_have_one_reason_and_a_service_that_is_down_is_named()
     };
     let settings =
         RotationSettings { groups: [("My Company".to_owned(), state)].into(), ..RotationSettings::default() };
-    super::explain(&mut verdict, &SiteHistory::new(settings.into(), std::sync::Arc::default()));
-    let said: Vec<_> = verdict
-        .reasons
+    let history = SiteHistory::new(settings.into(), std::sync::Arc::default());
+    let mut all_down = verdict.clone();
+    super::explain(&mut verdict, &history);
+    let told = |verdict: &Verdict| -> Vec<_> {
+        let of = |one: &Reason| (one.clients, one.code, one.failure.clone(), one.sentence.clone());
+        verdict.reasons.iter().map(of).collect()
+    };
+    let said = told(&verdict);
+    let said: Vec<_> = said
         .iter()
-        .map(|one| (one.clients, one.code, one.failure.as_deref(), one.sentence.as_str()))
+        .map(|(clients, code, id, text)| (*clients, *code, id.as_deref(), text.as_str()))
         .collect();
     let other = "These clients are out of touch for a reason other than trust: ";
     assert_eq!(
         said,
         [
             (
-                2,
+                3,
                 Code::OutOfTouch,
                 Some("F20"),
                 &*format!(
-                    "{other}Timeout was reached: Operation timed out after 30000 milliseconds while the answer was awaited."
+                    "{other}Timeout was reached: Operation timed out after 30000 milliseconds during the TLS handshake; or: \
+                     Timeout was reached: Operation timed out after 30000 milliseconds while the answer was awaited."
                 )
             ),
             (
@@ -147,8 +196,48 @@ fn clients_that_fail_alike_have_one_reason_and_a_service_that_is_down_is_named()
                 Some("F19"),
                 "The web server of sepm-1 (semwebsrv) did not start, so nothing listens on its clients' port."
             ),
+            (
+                1,
+                Code::PortWithoutTls,
+                Some("F29"),
+                "What answers these clients at the manager's HTTPS port does not speak TLS: another program holds the port, or it is \
+                 a port without TLS."
+            ),
         ]
     );
+    // With the web server of every manager down, that is why, whatever another program at their ports says; its log says why it is.
+    let names = ["sepm-1", "sepm-2"].map(str::to_owned);
+    all_down.services_down = Some(names.clone().map(|one| (one, vec!["semwebsrv".to_owned()])).into());
+    let why = "AH02565: Certificate and private key do not match".to_owned();
+    all_down.web_server_errors = names.map(|one| (one, why.clone())).into();
+    super::explain(&mut all_down, &history);
+    let [(8, Code::ManagerDown, failure, sentence)] = &told(&all_down)[..] else { panic!("{all_down:?}") };
+    assert!(failure.as_deref() == Some("F12") && sentence.ends_with(&format!("({why}).")), "{sentence}");
+}
+
+#[test]
+fn a_secret_that_was_accepted_before_is_refused_by_the_manager_and_another_one_is_the_clients_own() {
+    let history = SiteHistory::new(std::sync::Arc::default(), std::sync::Arc::default());
+    let because = Distrust::SharedSecret { status: 400 };
+    let cause = |served_with_file| {
+        let held = Held { served_with_file, ..held_nothing() };
+        history
+            .cause(super::Loss { part: "pc", since: Timestamp::EPOCH, because: &because, held: &held })
+            .code
+    };
+    assert_eq!((cause(true), cause(false)), (Code::SecretOfManager, Code::SecretOfClient));
+}
+
+fn held_nothing() -> Held {
+    Held {
+        group: None,
+        location: None,
+        version: "14.3".parse().unwrap(),
+        serial: None,
+        complete: None,
+        given_older_file: false,
+        served_with_file: false,
+    }
 }
 
 /// A list of managers at their own addresses.
@@ -197,6 +286,7 @@ fn a_client_that_meets_another_manager_and_one_that_downloads_nothing_are_told_f
         serial: None,
         complete: None,
         given_older_file: false,
+        served_with_file: true,
     };
     let cause = |states: &[Arc<RotationSettings>], because: &Distrust| {
         let mut history =
@@ -401,6 +491,18 @@ fn clients_that_are_served_and_not_well_have_a_cause_and_a_remedy_in_every_form(
             (behind, Code::NotReceived, Some(1), None),
             "Step 1 gave sepm-1 a new certificate (",
             "Wait until each of these clients has had a heartbeat",
+        ),
+        (
+            small(one, new, &update("sepm-1")),
+            (behind, Code::SwitchLeftOn, Some(1), Some("F01")),
+            "and these clients know none of the certificates that the managers of their list present now: they will be orphaned",
+            "",
+        ),
+        (
+            small(two, new, &[&*update("sepm-1"), &update("sepm-2")].concat()),
+            (behind, Code::ManagerTooEarly, Some(2), Some("F08")),
+            "they will be orphaned at their next heartbeat",
+            "",
         ),
         (
             small(two, new, &[broken, &update("sepm-2"), wait].concat()),

@@ -91,7 +91,10 @@ impl Shown {
             Health::New => "none yet".to_owned(),
             Health::Connected { since } => format!("connected since {since}"),
             Health::Disconnected { since, because } => format!("disconnected since {since}: {because}"),
-            Health::Orphaned { since, because } => format!("orphaned since {since}: {because}"),
+            Health::Orphaned { since, because, also: None } => format!("orphaned since {since}: {because}"),
+            Health::Orphaned { since, because, also: Some(also) } => {
+                format!("orphaned since {since}: {because}; at last also: {also}")
+            }
         };
         fact("contact", &contact);
         match self.rescue {

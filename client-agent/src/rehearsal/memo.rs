@@ -123,13 +123,18 @@ impl MemoTable {
         if let Some(known) = self.images.get(&image.number) {
             return *known;
         }
-        let node = self.admit(image.snapshot.clone(), world);
+        let node = self.admit(image.snapshot.clone(), None, world);
         self.images.insert(image.number, node);
         node
     }
 
-    /// The node of this client, without its dates and counts; a new one if there is none yet.
-    pub(super) fn admit(&mut self, mut snapshot: ClientSnapshot, world: &World) -> NodeId {
+    /// The node of this client, without its dates and counts; a new one if there is none yet. `likely` is tried first.
+    pub(super) fn admit(
+        &mut self,
+        mut snapshot: ClientSnapshot,
+        likely: Option<NodeId>,
+        world: &World,
+    ) -> NodeId {
         snapshot.agent.take_counts();
         snapshot
             .agent
@@ -137,7 +142,16 @@ impl MemoTable {
         if let Some(held) = &mut snapshot.held {
             held.id = 0;
         }
-        let group = snapshot.record.as_ref().map(|record| record.group.to_string()).unwrap_or_default();
+        let group_of = |one: &ClientSnapshot| one.record.as_ref().map(|record| record.group);
+        let group = group_of(&snapshot);
+        let is_at = |node: &NodeId| {
+            let there = &self.node(*node).snapshot;
+            group_of(there) == group && there.agent.is_equivalent_to(&snapshot.agent)
+        };
+        if let Some(node) = likely.filter(is_at) {
+            return node;
+        }
+        let group = group.map(|group| group.to_string()).unwrap_or_default();
         let fingerprint = format!("{group} {}", snapshot.agent.state_fingerprint());
         if let Some(known) = self.by_fingerprint.get(&fingerprint) {
             return *known;
@@ -216,7 +230,7 @@ impl MemoTable {
         let has = snapshot.agent.dates();
         let counts = snapshot.agent.take_counts();
         Value {
-            after: self.admit(snapshot, world),
+            after: self.admit(snapshot, Some(key.node), world),
             timings: activation.timings,
             lines: activation.lines,
             visits: activation.visits,

@@ -183,43 +183,44 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         Ok(())
     }
 
-    /// Creates the clients, and divides them evenly among the threads, in order, except that those which interact are
-    /// all played on the first one.
+    /// Creates the clients, and divides them evenly among the threads, in order, except that those which interact have a thread of
+    /// their own: each of their heartbeats is played, so that one of them is as much work as thousands of others.
     fn spawn_clients(&mut self, options: &RehearsalOptions) {
-        let managers = self.world.manager_names().count();
-        let interacts = |part: u32| self.parts[part as usize].interacts;
-        let of = |wanted: bool| {
-            let parts = self.plans.iter().zip(0_u32..).filter(move |(_, part)| interacts(*part) == wanted);
-            parts.flat_map(|(plan, part)| (1..=plan.count).map(move |n| (plan, part, n)))
+        let (together, alone): (Vec<_>, Vec<_>) =
+            self.plans.iter().zip(0_u32..).partition(|(_, part)| self.parts[*part as usize].interacts);
+        let each = |parts: Vec<(&'_ PartPlan, u32)>| -> Vec<(u32, u32)> {
+            parts.into_iter().flat_map(|(plan, part)| (1..=plan.count).map(move |n| (part, n))).collect()
         };
-        let together = of(true).count();
-        let share = self.clients.div_ceil(options.threads.max(1)).max(1);
-        let mut left = of(true).chain(of(false)).peekable();
-        let mut shards = Vec::new();
-        while left.peek().is_some() {
-            let together = if shards.is_empty() { together } else { 0 };
-            let mut hourly = HourlyCounts::new(self.start, managers);
-            let mut memo = MemoTable::new(self.locations.clone());
-            let mut machines = Vec::with_capacity(share.max(together).min(self.clients));
-            for (plan, part, n) in left.by_ref().take(share.max(together)) {
-                let seed = plan.client_seed(self.scenario.seed, n);
-                let common = &self.parts[part as usize];
-                let mut context =
-                    Context { world: &self.world, memo: &mut memo, hourly: &mut hourly, log: None };
-                let identity = ClientIdentity {
-                    name: plan.client_name(n),
-                    machine: plan.machine(self.scenario.seed, n),
-                    interacts: common.interacts,
-                };
-                let client = C::new(&common.image, identity, seed, &mut context);
-                let machine = Machine::new(client, common, (part, n), seed, self.start);
-                machine.count_arrival(&mut context);
-                machines.push(machine);
-            }
-            let logs = options.keep_logs.then(|| vec![Transcript::default(); machines.len()]);
-            shards.push(Shard { machines, together, memo, hourly, logs });
-        }
-        self.shards = shards;
+        let (together, alone) = (each(together), each(alone));
+        let share = alone.len().div_ceil(options.threads.max(1)).max(1);
+        let shares = Some(together.as_slice()).filter(|one| !one.is_empty()).into_iter();
+        let shares = shares.chain(alone.chunks(share));
+        self.shards = shares.map(|clients| self.shard(clients, options.keep_logs)).collect();
+    }
+
+    /// Creates these clients, each given by its part and its number there.
+    fn shard(&self, clients: &[(u32, u32)], keep_logs: bool) -> Shard<C> {
+        let mut hourly = HourlyCounts::new(self.start, self.world.manager_names().count());
+        let mut memo = MemoTable::new(self.locations.clone());
+        let mut interact = false;
+        let machines = clients.iter().map(|(part, n)| {
+            let (plan, common) = (&self.plans[*part as usize], &self.parts[*part as usize]);
+            interact |= common.interacts;
+            let seed = plan.client_seed(self.scenario.seed, *n);
+            let mut context = Context { world: &self.world, memo: &mut memo, hourly: &mut hourly, log: None };
+            let identity = ClientIdentity {
+                name: plan.client_name(*n),
+                machine: plan.machine(self.scenario.seed, *n),
+                interacts: common.interacts,
+            };
+            let client = C::new(&common.image, identity, seed, &mut context);
+            let machine = Machine::new(client, common, (*part, *n), seed, self.start);
+            machine.count_arrival(&mut context);
+            machine
+        });
+        let machines: Vec<_> = machines.collect();
+        let logs = keep_logs.then(|| vec![Transcript::default(); machines.len()]);
+        Shard { machines, interact, memo, hourly, logs }
     }
 
     fn play(

@@ -30,8 +30,8 @@ pub struct Progress {
 /// A part of the fleet that one thread plays.
 pub(super) struct Shard<C> {
     pub(super) machines: Vec<Machine<C>>,
-    /// The number of machines whose clients interact; they stand first. All of a fleet are in one shard.
-    pub(super) together: usize,
+    /// Whether its clients interact. All of a fleet that do are in one shard.
+    pub(super) interact: bool,
     pub(super) memo: MemoTable,
     pub(super) hourly: HourlyCounts,
     /// The transcripts of its clients, in the same order, if logs are kept.
@@ -152,8 +152,7 @@ impl<C: VirtualClient> Shard<C> {
         waited: &mut Waited,
     ) {
         let mut targets: BTreeMap<usize, u64> = BTreeMap::new();
-        let together = self.machines[..self.together].iter().enumerate();
-        for (place, machine) in together.filter(|(_, machine)| machine.is_on()) {
+        for (place, machine) in self.together().filter(|(_, machine)| machine.is_on()) {
             targets.insert(place, machine.client.counts().heartbeats + u64::from(heartbeats));
         }
         let is_waited_for = |machine: &Machine<C>, target: u64| {
@@ -179,9 +178,14 @@ impl<C: VirtualClient> Shard<C> {
 
     /// When each of the machines whose clients interact acts next, if that is not after `end`.
     fn agenda(&self, end: Timestamp) -> Agenda {
-        let together = self.machines[..self.together].iter().enumerate();
         let next = |(place, machine): (usize, &Machine<C>)| Some(Reverse((machine.next(end)?, place)));
-        together.filter_map(next).collect()
+        self.together().filter_map(next).collect()
+    }
+
+    /// The machines whose clients interact, each with its place.
+    fn together(&self) -> impl Iterator<Item = (usize, &Machine<C>)> {
+        let together = if self.interact { self.machines.as_slice() } else { &[] };
+        together.iter().enumerate()
     }
 
     /// Runs the next machine to act, of those whose clients interact, up to that moment. Returns the moment and the

@@ -104,7 +104,7 @@ impl VirtualClient for FullClient {
     }
 
     fn node(&self, context: &mut Context<'_>) -> NodeId {
-        context.memo.admit(self.snapshot.clone(), context.world)
+        context.memo.admit(self.snapshot.clone(), None, context.world)
     }
 
     fn wakes_before(&self, end: Timestamp) -> Option<Timestamp> {
@@ -348,7 +348,7 @@ impl MemoizedClient {
         self.faulted = Some(faulted);
         self.schedule = snapshot.agent.schedule();
         (self.dates, self.counts) = (snapshot.agent.dates(), snapshot.agent.counts());
-        self.node = context.memo.admit(snapshot, context.world);
+        self.node = context.memo.admit(snapshot, Some(self.node), context.world);
     }
 
     /// Logs the skipped heartbeats.

@@ -34,12 +34,29 @@ pub fn course(outcome: &Outcome) -> String {
     text
 }
 
-/// The orphaned clients, one per line: since when, during which step, why, the failure of the catalogue, the cause and the remedy.
+/// The orphaned clients, one per line: since when, during which step, why, the failure of the catalogue, the cause and the remedy, and
+/// further causes, each after its failure if it is one of the catalogue.
 pub fn orphaned(outcome: &Outcome) -> String {
-    let columns =
-        ["client", "part", "since", "step", "step_title", "layer", "why", "failure", "cause", "remedy"];
+    let columns = [
+        "client",
+        "part",
+        "since",
+        "step",
+        "step_title",
+        "layer",
+        "why",
+        "failure",
+        "cause",
+        "remedy",
+        "also",
+    ];
     let mut text = line(columns.map(String::from));
     for one in &outcome.verdict.orphaned {
+        let further = one.also.iter().filter_map(|number| {
+            let other = outcome.verdict.reasons.get(number.checked_sub(1)?)?;
+            let failure = other.failure.as_ref().map(|failure| format!("{failure}: ")).unwrap_or_default();
+            Some(failure + &other.sentence)
+        });
         text.push_str(&line([
             one.client.clone(),
             one.part.clone(),
@@ -51,6 +68,7 @@ pub fn orphaned(outcome: &Outcome) -> String {
             one.failure.clone().unwrap_or_default(),
             outcome.verdict.reason_of(one).map(|reason| reason.sentence.clone()).unwrap_or_default(),
             outcome.verdict.reason_of(one).map(|reason| reason.remedy.clone()).unwrap_or_default(),
+            further.collect::<Vec<_>>().join(" "),
         ]));
     }
     text
@@ -124,6 +142,23 @@ mod tests {
         assert_eq!(rows.len(), 1 + outcome.verdict.orphaned.len());
         assert_eq!((rows[1][0].as_str(), rows[1][6].as_str()), ("a,\"b\"\r\nc", sample::NASTY));
         assert_eq!(rows[1][2], outcome.verdict.orphaned[0].since.to_string());
+    }
+
+    #[test]
+    fn further_causes_of_an_orphaned_client_stand_in_a_column_of_their_own() {
+        let mut outcome = sample::ninety_days();
+        outcome.verdict.orphaned[1].also = vec![1, 2];
+        let reason = |number: usize, sentence: &str| -> Reason {
+            let reason = serde_json::json!({
+                "number": number, "finding": "orphaned", "code": "not-waited", "sentence": sentence, "remedy": "", "clients": 1, "examples": [],
+            });
+            serde_json::from_value(reason).unwrap()
+        };
+        let second = Reason { failure: Some("F14".to_owned()), ..reason(2, "The second.") };
+        outcome.verdict.reasons = vec![reason(1, "The first."), second];
+        let rows = read(&orphaned(&outcome));
+        assert_eq!((rows[0][10].as_str(), rows[1][10].as_str()), ("also", ""));
+        assert_eq!(rows[2][10], "The first. F14: The second.");
     }
 
     #[test]

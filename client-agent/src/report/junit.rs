@@ -53,18 +53,24 @@ fn promises(verdict: &Verdict) -> Vec<TestCase> {
     let mut clients = vec![("no client is orphaned", orphaned)];
     clients.extend(promises.into_iter().zip(others));
     if verdict.clients == 0 {
-        let message = "the lab has no client of its own: none was judged".to_owned();
+        let message = verdict.no_verdict.clone().unwrap_or_else(|| "there is no client to judge".to_owned());
         clients = vec![("there are clients to judge", TestResult::Error { kind: "no-verdict", message })];
     } else if verdict.clients == verdict.away.len() {
         let message = "all clients are off, with changes still to receive: none was judged".to_owned();
         clients.push(("there are clients to judge", TestResult::Error { kind: "no-verdict", message }));
+    }
+    if let Some(why) = &verdict.database_error {
+        let message = format!("the database that the managers share does not answer: {why}");
+        clients.push(("the site's database answers", TestResult::Error { kind: "unknown", message }));
     }
     if let [first, ..] = verdict.unknown.as_slice() {
         let count = verdict.unknown.len();
         let message = format!("{count} unknown, such as {first}: no process reports what they hold");
         clients.push(("the state of every client is known", TestResult::Error { kind: "unknown", message }));
     }
+    let ended = verdict.processes_down.as_deref();
     let managers = [
+        ("the process of each manager runs", ended.is_some(), trouble(ended.unwrap_or_default(), "ended")),
         ("no service of a manager is down", verdict.services_down.is_some(), trouble(&down, "down")),
         ("no file of a manager waits unread", verdict.files_unread.is_some(), trouble(&unread, "unread")),
         ("the console can log in", !console.is_empty(), trouble(&console, "refused")),
@@ -133,9 +139,9 @@ fn loss(verdict: &Verdict, lost: &[&OrphanedClient]) -> TestResult {
     let message = format!("{} orphaned: {}", words::clients(lost.len()), layers.join(", "));
     let lines = lost.iter().take(EXAMPLES).map(|one| {
         let OrphanedClient { client, part, since, step, layer, why, failure, .. } = one;
-        let step = step.unwrap_or_default();
+        let step = step.map(|number| format!(", step {number}")).unwrap_or_default();
         let failure = failure.as_ref().map(|id| format!(", {id}")).unwrap_or_default();
-        format!("{client} ({part}) since {since}, step {step}, layer {layer}{failure}: {why}")
+        format!("{client} ({part}) since {since}{step}, layer {layer}{failure}: {why}")
     });
     let clients = failure("orphaned".to_owned(), message, lines, lost.len());
     explained(verdict, clients, |one| reasons.get(&one.number).copied())
@@ -250,6 +256,16 @@ mod tests {
         for failure in failures {
             assert!(failure.text().ends_with(&format!("\nOn the page of the lab: {link}")), "{xml}");
         }
+    }
+
+    #[test]
+    fn a_client_that_was_orphaned_in_no_step_of_a_scenario_has_none_in_the_text() {
+        let mut verdict = sample::ninety_days().verdict;
+        assert!(verdict_junit(&verdict, None).contains(", step "));
+        verdict.reasons.clear();
+        verdict.orphaned.iter_mut().for_each(|one| one.step = None);
+        let xml = verdict_junit(&verdict, None);
+        assert!(xml.contains(" since ") && !xml.contains("step"), "{xml}");
     }
 
     #[test]

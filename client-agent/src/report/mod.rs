@@ -16,7 +16,10 @@ mod words;
 use crate::rehearsal::Outcome;
 
 pub use csv::{course as csv, not_well as not_well_csv, orphaned as orphaned_csv};
-pub use html::{Evidence, EvidenceEvent, EvidenceExpectation, STYLE, evidence_html, html, sweep_html};
+pub use html::{
+    Evidence, EvidenceEvent, EvidenceExpectation, EvidenceFinding, EvidenceOldCertificate, EvidenceRotation,
+    STYLE, evidence_html, html, sweep_html,
+};
 pub use junit::{junit, verdict_junit};
 pub use sweep::sweep_csv;
 pub use test_suite::{TestCase, TestResult, TestRun, TestSuite};

@@ -273,6 +273,7 @@ fn verdict() -> Verdict {
             ),
             because: Distrust::SharedSecret { status: 400 },
             reason: None,
+            also: Vec::new(),
             failure: None,
             held: Held {
                 group: None,
@@ -281,6 +282,7 @@ fn verdict() -> Verdict {
                 serial: None,
                 complete: None,
                 given_older_file: false,
+                served_with_file: true,
             },
         }
     });

@@ -34,6 +34,14 @@ pub(super) fn moment(at: Timestamp) -> String {
     format!("{:04}-{:02}-{:02} {:02}:{:02}", t.year(), t.month(), t.day(), t.hour(), t.minute())
 }
 
+/// A moment to the millisecond where it has any, in UTC: `2026-01-05 08:00:07.123`.
+pub(super) fn instant(at: Timestamp) -> String {
+    if at == Timestamp::NEVER {
+        return "never".to_owned();
+    }
+    at.to_string().replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
 /// A duration in its two largest units: `12 d 4 h`, `35 min`, `250 ms`.
 pub(super) fn stretch(lasted: Duration) -> String {
     let millis = lasted.as_millis();

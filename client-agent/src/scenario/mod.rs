@@ -30,8 +30,8 @@ pub use read::ScenarioError;
 pub use reason::{Alike, CauseCode, ClientFinding, Held, Reason};
 pub use span::{Span, SpanError};
 pub use verdict::{
-    Laggard, OrphanedClient, PartHolding, ReportSource, Returning, Standing, StepReport, Troubled, Verdict,
-    holdings,
+    Laggard, OrphanedClient, PartHolding, Pause, ReportSource, Returning, Standing, StepReport, Troubled,
+    Verdict, holdings,
 };
 
 /// The identifier of the JSON Schema of the scenario file.

@@ -43,6 +43,8 @@ pub enum CauseCode {
     Reinstalled,
     /// The clients' shared secret is none that the site has had.
     SecretOfClient,
+    /// The manager refuses the clients' shared secret, which it had accepted, and the site has not replaced it.
+    SecretOfManager,
     /// The certificate has expired.
     CertificateExpired,
     /// The certificate is not valid yet.
@@ -65,6 +67,10 @@ pub enum CauseCode {
     ManagerDown,
     /// The clients' list names a port at which the manager does not listen.
     PortNotServed,
+    /// What answers at the manager's port does not speak TLS.
+    PortWithoutTls,
+    /// The clients have waited for an answer since the beginning of their last heartbeat.
+    AnswerAwaited,
     /// Communication is switched off by the clients' settings.
     CommunicationOff,
     /// The failure was reproduced on purpose.
@@ -96,6 +102,7 @@ impl CauseCode {
         Self::SecretOfAnotherSite,
         Self::Reinstalled,
         Self::SecretOfClient,
+        Self::SecretOfManager,
         Self::CertificateExpired,
         Self::CertificateNotYetValid,
         Self::CertificateForAnotherName,
@@ -107,6 +114,8 @@ impl CauseCode {
         Self::NotServedByOthers,
         Self::ManagerDown,
         Self::PortNotServed,
+        Self::PortWithoutTls,
+        Self::AnswerAwaited,
         Self::CommunicationOff,
         Self::Reproduced,
         Self::SecureCommunicationsOff,
@@ -220,12 +229,17 @@ pub struct Held {
     pub complete: Option<PolicySerial>,
     /// Whether the client was given a communications file without a certificate that it knew, and has not met a manager since.
     pub given_older_file: bool,
+    /// Whether a manager has served the client since it got its communications file.
+    #[serde(default)]
+    pub served_with_file: bool,
 }
 
 impl Held {
     /// What a client with this view holds.
     pub fn of(view: &AgentView) -> Self {
-        let AgentView { group, location, version, serial, complete, given_older_file, .. } = view;
+        let AgentView {
+            group, location, version, serial, complete, given_older_file, served_with_file, ..
+        } = view;
         Self {
             group: group.clone(),
             location: location.clone(),
@@ -233,6 +247,7 @@ impl Held {
             serial: *serial,
             complete: *complete,
             given_older_file: *given_older_file,
+            served_with_file: *served_with_file,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use epm_protocol::plural::either;
 use epm_protocol::policy::Protocol;
 use epm_protocol::statement::Statement;
 use epm_protocol::time::Timestamp;
@@ -66,6 +67,10 @@ pub struct OrphanedClient {
     /// The number of the cause in `reasons` of the verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<usize>,
+    /// The numbers of further causes in `reasons`, such as a manager that does not answer: the client has them beside its loss of
+    /// trust.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<usize>,
     /// The number of the failure in the catalogue, such as `F03`; absent where none fits, or several do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -105,8 +110,11 @@ pub struct Verdict {
     /// Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
     /// certificate in force, no client is orphaned or would be on being switched on, no service of a manager is down, no file waits
     /// unread, and the console can log in. Null where there is no client to judge, as where all are off with changes to receive, or the
-    /// state of a client is not known, and nothing else is wrong: then there is no verdict.
+    /// state of a client is not known, or the database does not answer, and nothing else is wrong: then there is no verdict.
     pub well: Option<bool>,
+    /// The reason why there is no verdict; absent where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_verdict: Option<String>,
     /// The number of clients.
     pub clients: usize,
     /// The number of registered clients that run outside this lab's process. Of those that no process reports the lab knows only what
@@ -155,6 +163,13 @@ pub struct Verdict {
     pub behind: Vec<String>,
     /// The clients that are on, and have begun no heartbeat for three intervals.
     pub silent: Vec<String>,
+    /// The managers whose process does not run; absent where each manager is in this process, or that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processes_down: Option<Vec<String>>,
+    /// The reason why the database that the managers share does not answer: which processes run, and what they have heard since, is not
+    /// known. Absent where it answers, and where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_error: Option<String>,
     /// The services that are down, by manager; absent where no manager has an installation folder, without which
     /// every service is up.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,12 +195,15 @@ pub struct Verdict {
     /// The number of journal entries that have been dropped; absent without a journal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub journal_forgotten: Option<u64>,
-    /// The clients in `out_of_touch`, with what the cause is told from.
+    /// The clients in `out_of_touch`, and orphaned ones with a problem beside trust, with what the cause is told from.
     #[serde(skip)]
     pub troubled: Vec<Troubled>,
     /// The clients in `orphaned_on_return`, with what the cause is told from.
     #[serde(skip)]
     pub returning: Vec<Returning>,
+    /// The reason why the web server of a manager did not start, by manager name.
+    #[serde(skip)]
+    pub web_server_errors: BTreeMap<String, String>,
     /// The ports at which each manager serves clients.
     #[serde(skip)]
     pub ports: BTreeMap<String, Vec<u16>>,
@@ -243,6 +261,17 @@ pub struct Troubled {
     pub trouble: Trouble,
 }
 
+/// Why a client begins no heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The client was suspended in the lab.
+    Suspended,
+    /// The client's communication is switched off.
+    Disabled,
+    /// The last heartbeat has not ended.
+    InHeartbeat,
+}
+
 /// A client that is served, or should be, and is not well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Laggard {
@@ -256,10 +285,8 @@ pub struct Laggard {
     pub held: Held,
     /// The certificates in force that the client lacks.
     pub lacks: Vec<Fingerprint>,
-    /// Whether the client was suspended in the lab.
-    pub is_suspended: bool,
-    /// Whether the client's communication is switched off.
-    pub is_disabled: bool,
+    /// Why the client begins no heartbeat, as far as its driver knows.
+    pub pause: Option<Pause>,
 }
 
 /// The state of a client at the end.
@@ -316,6 +343,13 @@ impl Verdict {
         self.reasons.get(number.checked_sub(1)?)
     }
 
+    /// The clients of the reason with this number, once the verdict has been explained.
+    pub fn clients_of(&self, reason: usize) -> impl Iterator<Item = &str> {
+        let orphaned = self.orphaned.iter().filter(move |one| one.reason == Some(reason));
+        let others = self.numbers.iter().filter(move |(_, number)| **number == reason);
+        orphaned.map(|one| one.client.as_str()).chain(others.map(|((_, name), _)| name.as_str()))
+    }
+
     /// The clients that are not well and not orphaned, by what is wrong with them.
     pub fn unwell(&self) -> [(ClientFinding, &[String]); 5] {
         [
@@ -327,15 +361,33 @@ impl Verdict {
         ]
     }
 
-    /// Says that there is no verdict where no client was judged, all are off and have changes to receive, or one is unknown, and
-    /// nothing else is wrong.
+    /// Says that there is no verdict, and why, where nothing is known to be wrong and not everything could be judged.
     pub fn conclude(&mut self) {
-        if !self.console_troubles.is_empty() {
+        if !self.console_troubles.is_empty()
+            || self.processes_down.as_ref().is_some_and(|down| !down.is_empty())
+        {
             self.well = Some(false);
         }
-        let is_judged = self.clients > self.away.len();
-        if (!is_judged || !self.unknown.is_empty()) && self.well == Some(true) {
-            self.well = None;
+        if self.well != Some(false) {
+            self.no_verdict = self.why_not_judged();
+            self.well = self.no_verdict.is_none().then_some(true);
+        }
+    }
+
+    /// The reason why not everything could be judged.
+    fn why_not_judged(&self) -> Option<String> {
+        if let Some(why) = &self.database_error {
+            Some(format!("the database that the managers share does not answer ({why})"))
+        } else if let [first, rest @ ..] = self.unknown.as_slice() {
+            let unknown = either(self.unknown.len(), "client is", "clients are");
+            let such = if rest.is_empty() { first.clone() } else { format!("{first}, ...") };
+            Some(format!("{unknown} unknown, since no process reports what they hold: {such}"))
+        } else if self.clients > self.away.len() {
+            None
+        } else if self.clients > 0 {
+            Some("all clients are off, with changes still to receive, so that nothing was judged".to_owned())
+        } else {
+            Some("the lab has no client, so that nothing was judged".to_owned())
         }
     }
 
@@ -344,9 +396,12 @@ impl Verdict {
         if view.brought_back {
             self.brought_back.push(view.computer_name.clone());
         }
-        if let (true, Standing::OutOfTouch, Health::Disconnected { because, .. }) =
-            (is_on, standing, &view.health)
-        {
+        let trouble = match (standing, &view.health) {
+            (Standing::OutOfTouch, Health::Disconnected { because, .. }) => Some(because),
+            (Standing::Orphaned, health) => health.also(),
+            _ => None,
+        };
+        if let Some(because) = trouble.filter(|_| is_on) {
             self.troubled.push(Troubled {
                 client: view.computer_name.clone(),
                 part: part.to_owned(),
@@ -372,8 +427,8 @@ impl Verdict {
         }
         self.well = Some(false);
         match standing {
-            Standing::NotSecure => self.lag(ClientFinding::NotSecure, part, view, false),
-            Standing::Behind => self.lag(ClientFinding::Behind, part, view, false),
+            Standing::NotSecure => self.lag(ClientFinding::NotSecure, part, view, None),
+            Standing::Behind => self.lag(ClientFinding::Behind, part, view, None),
             Standing::Well | Standing::Orphaned | Standing::OutOfTouch => {}
         }
     }
@@ -387,13 +442,14 @@ impl Verdict {
     }
 
     /// Adds a client that is on and has begun no heartbeat for three intervals.
-    pub fn add_silent(&mut self, part: &str, view: &AgentView, is_suspended: bool) {
+    pub fn add_silent(&mut self, part: &str, view: &AgentView, pause: Option<Pause>) {
         self.well = Some(false);
         self.silent.push(view.computer_name.clone());
-        self.lag(ClientFinding::Silent, part, view, is_suspended);
+        let is_disabled = matches!(view.health, Health::Disconnected { because: Trouble::Disabled, .. });
+        self.lag(ClientFinding::Silent, part, view, pause.or(is_disabled.then_some(Pause::Disabled)));
     }
 
-    fn lag(&mut self, finding: ClientFinding, part: &str, view: &AgentView, is_suspended: bool) {
+    fn lag(&mut self, finding: ClientFinding, part: &str, view: &AgentView, pause: Option<Pause>) {
         let lacks = self.certificates.values().filter(|one| !view.certificates.contains(one)).copied();
         self.laggards.push(Laggard {
             client: view.computer_name.clone(),
@@ -401,8 +457,7 @@ impl Verdict {
             finding,
             held: Held::of(view),
             lacks: lacks.collect(),
-            is_suspended,
-            is_disabled: matches!(view.health, Health::Disconnected { because: Trouble::Disabled, .. }),
+            pause,
         });
     }
 
@@ -509,6 +564,7 @@ fn orphaned(part: &str, view: &AgentView, steps: &[StepReport]) -> Option<Orphan
         why: because.to_string(),
         because: because.clone(),
         reason: None,
+        also: Vec::new(),
         failure: None,
         held: Held::of(view),
     })

@@ -134,6 +134,7 @@ impl Shared {
         sinks: Arc<Sinks>,
         disk: Option<DiskCache>,
         source: Option<Ipv4Addr>,
+        is_frozen: bool,
     ) -> Arc<Client> {
         let profile = Arc::clone(agent.shared_profile());
         let agent = match self.states.lock().sleep(agent, None) {
@@ -155,7 +156,7 @@ impl Shared {
                 is_hearing: false,
                 acts: false,
                 called: None,
-                is_frozen: false,
+                is_frozen,
                 has_task: false,
                 left: Left::No,
                 revision: (0, 0),

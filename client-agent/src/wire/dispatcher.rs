@@ -48,7 +48,7 @@ pub fn drive(
     disk: Option<DiskCache>,
 ) -> (AgentHandle, impl Future<Output = Result<(), StoreError>> + Send) {
     let shared = Shared::new(clock, 1);
-    let client = shared.join(agent, Arc::new(Sinks { log, watcher: None }), disk, None);
+    let client = shared.join(agent, Arc::new(Sinks { log, watcher: None }), disk, None, false);
     let leaves = Some(Arc::new(Leaves(Arc::clone(&client))));
     (AgentHandle { client, leaves }, Dispatcher::new(shared, Lasts::WithClients).run())
 }

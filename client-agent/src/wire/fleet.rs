@@ -107,10 +107,16 @@ impl Fleet {
         self.put(member);
     }
 
-    /// Adds an agent in the state that it is in, which continues by itself; `source` is the source address of its
-    /// connections, the system's choice if none.
-    pub fn bring_back(&mut self, part: String, agent: Agent, source: Option<Ipv4Addr>) -> &Member {
-        let member = self.run(part, agent, None, source);
+    /// Adds an agent in the state that it is in, which continues by itself, unless it is kept from waking; `source` is the source
+    /// address of its connections, the system's choice if none.
+    pub fn bring_back(
+        &mut self,
+        part: String,
+        agent: Agent,
+        source: Option<Ipv4Addr>,
+        is_frozen: bool,
+    ) -> &Member {
+        let member = self.run(part, agent, None, source, is_frozen);
         self.put(member)
     }
 
@@ -154,7 +160,7 @@ impl Fleet {
         let MemberSpec { part, profile, sylink, location, disk, source } = spec;
         let state = AgentState { location, ..AgentState::default() };
         let agent = Agent::new(profile, Cache { sylink, state }, Arc::clone(&self.assumptions));
-        self.run(part, agent, disk, source)
+        self.run(part, agent, disk, source, false)
     }
 
     fn run(
@@ -163,9 +169,10 @@ impl Fleet {
         agent: Agent,
         disk: Option<DiskCache>,
         source: Option<Ipv4Addr>,
+        is_frozen: bool,
     ) -> Member {
         let name = agent.profile().computer_name.clone();
-        let client = self.shared.join(agent, Arc::clone(&self.sinks), disk, source);
+        let client = self.shared.join(agent, Arc::clone(&self.sinks), disk, source, is_frozen);
         let shared = &self.shared;
         let dispatch = || tokio::spawn(Dispatcher::new(Arc::clone(shared), Lasts::UntilClosed).run());
         self.dispatcher.get_or_insert_with(dispatch);

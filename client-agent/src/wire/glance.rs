@@ -7,6 +7,7 @@ use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 
 use crate::agent::{Agent, AgentProfile, AgentView, DormantAgent, SharedStates};
+use crate::scenario::Pause;
 
 /// What is seen of a client at a moment.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Glance {
     pub is_frozen: bool,
     /// Whether the client is on, and has begun no heartbeat for three intervals.
     pub is_silent: bool,
+    /// Whether a heartbeat of the client is under way.
+    pub is_in_heartbeat: bool,
 }
 
 /// A copy of an agent in the state of a moment, small if it rested then.
@@ -46,7 +49,7 @@ pub struct ByState<T>(HashMap<usize, (Arc<AgentView>, T), rustc_hash::FxBuildHas
 impl Glance {
     pub(super) fn of_agent(agent: &Agent, now: Timestamp) -> Self {
         let glance = Self::of_view(agent.view(), !agent.is_stopped(), agent.is_silent(now));
-        Self { agent: agent.cache().state.agent, ..glance }
+        Self { agent: agent.cache().state.agent, is_in_heartbeat: !agent.is_resting(), ..glance }
     }
 
     /// What is seen of a client whose whole view is known.
@@ -59,6 +62,7 @@ impl Glance {
             is_on,
             is_frozen: false,
             is_silent,
+            is_in_heartbeat: false,
             common: Arc::new(view),
         }
     }
@@ -74,7 +78,14 @@ impl Glance {
             is_on: !dormant.is_stopped(),
             is_frozen: false,
             is_silent: dormant.is_silent(now),
+            is_in_heartbeat: false,
         }
+    }
+
+    /// Why the client begins no heartbeat, as far as that is seen.
+    pub fn pause(&self) -> Option<Pause> {
+        let in_heartbeat = self.is_in_heartbeat.then_some(Pause::InHeartbeat);
+        if self.is_frozen { Some(Pause::Suspended) } else { in_heartbeat }
     }
 
     /// The whole view of the client, whose computer has this name.

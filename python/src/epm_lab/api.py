@@ -282,6 +282,17 @@ ClientState = typing.Literal["new", "connected", "disconnected", "orphaned"]
 
 
 @dataclass(frozen=True)
+class AgentViewHarm:
+    """What has happened to the client that no rotation should do; absent if nothing has."""
+
+    #: The number of times that the client became orphaned. Defaults to `0`.
+    orphaned: typing.Optional[int] = None
+
+    #: The number of policies that the client adopted without a verified signature. Defaults to `0`.
+    unsigned: typing.Optional[int] = None
+
+
+@dataclass(frozen=True)
 class AgentViewServer:
     """The server that the client tries first."""
 
@@ -342,6 +353,9 @@ class AgentView:
     #: The group that the client's policy is for.
     group: typing.Optional[str] = None
 
+    #: What has happened to the client that no rotation should do; absent if nothing has.
+    harm: typing.Optional[AgentViewHarm] = None
+
     #: The location of the client; the default one if none.
     location: typing.Optional[str] = None
 
@@ -350,6 +364,9 @@ class AgentView:
 
     #: The serial of the policy that the client holds.
     serial: typing.Optional[str] = None
+
+    #: Whether a manager has served the client since it got its communications file. Defaults to `false`.
+    served_with_file: typing.Optional[bool] = None
 
     #: The server that the client tries first.
     server: typing.Optional[AgentViewServer] = None
@@ -521,8 +538,8 @@ class ClientLog:
 
 
 #: An action on a client. One of: {"do": "poke"}, {"do": "freeze"}, {"do": "thaw"}, {"do": "offline"}, {"do":
-#: "online"}, {"do": "location", "location"}, {"do": "reimage"}, {"do": "import", "group", "location"}, {"do": "move",
-#: "group"}.
+#: "online"}, {"do": "location", "location"}, {"do": "reimage"}, {"do": "import", "group", "location", "sylink"},
+#: {"do": "move", "group"}.
 ClientOperation = JsonObject
 
 
@@ -678,6 +695,9 @@ class Finding:
     #: Name of the expectation.
     name: str
 
+    #: Reasons why the expectation cannot be judged; empty where there is a judgement.
+    not_judged: typing.List[str]
+
     #: Facts about a rotation that are reported and fail nothing.
     notes: typing.List[str]
 
@@ -692,8 +712,8 @@ class Findings:
     #: Result of each expectation.
     expectations: typing.List[Finding]
 
-    #: Overall outcome: fail if one expectation fails, pending if one can still be met, unknown without any, otherwise
-    #: pass.
+    #: Overall outcome: fail if one expectation fails, unknown if one cannot be judged or without any, pending if one
+    #: can still be met, otherwise pass.
     result: FindingResult
 
     #: Command that starts the same lab again; absent where it is not known.
@@ -1106,6 +1126,10 @@ class JournalEntry:
 
     #: For an applied fault: whether a connection or an exchange was hit.
     moment: typing.Optional[typing.Literal["connection", "exchange"]] = None
+
+    #: For a call: what the identifiers in its path, query and body stand for, as far as the site has it now: groups,
+    #: locations and clients, by identifier.
+    names: typing.Optional[typing.Dict[str, str]] = None
 
     #: For an applied fault: ordinal of the client's connection or exchange, from 1.
     ordinal: typing.Optional[int] = None
@@ -1564,6 +1588,10 @@ class VerdictOrphaned:
     #: The reason in one sentence: what was expected, and what was found.
     why: str
 
+    #: The numbers of further causes in `reasons`, such as a manager that does not answer: the client has them beside
+    #: its loss of trust.
+    also: typing.Optional[typing.List[int]] = None
+
     #: The number of the failure in the catalogue, such as `F03`; absent where none fits, or several do.
     failure: typing.Optional[str] = None
 
@@ -1650,6 +1678,7 @@ class VerdictReason:
         "secret-of-another-site",
         "reinstalled",
         "secret-of-client",
+        "secret-of-manager",
         "certificate-expired",
         "certificate-not-yet-valid",
         "certificate-for-another-name",
@@ -1661,6 +1690,8 @@ class VerdictReason:
         "not-served-by-others",
         "manager-down",
         "port-not-served",
+        "port-without-tls",
+        "answer-awaited",
         "communication-off",
         "reproduced",
         "secure-communications-off",
@@ -1804,6 +1835,10 @@ class Verdict:
     #: The reason why the console cannot log in (F14), by manager name; absent where it can.
     console_troubles: typing.Optional[typing.Dict[str, str]] = None
 
+    #: The reason why the database that the managers share does not answer: which processes run, and what they have
+    #: heard since, is not known. Absent where it answers, and where there is none.
+    database_error: typing.Optional[str] = None
+
     #: The number of registered clients that run outside this lab's process. Of those that no process reports the lab
     #: knows only what they tell their manager: their state is unknown.
     elsewhere: typing.Optional[int] = None
@@ -1822,9 +1857,15 @@ class Verdict:
     #: The number of journal entries that have been dropped; absent without a journal.
     journal_forgotten: typing.Optional[int] = None
 
+    #: The reason why there is no verdict; absent where there is one.
+    no_verdict: typing.Optional[str] = None
+
     #: The clients in `away` that would be orphaned if they were switched on now, as tried on copies of them; absent
     #: where there are none.
     orphaned_on_return: typing.Optional[typing.List[str]] = None
+
+    #: The managers whose process does not run; absent where each manager is in this process, or that is not known.
+    processes_down: typing.Optional[typing.List[str]] = None
 
     #: The causes for which clients are not well, each with what to do: first those of clients that are orphaned or
     #: out of touch; of these and of the others, those of most clients first.
@@ -1856,8 +1897,8 @@ class Verdict:
     #: Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
     #: certificate in force, no client is orphaned or would be on being switched on, no service of a manager is down,
     #: no file waits unread, and the console can log in. Null where there is no client to judge, as where all are off
-    #: with changes to receive, or the state of a client is not known, and nothing else is wrong: then there is no
-    #: verdict.
+    #: with changes to receive, or the state of a client is not known, or the database does not answer, and nothing
+    #: else is wrong: then there is no verdict.
     well: typing.Optional[bool] = None
 
 
@@ -1956,7 +1997,8 @@ class ControlApi(Transport):
 
         DELETE /v1/baselines/{baseline}
 
-        baseline: Name of the baseline.
+        baseline: Name of the baseline: 1 to 128 characters, none of them a control character. `start` can only be
+            shown.
         """
         answer: typing.List[BaselineInfo] = self._json(
             typing.List[BaselineInfo],
@@ -1973,7 +2015,8 @@ class ControlApi(Transport):
 
         GET /v1/baselines/{baseline}
 
-        baseline: Name of the baseline.
+        baseline: Name of the baseline: 1 to 128 characters, none of them a control character. `start` can only be
+            shown.
         """
         answer: Baseline = self._json(Baseline, "GET", f"/v1/baselines/{quote(baseline)}", None, None, timeout)
         return answer
@@ -1983,7 +2026,8 @@ class ControlApi(Transport):
 
         PUT /v1/baselines/{baseline}
 
-        baseline: Name of the baseline.
+        baseline: Name of the baseline: 1 to 128 characters, none of them a control character. `start` can only be
+            shown.
         """
         answer: Baseline = self._json(Baseline, "PUT", f"/v1/baselines/{quote(baseline)}", None, None, timeout)
         return answer
@@ -2009,6 +2053,7 @@ class ControlApi(Transport):
         name: typing.Optional[str] = None,
         offset: typing.Optional[int] = None,
         part: typing.Optional[str] = None,
+        reason: typing.Optional[int] = None,
         serial: typing.Optional[str] = None,
         server: typing.Optional[str] = None,
         standing: typing.Optional[ClientStanding] = None,
@@ -2031,6 +2076,7 @@ class ControlApi(Transport):
         name: Only clients whose computer name contains this.
         offset: Number of clients to skip. Defaults to `0`.
         part: Only clients of this part.
+        reason: Only clients of this cause: its number in `reasons` of the verdict.
         serial: Only clients with a policy whose serial number contains this.
         server: Only clients whose first server contains this, as `address:port`.
         standing: Only clients that the verdict finds so.
@@ -2052,6 +2098,7 @@ class ControlApi(Transport):
                 "name": name,
                 "offset": offset,
                 "part": part,
+                "reason": reason,
                 "serial": serial,
                 "server": server,
                 "standing": standing,
@@ -3405,7 +3452,8 @@ class ControlApi(Transport):
 
         DELETE /v1/snapshots/{snapshot}
 
-        snapshot: Name of the snapshot.
+        snapshot: Name of the snapshot: 1 to 128 characters, none of them a control character. `start` is that of the
+            lab's start.
         """
         answer: typing.List[SnapshotInfo] = self._json(
             typing.List[SnapshotInfo],
@@ -3422,7 +3470,8 @@ class ControlApi(Transport):
 
         PUT /v1/snapshots/{snapshot}
 
-        snapshot: Name of the snapshot.
+        snapshot: Name of the snapshot: 1 to 128 characters, none of them a control character. `start` is that of the
+            lab's start.
         """
         answer: SnapshotInfo = self._json(
             SnapshotInfo,
@@ -3439,7 +3488,8 @@ class ControlApi(Transport):
 
         GET /v1/snapshots/{snapshot}/changes
 
-        snapshot: Name of the snapshot.
+        snapshot: Name of the snapshot: 1 to 128 characters, none of them a control character. `start` is that of the
+            lab's start.
         """
         answer: SnapshotChanges = self._json(
             SnapshotChanges,
@@ -3456,7 +3506,8 @@ class ControlApi(Transport):
 
         POST /v1/snapshots/{snapshot}/restore
 
-        snapshot: Name of the snapshot.
+        snapshot: Name of the snapshot: 1 to 128 characters, none of them a control character. `start` is that of the
+            lab's start.
         """
         answer: RestoredSnapshot = self._json(
             RestoredSnapshot,

@@ -214,7 +214,7 @@ class Lab:
         least_heartbeats: Number of heartbeats that each client must have had between two steps.
         timeout: Seconds to wait for the heartbeats.
 
-        Also raises `ApiError`, with the code "dropped" if the journal no longer has what the judgement needs.
+        What cannot be judged has not passed: its findings have the result "unknown", and `finding.not_judged` says why.
         """
         expected: JsonObject = {"expect": "rotation", "since": self.baseline, "least_heartbeats": least_heartbeats}
         expected.update(left_behind=list(left_behind), never_insecure=never_insecure)

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::lab::Where;
 use super::out::OutFile;
 use crate::cli::io::{Ending, Failure, say};
+use crate::control_api::extract::Zip;
 use crate::lab_export::{ExportError, import};
 
 /// Writes what a running lab knows into one file, for those who do not have the lab at hand.
@@ -81,7 +82,7 @@ impl EvidenceVerb {
         }
         let out = OutFile::secret(&file, self.force)?;
         let path = if self.no_capture { "/v1/evidence?capture=false" } else { "/v1/evidence" };
-        out.write(&self.at.control()?.bytes(path).await?)?;
+        out.write(&self.at.control()?.file::<Zip>(path).await?)?;
         say(&format!("{}: unpack it and open evidence.html\n", file.display()));
         Ok(Ending::Well)
     }
@@ -95,7 +96,7 @@ fn open(file: &Path, folder: Option<PathBuf>, up: Vec<String>) -> Result<Vec<Str
     });
     import(file, &folder).map_err(|error| match error {
         ExportError::Unusable { file, why } if why.contains("lab.json") => Failure::BadInput(format!(
-            "{}: {why}; evidence has the lab itself only if the lab was started with `epm-lab up --data FOLDER`. evidence.json in it has \
+            "{}: {why}; evidence has the lab itself only if the lab was started with `epm-lab up --data FOLDER`, and the folder could be written. evidence.json in it has \
              the command that starts the same lab again, as `repeat`",
             file.display()
         )),

@@ -56,6 +56,9 @@ impl Health {
                 ))
             };
             let found = tokio::time::timeout(limit, control.get("/v1/health")).await.map_err(late)??;
+            if found["ready"] != true || !found["instance"].is_string() {
+                return Err(control.no_lab("does not say that a lab is ready"));
+            }
             let down = print::services_down(&found["service_errors"]);
             if down.is_empty() {
                 self.well(&found)?;
@@ -87,9 +90,10 @@ impl Health {
                 self.well(&Responds { ready: true, manager: self.url.clone() })?;
                 Ok(Ending::Well)
             }
-            Ok(response) => {
-                Err(Failure::Failed(format!("{} responded with status {}", self.url, response.status)))
-            }
+            Ok(response) => Err(Failure::Failed(format!(
+                "no manager answers at {}: what is there responds with status {}; give the address of a manager, which `epm-lab up` prints",
+                self.url, response.status
+            ))),
             Err(failure) => Err(Failure::Failed(format!("{} does not respond: {failure}", self.url))),
         }
     }

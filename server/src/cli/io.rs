@@ -33,19 +33,22 @@ impl Ending {
     /// # Errors
     ///
     /// When the verdict says neither, because there was no client to judge.
-    pub(super) fn of_verdict(has_orphaned: bool, well: Option<bool>) -> Result<Self, Failure> {
+    pub(super) fn of_verdict(
+        has_orphaned: bool,
+        well: Option<bool>,
+        no_verdict: Option<&str>,
+    ) -> Result<Self, Failure> {
         match (has_orphaned, well) {
             (true, _) => Ok(Self::ClientsOrphaned),
             (false, Some(true)) => Ok(Self::Well),
             (false, Some(false)) => Ok(Self::NotWell),
-            (false, None) => Err(Failure::Undecided(NO_CLIENT.to_owned())),
+            (false, None) => Err(Failure::Undecided(format!(
+                "there is no verdict: {}",
+                no_verdict.unwrap_or("not everything could be judged")
+            ))),
         }
     }
 }
-
-/// Why there is no verdict on a lab without clients.
-pub(super) const NO_CLIENT: &str =
-    "there is no verdict: the lab has no client of its own, so nothing was judged";
 
 /// Runs an asynchronous command to its end.
 pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Result<Ending, Failure> {

@@ -202,7 +202,7 @@ pub fn main() -> ExitCode {
             Ok(Some(up)) => up_with(&up),
             Err(failure) => Err(failure),
         },
-        Verb::Compare(compare) => compare.go(),
+        Verb::Compare(compare) => waiting(compare.go()),
         Verb::Snapshot(verb) => waiting(verb.go()),
         Verb::Baseline(verb) => waiting(verb.go()),
         Verb::Sylink(files) => waiting(files.go()),

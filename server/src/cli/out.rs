@@ -53,6 +53,22 @@ impl OutFile {
         Ok(file)
     }
 
+    /// A file in a folder that a command fills: it takes the place of what has its name, also that of a link or a pipe, to which
+    /// nothing is written. One that exists is refused without `force`.
+    pub(super) fn inside(folder: &Path, name: &str, mode: u32, force: bool) -> Result<Self, Failure> {
+        let path = folder.join(name);
+        let bad = |why: &str| Err(Failure::BadInput(format!("cannot write {}: {why}", path.display())));
+        if Path::new(name).components().count() != 1 || path.file_name().is_none() {
+            return bad("it is no name for a file in that folder");
+        }
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_dir()) {
+            return bad("it is a folder, and a file is to be in its place: remove it");
+        }
+        let file = Self { path, force, mode, is_special: false };
+        file.refuse_existing()?;
+        Ok(file)
+    }
+
     /// As [`OutFile::new`]; only the owner may read the file.
     pub(super) fn secret(path: &Path, force: bool) -> Result<Self, Failure> {
         Ok(Self { mode: 0o600, ..Self::new(path, force)? })
@@ -167,15 +183,7 @@ impl OutFolder {
         let mark = mark.iter().map(|mark| (MARK, mark.as_bytes()));
         let files: Vec<(OutFile, &[u8])> = mark
             .chain(files.iter().copied())
-            .map(|(name, content)| {
-                if Path::new(name).components().count() != 1 || Path::new(name).file_name().is_none() {
-                    return Err(Failure::BadInput(format!(
-                        "{name:?} is no name for a file in {}",
-                        self.path.display()
-                    )));
-                }
-                Ok((OutFile { mode, ..OutFile::new(&self.path.join(name), true)? }, content))
-            })
+            .map(|(name, content)| Ok((OutFile::inside(&self.path, name, mode, true)?, content)))
             .collect::<Result<_, Failure>>()?;
         let files: Vec<(&OutFile, &[u8])> = files.iter().map(|(file, content)| (file, *content)).collect();
         write_together(&files)
@@ -285,6 +293,36 @@ mod tests {
         assert!(OutFile::new(&link, false).is_err());
         OutFile::new(&link, true).unwrap().write(b"new").unwrap();
         assert_eq!((fs::read(&target).unwrap(), link.is_symlink()), (b"new".to_vec(), true));
+    }
+
+    #[test]
+    fn a_folder_is_filled_in_the_place_of_links_and_of_nothing_that_they_lead_to() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let victim = outside.path().join("victim");
+        fs::write(&victim, "old").unwrap();
+        for (name, target) in [
+            ("sylink.xml", victim.as_path()),
+            ("absent", &outside.path().join("absent")),
+            ("device", Path::new("/dev/null")),
+            (MARK, &victim),
+        ] {
+            std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+        }
+        let files: [(&str, &[u8]); 3] = [("sylink.xml", b"new"), ("absent", b"new"), ("device", b"new")];
+        OutFolder::again(folder.path(), true, "export", &[]).unwrap().fill_secretly(&files).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"old");
+        assert_eq!(names(outside.path()), ["victim"]);
+        for (name, _) in files {
+            let file = folder.path().join(name);
+            assert!(fs::symlink_metadata(&file).unwrap().is_file(), "{name}");
+            assert_eq!(fs::read(&file).unwrap(), b"new", "{name}");
+        }
+        assert_eq!(fs::read_to_string(folder.path().join(MARK)).unwrap(), "filled by export\n");
+        fs::remove_file(folder.path().join("device")).unwrap();
+        fs::create_dir(folder.path().join("device")).unwrap();
+        assert!(OutFolder::new(folder.path(), true).unwrap().fill(&[("device", b"new")]).is_err());
+        assert!(OutFolder::new(folder.path(), true).unwrap().fill(&[("../victim", b"new")]).is_err());
     }
 
     #[test]

@@ -391,6 +391,19 @@ pub(super) fn failures_in_json(judged: &Value) -> String {
     text
 }
 
+/// Which expectations cannot be judged, and why, as the control API returns them; none if all are judged.
+pub(super) fn not_judged_in_json(found: &Value) -> Option<String> {
+    let all = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let unknown = all(&found["expectations"]).into_iter().filter(|one| one["result"] == "unknown");
+    let why = |one: Value| {
+        let reasons = all(&one["not_judged"]);
+        let reasons: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
+        format!("{}: {}", one["expectation"]["expect"].as_str().unwrap_or_default(), reasons.join(", "))
+    };
+    let unknown: Vec<String> = unknown.map(why).collect();
+    (!unknown.is_empty()).then(|| unknown.join("; "))
+}
+
 /// As [`why`], of a verdict as the control API returns it.
 pub(super) fn why_in_json(verdict: &Value) -> String {
     let reasons = verdict["reasons"].as_array().cloned().unwrap_or_default();

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::lab::{Where, segment};
 use crate::cli::io::{Ending, Failure, read, say, say_json};
 use crate::cli::out::OutFile;
+use crate::control_api::extract::Zip;
 use crate::runtime::install_dir::read_recovery;
 
 /// Commands on recovery files.
@@ -90,7 +91,7 @@ impl Save {
     async fn go(self) -> Result<Ending, Failure> {
         let path = format!("/v1/managers/{}/recovery", segment(&self.manager));
         let out = OutFile::secret(&self.out, self.force)?;
-        out.write(&self.at.control()?.bytes(&path).await?)?;
+        out.write(&self.at.control()?.file::<Zip>(&path).await?)?;
         show(&self.out, self.at.json)
     }
 }

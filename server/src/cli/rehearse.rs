@@ -356,7 +356,8 @@ fn failure(error: &RehearsalError, scenario: &Path) -> Failure {
 }
 
 fn ending(outcome: &Outcome) -> Result<Ending, Failure> {
-    match Ending::of_verdict(!outcome.verdict.orphaned.is_empty(), outcome.verdict.well)? {
+    let verdict = &outcome.verdict;
+    match Ending::of_verdict(!verdict.orphaned.is_empty(), verdict.well, verdict.no_verdict.as_deref())? {
         Ending::Well if outcome.is_partial => Ok(Ending::NotWell),
         ending => Ok(ending),
     }

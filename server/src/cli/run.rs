@@ -125,7 +125,8 @@ impl Run {
         })?;
         let again = again::run_info(&self.scenario, scenario.seed);
         verdict.repeat = Some(again.command.clone());
-        let ending = Ending::of_verdict(!verdict.orphaned.is_empty(), verdict.well);
+        let ending =
+            Ending::of_verdict(!verdict.orphaned.is_empty(), verdict.well, verdict.no_verdict.as_deref());
         if self.json {
             say_json(&RunOutcome { verdict, run: again })?;
         } else {

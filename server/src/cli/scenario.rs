@@ -146,8 +146,9 @@ async fn record(at: &Where, file: &Path, force: bool) -> Result<Ending, Failure>
         if let Some(folder) = path.parent() {
             let made = std::fs::create_dir_all(folder);
             made.map_err(|error| Failure::BadInput(format!("cannot create {}: {error}", folder.display())))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            outs.push((OutFile::inside(folder, &name, 0o600, force)?, content, path.clone()));
         }
-        outs.push((OutFile::secret(&path, force)?, content, path));
     }
     let mut written = vec![name(file)];
     for (out, content, path) in outs {

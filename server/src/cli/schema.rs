@@ -13,7 +13,6 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::cli::cert::{CheckedCertificate, Difference as CertificateDifference, FileView, Written};
-use crate::cli::compare::Comparison;
 use crate::cli::config::InForce;
 use crate::cli::failure::{Listed, Reproduced};
 use crate::cli::fault::Explained;
@@ -28,6 +27,7 @@ use crate::cli::scenario::{Checked, Recorded};
 use crate::cli::site::SiteStatus;
 use crate::cli::sylink::{Checks, Difference, Edited, Facts, Packed};
 use crate::cli::up_ready::Ready;
+use crate::comparison::Comparison;
 use crate::control_api;
 use crate::lab_export::Manifest;
 

@@ -13,7 +13,7 @@ use crate::lab::{Baseline, BaselineInfo};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 struct BaselineName {
-    /// Name of the baseline.
+    /// Name of the baseline: 1 to 128 characters, none of them a control character. `start` can only be shown.
     baseline: String,
 }
 
@@ -31,8 +31,8 @@ pub(super) fn routes() -> Routes {
         )
 }
 
-async fn list(State(lab): LabState) -> Json<Vec<BaselineInfo>> {
-    Json(lab.baselines())
+async fn list(State(lab): LabState) -> Answer<Vec<BaselineInfo>> {
+    Ok(Json(lab.baselines()?))
 }
 
 async fn take(State(lab): LabState, Path(BaselineName { baseline }): Path<BaselineName>) -> Answer<Baseline> {
@@ -46,7 +46,7 @@ async fn show(State(lab): LabState, Path(BaselineName { baseline }): Path<Baseli
 async fn remove(
     State(lab): LabState,
     Path(BaselineName { baseline }): Path<BaselineName>,
-) -> Json<Vec<BaselineInfo>> {
-    lab.remove_baseline(&baseline);
-    Json(lab.baselines())
+) -> Answer<Vec<BaselineInfo>> {
+    lab.remove_baseline(&baseline)?;
+    Ok(Json(lab.baselines()?))
 }

@@ -143,8 +143,8 @@ impl Board {
         self.look().await;
         let verdict = Arc::clone(&self.latest.lock().verdict);
         let orphaned = verdict.orphaned.iter().find(|one| one.client == client);
-        let lists = verdict.unwell().into_iter().filter(|(_, names)| names.iter().any(|name| name == client));
-        let others: Vec<_> = lists.filter_map(|(finding, _)| verdict.reason_for(finding, client)).collect();
+        let findings = verdict.unwell().map(|(finding, _)| finding);
+        let others = findings.into_iter().filter_map(|finding| verdict.reason_for(finding, client));
         let reasons: Vec<_> =
             orphaned.and_then(|one| verdict.reason_of(one)).into_iter().chain(others).collect();
         json!({ "orphaned": orphaned, "reasons": reasons })

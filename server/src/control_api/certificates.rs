@@ -359,7 +359,11 @@ async fn restart(
     if !tokio::task::block_in_place(|| lab.site.restart_anywhere(&manager, service))? {
         return Err(unknown(&lab, &manager));
     }
-    lab.site.journal().operator_action(format!("{service:?} of {manager:?} restarted"));
+    let what = service.map_or_else(|| "both services".to_owned(), |one| one.to_string());
+    let errors = lab.site.service_errors().remove(&manager).unwrap_or_default();
+    let errors = errors.into_iter().filter(|(one, _)| service.is_none_or(|only| only == *one));
+    let down: String = errors.map(|(one, why)| format!("; {one} did not start: {why}")).collect();
+    lab.site.journal().operator_action(format!("{what} of {manager:?} restarted{down}"));
     effective(&lab, &manager)
 }
 

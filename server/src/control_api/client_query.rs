@@ -22,6 +22,8 @@ pub(super) struct ClientQuery {
     state: Option<ClientState>,
     /// Only clients that the verdict finds so.
     standing: Option<ClientStanding>,
+    /// Only clients of this cause: its number in `reasons` of the verdict.
+    pub(super) reason: Option<usize>,
     /// Only clients whose machine is so.
     machine: Option<Machine>,
     /// Only clients whose version begins with this.

@@ -194,8 +194,9 @@ impl From<SnapshotError> for Problem {
         let (status, code) = match error {
             SnapshotError::Unknown(_) => (StatusCode::NOT_FOUND, "unknown"),
             SnapshotError::TooMany => (StatusCode::CONFLICT, "too-many"),
-            SnapshotError::Taken { .. } => (StatusCode::CONFLICT, "name-taken"),
-            SnapshotError::NotStored(error) => return error.into(),
+            SnapshotError::Taken { .. } | SnapshotError::OfStart => (StatusCode::CONFLICT, "name-taken"),
+            SnapshotError::Name(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            SnapshotError::Refused(error) => return error.into(),
         };
         Self::new(status, code, error.to_string())
     }
@@ -205,10 +206,12 @@ impl From<BaselineError> for Problem {
     fn from(error: BaselineError) -> Self {
         let (status, code) = match error {
             BaselineError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown"),
-            BaselineError::NotInIt { .. } | BaselineError::NothingRotates => {
+            BaselineError::NotInIt { .. } | BaselineError::NothingRotates | BaselineError::Name(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
             }
+            BaselineError::OfStart => (StatusCode::CONFLICT, "name-taken"),
             BaselineError::TooMany => (StatusCode::CONFLICT, "too-many"),
+            BaselineError::NotStored(error) => return error.into(),
         };
         Self::new(status, code, error.to_string())
     }

@@ -2,6 +2,8 @@
 //!
 //! The file is an exported lab with more in it, so that it can be imported; without a data folder it has no lab.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::DirBuilder;
 use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
@@ -15,21 +17,24 @@ use aide::axum::routing::get_with;
 use axum::extract::State;
 use axum::http::StatusCode;
 use epm_client_agent::rehearsal::Outcome;
-use epm_client_agent::report::{Evidence, EvidenceExpectation, evidence_html, not_well_csv, orphaned_csv};
+use epm_client_agent::report::{
+    Evidence, EvidenceEvent, EvidenceExpectation, EvidenceFinding, EvidenceOldCertificate, EvidenceRotation,
+    evidence_html, not_well_csv, orphaned_csv,
+};
 use epm_client_agent::scenario::Verdict;
 use epm_client_agent::wire::log_text;
 use epm_protocol::plural::counted;
 use epm_protocol::time::Clock;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::error::Problem;
 use super::extract::{Download, LabState, Pcapng, Query, Routes, Zip, doc};
 use super::scope::{CAPTURE, EVIDENCE};
 use super::{har, journal};
-use crate::lab::{Finding, Lab};
-use crate::lab_export::{ExportError, Prepared, pack};
+use crate::lab::{Finding, Lab, OldCertificate, RotationFinding, RotationJudgement};
+use crate::lab_export::{ExportError, Prepared, file_name, pack};
 use crate::runtime::capture::Capture;
 
 /// Number of clients whose logs are in the file.
@@ -106,10 +111,17 @@ async fn evidence(
         let detail = format!("the evidence cannot be written: {error}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "evidence", detail)
     };
-    lab.keep().await.map_err(|error| failed(&error))?;
-    let gathered = Gathered::of(&lab, wanted.capture).await;
-    let folder = lab.site.keeper().store().map(|store| store.folder().to_owned());
+    // As of a lab that is stopped: nothing of what happened until now is missing.
+    let kept = lab.keep_whole().await;
+    let mut gathered = Gathered::of(&lab, wanted.capture).await;
+    let mut folder = lab.site.keeper().store().map(|store| store.folder().to_owned());
+    if let Err(error) = kept {
+        gathered.without_lab(&format!("the data folder could not be written: {error}"));
+        folder = None;
+    }
     let made = tokio::task::spawn_blocking(move || gathered.write(folder.as_deref())).await;
+    // It is tried again all the time, and an error is logged then.
+    let _ = lab.keep().await;
     let made = made.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
     Ok(Download(made, Zip))
 }
@@ -133,7 +145,8 @@ struct Gathered {
 impl Gathered {
     async fn of(lab: &Lab, with_capture: bool) -> Self {
         let verdict = lab.verdict().await;
-        let findings = lab.findings().await;
+        let not_read = lab.read_documents().err();
+        let findings = lab.known_findings().await;
         let outcome = Outcome { assumptions: lab.assumptions(), verdict, ..Outcome::default() };
         let mut parts = Vec::new();
         let mut add = |name: &str, what, text| parts.push(Part { name: name.to_owned(), what, text });
@@ -144,6 +157,14 @@ impl Gathered {
             "each expectation with limit, result and counter-examples",
             pretty(&findings),
         );
+        let rotation = lab.rotation_judgement().await;
+        if let Some(rotation) = &rotation {
+            add("rotation.json", "the judgement of the rotation, with all findings", pretty(rotation));
+        }
+        let old = lab.old_certificates().await;
+        if !old.is_empty() {
+            add("old-certificates.json", "certificates not in force that clients hold", pretty(&old));
+        }
         add("orphaned.csv", "the orphaned clients, each with the reason", orphaned_csv(&outcome));
         add("not-well.csv", "the other clients with problems", not_well_csv(&outcome));
         add("clients.json", "what each client holds, and how its heartbeats go", pretty(&lab.views().await));
@@ -179,6 +200,10 @@ impl Gathered {
             add(&name, "the system log of a client, in the real one's form", log_text(&lines));
         }
         let mut notes = Vec::new();
+        notes
+            .extend(not_read.map(|error| {
+                format!("Expectations and baselines of other managers are not known: {error}.")
+            }));
         if lab.site.journal().forgotten() > 0 {
             let entries = lab.site.journal().forgotten();
             notes.push(format!(
@@ -192,12 +217,14 @@ impl Gathered {
         if !lab.is_kept() {
             notes.push("The lab has no data folder, so the file does not have the lab itself and cannot be opened as one; `epm-lab up --data FOLDER` keeps a lab.".to_owned());
         }
-        let mut events = journal::events(lab);
+        let mut events = folded(journal::events(lab));
         let earlier = events.len().saturating_sub(EVENTS);
         let page = Evidence {
             site: lab.site.look(|site| site.name().to_owned()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             expectations: findings.iter().map(row).collect(),
+            rotation: rotation.map(shown_rotation),
+            old_certificates: old.into_iter().map(shown_old).collect(),
             events: events.split_off(earlier),
             earlier: earlier as u64,
             files: Vec::new(),
@@ -209,13 +236,24 @@ impl Gathered {
 
     /// Writes the file, with the lab of the data folder if there is one.
     fn write(mut self, folder: Option<&Path>) -> Result<Vec<u8>, ExportError> {
-        let here = |source| ExportError::File { file: std::env::temp_dir(), source };
-        let work = Work::make().map_err(here)?;
-        let lab = folder.map(|folder| Prepared::of(folder, &work.0)).transpose()?;
+        let lab = match folder.map(prepared).transpose() {
+            Ok(lab) => lab,
+            Err(error @ ExportError::StandIn { .. }) => return Err(error),
+            Err(error) => {
+                self.without_lab(&error.to_string());
+                None
+            }
+        };
+        let (lab, _work) = lab.unzip();
         if let Some(lab) = lab.as_ref().filter(|lab| lab.has_foreign()) {
             self.without_foreign(lab);
         }
-        let capture = self.capture().map_err(here)?;
+        let capture = self.capture().unwrap_or_else(|error| {
+            self.page
+                .notes
+                .push(format!("The capture was left out, since its file cannot be read: {error}."));
+            None
+        });
         let about = |name: &str, what: &str| (name.to_owned(), what.to_owned());
         let mut files: Vec<(String, String)> =
             self.parts.iter().map(|part| about(&part.name, part.what)).collect();
@@ -223,6 +261,11 @@ impl Gathered {
             files.push(about("capture.pcapng", "the traffic, for Wireshark. It has the secrets of its TLS sessions: passwords and tokens that tools have sent can be read in it"));
         }
         if lab.is_some() {
+            self.page.notes.push(
+                "epm-lab evidence open FILE goes on with the lab as it was when this was written; epm-lab rehearse scenario.toml plays \
+                 again what was done to it."
+                    .to_owned(),
+            );
             files.push(about("lab.db, lab.json", "the lab itself, with the private keys that it has made and its shared secret; `epm-lab evidence open` goes on with it"));
         }
         self.page.files = files;
@@ -249,25 +292,40 @@ impl Gathered {
         parts.extend(capture.map(|capture| ("capture.pcapng".to_owned(), capture)));
         let mut out = io::Cursor::new(Vec::new());
         match lab {
-            Some(lab) => lab.write(&parts, &mut out),
-            None => pack(&parts, None, &mut out),
+            Some(lab) => lab.write("evidence", &parts, &mut out),
+            None => pack(("evidence", &self.page.site), &parts, None, &mut out),
         }
-        .map_err(here)?;
+        .map_err(in_work)?;
         Ok(out.into_inner())
+    }
+
+    /// Says why the lab itself cannot be in the file: what is in memory is needed most then.
+    fn without_lab(&mut self, why: &str) {
+        self.page.notes.push(format!(
+            "The file does not have the lab itself and cannot be opened as one, and nothing stands in for certificates of another site: {why}."
+        ));
     }
 
     /// Leaves out what can have something of a foreign certificate in it that no stand-in can replace.
     fn without_foreign(&mut self, lab: &Prepared) {
+        let replaced = lab.manifest().replaced.len();
+        let (shown, note) = match replaced {
+            0 => (
+                "messages that a shared secret of another site seals",
+                "Another one stands in for the shared secret that the lab has not made.".to_owned(),
+            ),
+            1.. => (
+                "certificates whose private keys the lab has not made",
+                format!(
+                    "Others stand in for {} whose private keys the lab has not made; README.txt names them.",
+                    counted(replaced, "certificate")
+                ),
+            ),
+        };
         if self.capture.take().is_some() {
-            self.page.notes.push(
-                "The capture was left out: it shows certificates whose private keys the lab has not made."
-                    .to_owned(),
-            );
+            self.page.notes.push(format!("The capture was left out: it shows {shown}."));
         }
-        let stand_ins = counted(lab.manifest().replaced.len(), "certificate");
-        self.page.notes.push(format!(
-            "Others stand in for {stand_ins} whose private keys the lab has not made; README.txt names them."
-        ));
+        self.page.notes.push(note);
         for part in self.parts.iter_mut().filter(|part| part.name == "journal.har") {
             part.text = har::without_binary(&part.text);
         }
@@ -288,6 +346,36 @@ impl Gathered {
     }
 }
 
+/// The lab of a data folder, and the folder in which it is made ready.
+fn prepared(folder: &Path) -> Result<(Prepared, Work), ExportError> {
+    let work = Work::make().map_err(in_work)?;
+    Ok((Prepared::of(folder, &work.0)?, work))
+}
+
+fn in_work(source: io::Error) -> ExportError {
+    ExportError::File { file: std::env::temp_dir(), source }
+}
+
+/// The events, with what went wrong again and again as one, at its first time.
+fn folded(events: Vec<EvidenceEvent>) -> Vec<EvidenceEvent> {
+    let mut all: Vec<EvidenceEvent> = Vec::new();
+    let mut places: HashMap<(String, String, String), usize> = HashMap::new();
+    for event in events {
+        let place = places.entry((event.kind.clone(), event.who.clone(), event.what.clone()));
+        match place {
+            Entry::Occupied(place) if event.is_bad => {
+                let first = &mut all[*place.get()];
+                first.times = (first.times.0 + 1, event.at);
+            }
+            place => {
+                place.insert_entry(all.len());
+                all.push(event);
+            }
+        }
+    }
+    all
+}
+
 /// The clients that are not well, as many as have a log in the file; some of them if all are well.
 async fn concerned(lab: &Lab, verdict: &Verdict) -> Vec<String> {
     let others = [&verdict.out_of_touch, &verdict.behind, &verdict.not_secure, &verdict.silent];
@@ -305,22 +393,44 @@ async fn concerned(lab: &Lab, verdict: &Verdict) -> Vec<String> {
     concerned
 }
 
-/// A name as a part of a path.
-fn file_name(name: &str) -> String {
-    let allowed = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let name: String = name.chars().map(allowed).collect();
-    if name.starts_with('.') { format!("_{name}") } else { name }
+/// A value of an enum, as in JSON.
+fn word(value: impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn shown_rotation(judged: RotationJudgement) -> EvidenceRotation {
+    let RotationJudgement { at, asked, since, finding } = judged;
+    let of = |one: RotationFinding| EvidenceFinding {
+        title: one.title.into_owned(),
+        result: word(one.result),
+        failures: one.failures,
+        remedy: one.remedy,
+        examples: one.counter_examples,
+    };
+    let mut notes = finding.notes;
+    if finding.findings.is_empty() {
+        notes.extend(finding.counter_examples);
+    }
+    let findings = finding.findings.into_iter().map(of).collect();
+    let (result, clients) = (word(finding.result), finding.clients);
+    EvidenceRotation { at, since, asked, result, clients, findings, notes }
+}
+
+fn shown_old(old: OldCertificate) -> EvidenceOldCertificate {
+    let OldCertificate { fingerprint, managers, clients, without_new, examples } = old;
+    let managers = managers.into_iter().collect();
+    EvidenceOldCertificate { fingerprint, managers, clients, without_new, examples }
 }
 
 fn row(finding: &Finding) -> EvidenceExpectation {
     let Finding { name, expectation, result, clients, against, counter_examples, .. } = finding;
-    let word = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     EvidenceExpectation {
         name: name.clone(),
         title: expectation.title().to_owned(),
         limit: serde_json::to_string(expectation).unwrap_or_default(),
         value: format!("not met by {against} of {}", counted(*clients, "client")),
-        result: serde_json::to_value(result).map(word).unwrap_or_default(),
+        result: word(result),
         examples: counter_examples.clone(),
     }
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path};
+use crate::control_api::words::in_words;
 use crate::lab::{FaultHits, Lab};
 use crate::schema::BridgedSchema;
 
@@ -189,8 +190,9 @@ async fn set(
     JsonBody(Rule(rule)): JsonBody<Rule>,
 ) -> Answer<SetFault> {
     let rule = checked(&lab, &fault, rule).await?;
+    let told = in_words(&serde_json::to_value(&rule).unwrap_or_default());
     tokio::task::block_in_place(|| lab.site.set_fault(rule.with_default_lifetime()))?;
-    lab.site.journal().operator_action(format!("fault {fault:?} added"));
+    lab.site.journal().operator_action(format!("fault {fault:?} added: {told}"));
     let set = in_force(&lab).into_iter().find(|one| one.fault.name == fault);
     set.map(Json).ok_or_else(|| Problem::unknown(format!("the fault {fault:?} was removed meanwhile")))
 }

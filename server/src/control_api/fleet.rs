@@ -1,6 +1,6 @@
 //! The fleet in the lab's process: its clients, their state, and actions on them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::control_api::client_query::ClientQuery;
 use crate::control_api::extract::{Answer, LabState, Routes, doc};
 use crate::control_api::extract::{JsonBody, Path, Query};
+use crate::control_api::words::in_words;
 use crate::lab::{ClientOperation, ClientView, Lab, Trace};
 use crate::schema::BridgedSchema;
 
@@ -139,8 +140,15 @@ async fn list(State(lab): LabState, Query(page): Query<ClientQuery>) -> Json<Cli
     lab.site.pauses().read(&request, lab.clock().now());
     let in_force: Vec<_> = lab.certificates().into_values().collect();
     let limit = page.limit.unwrap_or(100).min(PAGE);
+    let of_reason: Option<HashSet<String>> = match page.reason {
+        Some(number) => Some(lab.verdict().await.clients_of(number).map(str::to_owned).collect()),
+        None => None,
+    };
     let (mut total, mut clients, mut states) = (0, Vec::new(), ByState::default());
     lab.look_at_everyone(|seen| {
+        if of_reason.as_ref().is_some_and(|names| !names.contains(seen.name)) {
+            return;
+        }
         let is_state = *states.of(&seen.glance.common, |view| page.fits_state(view, &in_force));
         if is_state && page.fits(&seen) {
             if total >= page.offset && clients.len() < limit {
@@ -219,7 +227,12 @@ async fn act(
     JsonBody(action): JsonBody<ClientOperation>,
 ) -> Answer<WholeClient> {
     lab.do_to(&client, &action).await?;
-    lab.site.journal().operator_action(format!("client {client:?}: {action:?}"));
+    let mut told = serde_json::to_value(&action).unwrap_or_default();
+    if let Some(file) = told.get_mut("sylink") {
+        // It has the shared secret.
+        *file = format!("{} bytes", file.as_str().map_or(0, str::len)).into();
+    }
+    lab.site.journal().operator_action(format!("client {client:?}: {}", in_words(&told)));
     effective(&lab, client).await
 }
 

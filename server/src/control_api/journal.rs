@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
-use std::net::SocketAddr;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
@@ -10,7 +9,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use epm_client_agent::report::EvidenceEvent;
-use epm_protocol::fault::{Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::plural::either;
 use epm_protocol::time::Timestamp;
@@ -22,10 +20,10 @@ use serde_json::Value;
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Events, Format, OtherForm, Query, Written};
 use crate::control_api::har::{self, Traffic};
+use crate::control_api::journal_entry::{JournalEntry, More, name_identifiers};
 use crate::lab::Lab;
 use crate::runtime::journal::{ConnectionClosed, Entry, Kind};
 use crate::runtime::transfer::{KeptBody, Transfer};
-use crate::schema::BridgedSchema;
 
 /// Path of the endless response.
 pub(super) const TAIL: &str = "/v1/journal/tail";
@@ -104,95 +102,6 @@ struct Archive {
     log: Value,
 }
 
-/// An entry of the journal; fields that do not apply to its kind are absent.
-#[derive(Debug, Serialize, JsonSchema)]
-struct JournalEntry {
-    /// Number of the entry; entries of all kinds are numbered together, from 1.
-    number: u64,
-    /// Lab time of the entry.
-    #[schemars(with = "String")]
-    at: Timestamp,
-    /// Kind of the entry.
-    kind: Kind,
-    /// Name of the manager.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    manager: Option<String>,
-    /// Computer name of the client.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<String>,
-    #[serde(flatten)]
-    more: More,
-}
-
-/// Fields of some kinds of entries.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-struct More {
-    /// Address of the peer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    peer: Option<SocketAddr>,
-    /// Identifier of the client.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    agent: Option<AgentId>,
-    /// For an exchange: whether it used TLS.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<bool>,
-    /// For an exchange: what was requested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
-    /// For an exchange or a call: status of the response.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    /// For a closed connection: silent, stalled, handshake or http.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    /// Description of the entry for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-    /// For an applied fault: name of the fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fault: Option<String>,
-    /// For an applied fault: what the fault does; for an operator action: what was done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    what: Option<String>,
-    /// For an applied fault: ordinal of the client's connection or exchange, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ordinal: Option<u64>,
-    /// For an applied fault: route of the exchange; absent for a connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<BridgedSchema<Route>>")]
-    route: Option<Route>,
-    /// For an applied fault: whether a connection or an exchange was hit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<BridgedSchema<Moment>>")]
-    moment: Option<Moment>,
-    /// For a call: HTTP method.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<String>,
-    /// For a call: path.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    /// For a call: query, without passwords and tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    query: Option<String>,
-    /// For a call: body of the request, without passwords and tokens, at most 8 KiB of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
-    /// For an exchange or a call: real time from the request to its response, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<f64>,
-    /// For an exchange or a closed connection: whether a fault acted on it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    faulted: Option<bool>,
-    /// For an exchange or a call: header `traceparent` of the request.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<String>,
-    /// For a call: user of the token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
-}
-
 /// Number of matching entries.
 #[derive(Debug, Serialize, JsonSchema)]
 struct EntryCount {
@@ -258,9 +167,11 @@ impl NamedEntry<'_> {
             }
         };
         let manager = manager.and_then(|manager| lab.site.manager_name(manager));
+        // Who is not known to the manager, as before its registration, is known by the address.
         let client = agent
             .and_then(|agent| lab.site.client_status(agent))
-            .map(|client_status| client_status.client.computer_name);
+            .map(|client_status| client_status.client.computer_name)
+            .or_else(|| lab.site.faults().client_at(entry.peer()?));
         NamedEntry { number, entry, manager, client }
     }
 
@@ -386,7 +297,8 @@ impl JournalQuery {
         self.kind.is_none_or(|wanted| wanted == kind)
             && (self.action.is_none() || has_action)
             && (self.status.is_none() || has_status)
-            && ((self.agent.is_none() && self.client.is_none()) || has_agent)
+            && (self.agent.is_none() || has_agent)
+            && (self.client.is_none() || !matches!(kind, Kind::Call | Kind::OperatorAction))
             && (self.manager.is_none() || has_agent || kind == Kind::Call)
             && (self.traceparent.is_none() || has_status)
     }
@@ -425,6 +337,13 @@ fn found(lab: &Lab, query: &JournalQuery) -> Vec<JournalEntry> {
     named.filter(|one| one.fits(query)).map(NamedEntry::row).collect()
 }
 
+/// The same, with names for the identifiers in calls.
+fn named(lab: &Lab, query: &JournalQuery) -> Vec<JournalEntry> {
+    let mut entries = found(lab, query);
+    name_identifiers(lab, &mut entries);
+    entries
+}
+
 async fn find(
     State(lab): LabState,
     Query(query): Query<JournalQuery>,
@@ -432,7 +351,8 @@ async fn find(
     let mut entries = found(&lab, &query);
     let total = entries.len();
     let limit = query.limit.unwrap_or(1000).min(PAGE);
-    let entries = entries.split_off(total.saturating_sub(limit));
+    let mut entries = entries.split_off(total.saturating_sub(limit));
+    name_identifiers(&lab, &mut entries);
     let journal = lab.site.journal();
     match query.format {
         Format::Json => Ok(Written::Json(JournalAnswer::Entries(Entries {
@@ -468,7 +388,7 @@ fn har(lab: &Lab, query: &JournalQuery, limit: usize) -> Archive {
 
 /// All kept entries, one on each line.
 pub(super) fn all_lines(lab: &Lab) -> String {
-    found(lab, &JournalQuery::default()).iter().map(|row| line(row) + "\n").collect()
+    named(lab, &JournalQuery::default()).iter().map(|row| line(row) + "\n").collect()
 }
 
 /// All kept exchanges and calls as an HTTP archive.
@@ -478,12 +398,13 @@ pub(super) fn all_as_har(lab: &Lab) -> String {
 
 /// What happened beside exchanges that went well, oldest first.
 pub(super) fn events(lab: &Lab) -> Vec<EvidenceEvent> {
-    let rows = found(lab, &JournalQuery::default()).into_iter();
+    let rows = named(lab, &JournalQuery::default()).into_iter();
     let is_fault = |row: &JournalEntry| row.more.faulted == Some(true);
     let is_refused = |row: &JournalEntry| row.more.status.is_some_and(|status| status >= 400);
     let worth = rows.filter(|row| row.kind != Kind::Exchange || is_refused(row) || is_fault(row));
     let event = |row: JournalEntry| {
         let is_bad = is_refused(&row) || row.more.reason.is_some() || row.kind == Kind::FaultApplied;
+        let names = row.named();
         let JournalEntry { at, kind, manager, client, more, .. } = row;
         let status = more.status.map(|status| format!("answered with {status}"));
         let route = more.route.and_then(|route| serde_json::to_value(route).ok());
@@ -491,6 +412,7 @@ pub(super) fn events(lab: &Lab) -> Vec<EvidenceEvent> {
         let words = [
             more.method,
             more.path,
+            names,
             more.action.map(str::to_owned),
             more.fault.map(|fault| format!("fault {fault}:")),
             more.what,
@@ -500,12 +422,15 @@ pub(super) fn events(lab: &Lab) -> Vec<EvidenceEvent> {
             status,
         ];
         let peer = more.peer.map(|peer| peer.to_string());
-        let who = [client.or(more.user).or(peer), manager.map(|manager| format!("at {manager}"))];
+        let operator = (kind == Kind::OperatorAction).then(|| "operator".to_owned());
+        let who =
+            [client.or(more.user).or(peer).or(operator), manager.map(|manager| format!("at {manager}"))];
         EvidenceEvent {
             at,
             kind: kind.to_string(),
             who: who.into_iter().flatten().collect::<Vec<_>>().join(" "),
             what: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
+            times: (1, at),
             is_bad,
         }
     };
@@ -576,7 +501,7 @@ async fn tail(
             growth.mark_unchanged();
             query.since = next;
             next = lab.site.journal().next_number();
-            waiting.extend(found(&lab, &query));
+            waiting.extend(named(&lab, &query));
             if waiting.is_empty() && growth.changed().await.is_err() {
                 return None;
             }

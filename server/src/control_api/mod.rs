@@ -14,12 +14,13 @@ mod client_query;
 mod clock;
 mod error;
 mod evidence;
-mod extract;
+pub(crate) mod extract;
 mod faults;
 mod fleet;
 mod guard;
 mod har;
 mod journal;
+mod journal_entry;
 mod kept;
 mod metrics;
 mod metrics_text;
@@ -35,9 +36,10 @@ mod snapshot_changes;
 mod snapshots;
 mod verdict;
 mod view;
+mod words;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::get_with;
@@ -45,15 +47,17 @@ use aide::openapi::{Info, OpenApi};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::lab::Lab;
+use crate::page::LARGEST_COMPARED;
 use crate::schema::name_tuples;
 use crate::wire::serve_plain;
 use crate::{Addresses, Service};
@@ -67,12 +71,13 @@ use guard::guard;
 pub use guard::{Access, InvalidHost};
 use kept::keep;
 use page::Pages;
+use scope::COMPARE;
 pub(crate) use scope::Scope;
 use several_processes::refuse;
 
 /// Default port of the control API.
 pub const DEFAULT_PORT: u16 = 8015;
-/// Maximum size of a request body, except for packages.
+/// Maximum size of a request body, except for packages and files to compare.
 const LARGEST: usize = 1024 * 1024;
 
 /// Serves the control API until it is stopped, then ends its connections. `access` is the token that requests need, if
@@ -88,17 +93,11 @@ pub async fn serve(
     serve_plain(listener, pages(lab, access.into(), board), stopping).await;
 }
 
-/// The OpenAPI document of the control API.
+/// The OpenAPI document of the control API: each operation may respond with a problem.
 pub fn openapi() -> OpenApi {
     let mut api = description();
-    let _: Router<Arc<Lab>> = describe(&mut api);
-    api
-}
-
-/// Describes all routes; each may respond with a problem.
-fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
-    let router = routes().finish_api_with(api, |api| api.default_response::<Problem>());
-    answers::describe(api);
+    let _: Router<Arc<Lab>> = routes().finish_api_with(&mut api, |api| api.default_response::<Problem>());
+    answers::describe(&mut api);
     for component in api.components.iter_mut().flat_map(|all| all.schemas.values_mut()) {
         component
             .json_schema
@@ -107,7 +106,13 @@ fn describe(api: &mut OpenApi) -> Router<Arc<Lab>> {
             .flat_map(|fields| fields.values_mut())
             .for_each(name_tuples);
     }
-    router
+    api
+}
+
+/// The same as JSON, made when it is asked for: at few labs it is.
+fn described() -> &'static Value {
+    static DESCRIBED: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(openapi()).unwrap_or_default());
+    &DESCRIBED
 }
 
 fn description() -> OpenApi {
@@ -153,19 +158,18 @@ pub fn router(lab: Arc<Lab>, access: Access) -> Router {
 
 fn pages(lab: Arc<Lab>, access: Access, board: Arc<Board>) -> Router {
     let (access, limits) = (Arc::new(access), Arc::new(CallLimits::new()));
-    let mut api = description();
-    let routes: Router<Arc<Lab>> = describe(&mut api);
+    let routes: Router<Arc<Lab>> = routes().into();
+    // What describes the routes is collected for each thread.
+    aide::generate::reset_context();
     let (kept, shared) = (Arc::clone(&lab), Arc::clone(&lab));
-    let described = Arc::new(serde_json::to_value(&api).unwrap_or_default());
     let asked = routes.clone().with_state(Arc::clone(&lab));
-    let pages =
-        Arc::new(Pages { api: asked, described: Arc::clone(&described), board, access: Arc::clone(&access) });
+    let pages = Arc::new(Pages { api: asked, described, board, access: Arc::clone(&access) });
+    let comparing = Arc::clone(&pages);
+    let compare = post(move |query, headers, file| comparing.compare(query, headers, file));
     routes
-        .route(
-            "/v1/openapi.json",
-            get(move || std::future::ready(Json(serde_json::Value::clone(&described)))),
-        )
+        .route("/v1/openapi.json", get(|| std::future::ready(Json(described()))))
         .route("/metrics", get(metrics::metrics))
+        .route(COMPARE, compare.layer(DefaultBodyLimit::max(LARGEST_COMPARED)))
         .fallback(move |request| Arc::clone(&pages).answer(request))
         .method_not_allowed_fallback(|| {
             let detail = "method not allowed for this path: /v1/openapi.json describes its methods";

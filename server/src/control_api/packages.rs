@@ -129,7 +129,7 @@ async fn deploy(
             if one.on { &mut delivered } else { &mut off }.push(one.client);
         }
     }
-    let action = ClientOperation::Import { group: Some(group.clone()), location };
+    let action = ClientOperation::Import { group: Some(group.clone()), location, sylink: None };
     for name in &delivered {
         lab.do_to(name, &action).await?;
     }

@@ -1,7 +1,9 @@
 //! Serves the page of the lab: its views, its files, the session of a browser and the stream of changes. Views are in
 //! `crate::page`; their JSON is what the control API answers to the same request, asked in this process.
 
+use std::io::Cursor;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -12,18 +14,22 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::comparison::{Comparison, LabNow, Run};
 use crate::control_api::board::Board;
 use crate::control_api::error::Problem;
-use crate::control_api::extract::origin;
+use crate::control_api::extract::{File, Query, origin};
 use crate::control_api::guard::Access;
 use crate::control_api::session::{self, LOG_IN, SESSION, STYLE};
 use crate::mock_site::MockSite;
-use crate::page::{self, Answers, Api, Asked, CERTIFICATES, Place, Want};
+use crate::page::{self, Answers, Api, Asked, CERTIFICATES, LARGEST_COMPARED, Place, Want};
 
 /// Path of the endless response.
 pub(super) const EVENTS: &str = "/page/events";
+/// Longest silence of the endless response. A page that hears nothing for a few times as long says that the lab does not answer.
+const ALIVE: Duration = Duration::from_secs(2);
 /// What a page may load: only what the lab serves.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -33,12 +39,26 @@ const LIVE: HeaderName = HeaderName::from_static("x-epm-live");
 /// Most bytes of an answer for a view.
 const LARGEST: usize = 64 * 1024 * 1024;
 
+/// Most bytes of a part of evidence that a browser sends.
+const LARGEST_PART: u64 = LARGEST_COMPARED as u64;
+
+/// Files in a body, one after the other.
+#[derive(Debug, Deserialize)]
+pub(super) struct Compared {
+    /// Name of the first file.
+    first: String,
+    /// Number of bytes of the first file.
+    size: usize,
+    /// Name of the second file; the lab as it is now when absent.
+    second: Option<String>,
+}
+
 /// What the page needs to answer.
 pub(super) struct Pages {
     /// The control API, without a guard: it is asked only for what a guarded request for a view needs.
     pub(super) api: Router,
     /// The API's OpenAPI document.
-    pub(super) described: Arc<Value>,
+    pub(super) described: fn() -> &'static Value,
     pub(super) board: Arc<Board>,
     pub(super) access: Arc<Access>,
 }
@@ -70,6 +90,50 @@ impl Pages {
         }
     }
 
+    /// Answers with the view of what differs between files that a browser has sent, or between one of them and the lab.
+    pub(super) async fn compare(
+        self: Arc<Self>,
+        Query(asked): Query<Compared>,
+        headers: HeaderMap,
+        File(content): File,
+    ) -> Result<Response, Problem> {
+        let invalid = |error: &dyn std::fmt::Display| Problem::invalid(error.to_string());
+        let (first, rest) = content.split_at_checked(asked.size).ok_or_else(|| {
+            invalid(&format!("`size` is {}, and the body has {} bytes", asked.size, content.len()))
+        })?;
+        let read = |name: &str, bytes: &[u8]| {
+            Run::read(name, Cursor::new(bytes), LARGEST_PART).map_err(|error| invalid(&error))
+        };
+        let first = tokio::task::block_in_place(|| read(&asked.first, first))?;
+        let second = match &asked.second {
+            Some(name) => tokio::task::block_in_place(|| read(name, rest))?,
+            None => self.lab_now().await?,
+        };
+        let compared = tokio::task::block_in_place(|| Comparison::of(&first, &second));
+        let compared = serde_json::to_value(compared).map_err(|error| invalid(&error))?;
+        let answers = vec![("summary", self.board.summary(false).await), ("comparison", compared)];
+        let query = asked.second.map(|_| "second=file").unwrap_or_default();
+        let view = Asked::of("/compare", query).ok_or_else(|| Problem::unknown("there is no such view"))?;
+        Ok(html(StatusCode::OK, page::render(&view, &Answers(answers), &self.place(&headers))))
+    }
+
+    /// The lab as it is now; what was done to it only where it can tell that.
+    async fn lab_now(&self) -> Result<Run, Problem> {
+        let get = |path| self.ask(Method::GET, path, Body::empty());
+        let (verdict, assumptions) = (get("/v1/verdict").await, get("/v1/assumptions").await);
+        let recorded = get("/v1/scenario").await;
+        let scenario = recorded["scenario"].as_str();
+        let lab = LabNow {
+            name: "this lab".to_owned(),
+            site: self.board.summary(false).await["site"].as_str().unwrap_or_default().to_owned(),
+            verdict: &verdict,
+            assumptions: &assumptions,
+            scenario: scenario.ok_or_else(|| recorded["detail"].as_str().unwrap_or_default().to_owned()),
+        };
+        Run::of_lab(lab)
+            .map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "comparison", error.to_string()))
+    }
+
     async fn view(&self, asked: &Asked, headers: &HeaderMap) -> Response {
         let is_live = headers.contains_key(LIVE);
         let mut answers = Answers::default();
@@ -82,7 +146,7 @@ impl Pages {
                 Want::Document(Api::Rest) => {
                     serde_json::from_slice(&MockSite::rest_openapi()).unwrap_or_default()
                 }
-                Want::Document(Api::Control) => Value::clone(&self.described),
+                Want::Document(Api::Control) => (self.described)().clone(),
                 Want::Get(path) => self.ask(Method::GET, &path, Body::empty()).await,
                 Want::Post(path, body) => self.ask(Method::POST, path, Body::from(body.to_string())).await,
             };
@@ -93,12 +157,15 @@ impl Pages {
             }
             answers.0.push((name, answer));
         }
-        let place = Place {
+        html(status, page::render(asked, &answers, &self.place(headers)))
+    }
+
+    fn place(&self, headers: &HeaderMap) -> Place {
+        Place {
             origin: origin(headers),
             has_token: self.access.needs_token(),
             controls: self.access.controls(headers),
-        };
-        html(status, page::render(asked, &answers, &place))
+        }
     }
 
     /// What the control API answers; a problem as it is.
@@ -138,7 +205,9 @@ impl Pages {
             let data = changes.borrow_and_update().clone();
             Some((Ok::<_, std::convert::Infallible>(Event::default().data(&*data)), (changes, false)))
         });
-        Sse::new(events).keep_alive(KeepAlive::default()).into_response()
+        // A comment would keep the connection, and a page would not learn from it that the lab still answers.
+        let alive = Event::default().event("alive").data("alive");
+        Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE).event(alive)).into_response()
     }
 
     /// A session for the token of this request, which has been checked.

@@ -26,10 +26,10 @@ impl Scope {
         }
         let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
         // Files with private keys, or with the secrets that decrypt what tools have sent. A session is only another form of the
-        // token.
+        // token, and what a browser sends to be compared changes nothing.
         let is_recovery = path.starts_with("/v1/managers/") && path.ends_with("/recovery");
         let has_keys = is_recovery || [EVIDENCE, CAPTURE, SCENARIO].contains(&path);
-        if is_read && !has_keys || path == SESSION { Self::Read } else { Self::Control }
+        if is_read && !has_keys || [SESSION, COMPARE].contains(&path) { Self::Read } else { Self::Control }
     }
 
     /// The code of the error for a token of another scope.
@@ -81,6 +81,8 @@ impl fmt::Debug for Tokens {
 
 /// Path of the evidence, which has the lab itself.
 pub(super) const EVIDENCE: &str = "/v1/evidence";
+/// Path at which a browser has files compared.
+pub(super) const COMPARE: &str = "/page/compare";
 /// Path of the capture.
 pub(super) const CAPTURE: &str = "/v1/capture";
 /// Path of the recorded scenario, with the keys that were imported.
@@ -100,6 +102,7 @@ mod tests {
             (Method::HEAD, "/metrics", Scope::Read),
             (Method::GET, "/clients/desk-1", Scope::Read),
             (Method::POST, "/page/session", Scope::Read),
+            (Method::POST, "/page/compare", Scope::Read),
             (Method::GET, "/v1/reports", Scope::Read),
             (Method::GET, "/v1/managers/sepm-1/recovery", Scope::Control),
             (Method::GET, "/v1/evidence", Scope::Control),

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
 use crate::control_api::extract::{Download, File, JsonBody, Path, Query, Xml};
 use crate::control_api::view::{GroupView, ListView, SiteView};
+use crate::control_api::words::in_words;
 use crate::lab::Lab;
 use crate::schema::BridgedSchema;
 
@@ -265,20 +266,21 @@ async fn commands(
         )));
     }
     let effects = tokio::task::block_in_place(|| lab.site.apply_all(&commands))?;
-    let names: Vec<String> = commands.iter().map(named).collect();
-    lab.site.journal().operator_action(format!("commands applied: {}", names.join("; ")));
+    let told: Vec<String> = commands.iter().map(told).collect();
+    lab.site.journal().operator_action(format!("commands applied: {}", told.join("; ")));
     Ok(Json(AppliedCommands { commands: commands.len(), effects: effects.len() }))
 }
 
-/// A command and the objects that it names, without its other values.
-fn named(command: &Command) -> String {
-    let command = serde_json::to_value(command).unwrap_or_default();
-    let Some((name, fields)) = command.as_object().and_then(|one| one.iter().next()) else {
+/// A command with its values, other than contents of files.
+fn told(command: &Command) -> String {
+    let mut command = serde_json::to_value(command).unwrap_or_default();
+    let Some((name, fields)) = command.as_object_mut().and_then(|one| one.iter_mut().next()) else {
         return command.as_str().unwrap_or_default().to_owned();
     };
-    let objects = ["manager", "list", "group", "location", "policy", "package"];
-    let objects = objects.iter().filter_map(|one| fields[*one].as_str());
-    std::iter::once(name.as_str()).chain(objects).collect::<Vec<_>>().join(" ")
+    if let Some(fields) = fields.as_object_mut() {
+        ["certificate", "content", "file"].iter().for_each(|one| drop(fields.remove(*one)));
+    }
+    format!("{name} {}", in_words(fields))
 }
 
 async fn lists(State(lab): LabState) -> Json<Vec<ListView>> {
@@ -301,7 +303,7 @@ async fn set_list(
     JsonBody(setting): JsonBody<ListSetting>,
 ) -> Answer<ListView> {
     let ListSetting { copy_of, protocol, verify_ca, priorities } = setting;
-    decide(&lab, format!("list {list:?} changed"), |site| {
+    decide(&lab, &format!("list {list:?} changed"), |site| {
         let before = site.lists().find(|one| one.name == list);
         let mut commands = Vec::new();
         let (mut protocol, mut verify_ca, mut priorities) = (protocol, verify_ca, priorities);
@@ -336,7 +338,7 @@ async fn set_list(
 }
 
 async fn remove_list(State(lab): LabState, Path(List { list }): Path<List>) -> Answer<Vec<ListView>> {
-    decide(&lab, format!("list {list:?} removed"), |site| {
+    decide(&lab, &format!("list {list:?} removed"), |site| {
         let is_there = site.lists().any(|one| one.name == list);
         Ok(is_there.then(|| Command::RemoveList { list: list.clone() }).into_iter().collect())
     })?;
@@ -348,7 +350,7 @@ async fn assign(
     Path(List { list }): Path<List>,
     JsonBody(Assignment { group, location }): JsonBody<Assignment>,
 ) -> Answer<ListView> {
-    decide(&lab, format!("list {list:?} assigned to {group:?}"), |site| {
+    decide(&lab, &format!("list {list:?} assigned to {group:?}"), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
         let used = match &location {
             None => own.map(|own| &own.list),
@@ -379,7 +381,7 @@ async fn set_group(
     JsonBody(setting): JsonBody<GroupSetting>,
 ) -> Answer<GroupView> {
     let GroupSetting { inherits, list, secure_communications, communication } = setting;
-    decide(&lab, format!("group {group:?} changed"), |site| {
+    decide(&lab, &format!("group {group:?} changed"), |site| {
         let before = site.groups().get(&group);
         let own = if before.is_some() { site.groups().effective(&group).ok() } else { None };
         let mut commands = Vec::new();
@@ -424,7 +426,7 @@ async fn set_location(
             "use_group_communication discards the location's own list and settings: set either it or them",
         ));
     }
-    decide(&lab, format!("location {location:?} of {group:?} changed"), |site| {
+    decide(&lab, &format!("location {location:?} of {group:?} changed"), |site| {
         let before = site.groups().find(&group)?.own.locations.get(&location);
         let own = before.and_then(|known| known.own.as_ref());
         let at = || (group.clone(), location.clone());
@@ -469,7 +471,7 @@ async fn set_policy(
     Path(PolicyName { group, policy }): Path<PolicyName>,
     JsonBody(PolicySetting { content }): JsonBody<PolicySetting>,
 ) -> Answer<GroupView> {
-    decide(&lab, format!("policy {policy:?} of {group:?} changed"), |site| {
+    decide(&lab, &format!("policy {policy:?} of {group:?} changed"), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
         let is_so = own.is_some_and(|own| own.policies.get(&policy) == Some(&content));
         let command = || Command::SetPolicy { group: group.clone(), policy: policy.clone(), content };
@@ -484,7 +486,7 @@ async fn set_package(
     File(content): File,
 ) -> Answer<PackageView> {
     let bytes = content.len();
-    decide(&lab, format!("package {package:?} changed"), |site| {
+    decide(&lab, &format!("package {package:?} changed"), |site| {
         if site.package(&package).is_some_and(|known| *known == content) {
             return Ok(Vec::new());
         }
@@ -499,7 +501,7 @@ async fn assign_package(
     Path(PackageName { package }): Path<PackageName>,
     JsonBody(GroupName { group }): JsonBody<GroupName>,
 ) -> Answer<GroupView> {
-    decide(&lab, format!("package {package:?} assigned to {group:?}"), |site| {
+    decide(&lab, &format!("package {package:?} assigned to {group:?}"), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
         let has = own.is_some_and(|own| own.packages.contains(&package));
         let command = || Command::AssignPackage { package: package.clone(), group: group.clone() };
@@ -521,16 +523,17 @@ async fn sylink(
 /// changes.
 fn decide(
     lab: &Lab,
-    what: String,
+    what: &str,
     decide: impl FnOnce(&Site) -> Result<Vec<Command>, CommandError>,
 ) -> Result<(), Problem> {
     let deciding = |site: &Site| {
         let commands = decide(site)?;
-        let is_done = !commands.is_empty();
-        Ok::<_, CommandError>((commands, is_done))
+        let told = commands.iter().map(told).collect::<Vec<_>>().join("; ");
+        Ok::<_, CommandError>((commands, told))
     };
-    if tokio::task::block_in_place(|| lab.site.decide(deciding))? {
-        lab.site.journal().operator_action(what);
+    let told = tokio::task::block_in_place(|| lab.site.decide(deciding))?;
+    if !told.is_empty() {
+        lab.site.journal().operator_action(format!("{what}: {told}"));
     }
     Ok(())
 }

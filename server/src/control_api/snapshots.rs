@@ -13,7 +13,7 @@ use crate::lab::SnapshotInfo;
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Snapshot {
-    /// Name of the snapshot.
+    /// Name of the snapshot: 1 to 128 characters, none of them a control character. `start` is that of the lab's start.
     pub(super) snapshot: String,
 }
 

@@ -60,7 +60,8 @@ struct Foreseen {
 /// Results of expectations.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Findings {
-    /// Overall outcome: fail if one expectation fails, pending if one can still be met, unknown without any, otherwise pass.
+    /// Overall outcome: fail if one expectation fails, unknown if one cannot be judged or without any, pending if one can still be
+    /// met, otherwise pass.
     result: FindingResult,
     /// Result of each expectation.
     expectations: Vec<Finding>,
@@ -130,7 +131,7 @@ async fn findings(
     Query(form): Query<VerdictQuery>,
     headers: HeaderMap,
 ) -> Result<Written<Findings>, Problem> {
-    shown(lab.findings().await, form.format, lab.repeat(), &headers)
+    shown(lab.findings().await?, form.format, lab.repeat(), &headers)
 }
 
 async fn find(
@@ -155,22 +156,19 @@ async fn expect(
     JsonBody(expectation): JsonBody<Expectation>,
 ) -> Answer<Finding> {
     lab.check_expectations(std::slice::from_ref(&expectation))?;
-    if !lab.expect(&name, expectation).await {
-        return Err(Problem::invalid("too many registered expectations: remove some"));
-    }
-    let found = lab.findings().await.into_iter().find(|one| one.name == name);
-    found.map(Json).ok_or_else(|| Problem::unknown(format!("the expectation {name:?} was removed meanwhile")))
+    let found = lab.expect(&name, expectation).await?;
+    found.map(Json).ok_or_else(|| Problem::invalid("too many registered expectations: remove some"))
 }
 
 async fn expect_no_longer(
     State(lab): LabState,
     Path(ExpectationName { expectation: name }): Path<ExpectationName>,
-) -> Json<Vec<Finding>> {
-    lab.expect_no_longer(&name);
-    Json(lab.findings().await)
+) -> Answer<Vec<Finding>> {
+    lab.expect_no_longer(&name)?;
+    Ok(Json(lab.findings().await?))
 }
 
-/// The results as a response. Where one expectation cannot be judged, JUnit says so in its test case, and JSON is an error.
+/// The results as a response.
 fn shown(
     expectations: Vec<Finding>,
     format: Format,
@@ -180,24 +178,10 @@ fn shown(
     if format == Format::Junit {
         return Ok(Written::Other(junit(&expectations, repeat.as_deref(), &format!("{}/", origin(headers)))));
     }
-    let unknown = expectations.iter().filter(|one| one.result == FindingResult::Unknown);
-    let why: Vec<String> =
-        unknown.map(|one| format!("{}: {}", one.name, one.counter_examples.join(", "))).collect();
-    if !why.is_empty() {
-        return Err(Problem::dropped(format!("there is no verdict: {}", why.join("; "))));
-    }
     match format {
         Format::Json => {
-            let any = |result: FindingResult| expectations.iter().any(|one| one.result == result);
-            let result = if expectations.is_empty() {
-                FindingResult::Unknown
-            } else if any(FindingResult::Fail) {
-                FindingResult::Fail
-            } else if any(FindingResult::Pending) {
-                FindingResult::Pending
-            } else {
-                FindingResult::Pass
-            };
+            let result = expectations.iter().map(|one| one.result).reduce(FindingResult::worse);
+            let result = result.unwrap_or(FindingResult::Unknown);
             Ok(Written::Json(Findings { result, expectations, repeat }))
         }
         Format::Junit | Format::Ndjson | Format::Har => Err(format.refused()),
@@ -219,7 +203,7 @@ fn junit(findings: &[Finding], repeat: Option<&str>, link: &str) -> String {
         }
         let case = |one: &RotationFinding| TestCase {
             class: "rotation",
-            name: one.title.to_owned(),
+            name: one.title.to_string(),
             lasted: None,
             result: test_result(
                 one.result,

@@ -3,13 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
+use epm_client_agent::agent::Harm;
 use epm_client_agent::cause::RotationSettings;
+use epm_protocol::site::CommandError;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::saved_name::{InvalidName, check_name};
 use crate::lab::{Lab, Seen, lock};
 use crate::schema::BridgedSchema;
+use crate::store::{Kind, StoreError};
 
 /// Maximum number of baselines.
 const MOST: usize = 100;
@@ -42,9 +46,26 @@ pub enum BaselineError {
         /// Some of the names in the baseline.
         known: Vec<String>,
     },
+    /// The baseline of the lab's start is to be replaced or removed.
+    #[error(
+        "the baseline {START_BASELINE:?} is that of the lab's start, and only a reset takes it anew: choose another name"
+    )]
+    OfStart,
+    /// The name cannot be that of a baseline.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// The lab has too many baselines.
     #[error("a lab keeps at most {MOST} baselines: remove one")]
     TooMany,
+    /// The database that the managers share is not available.
+    #[error(transparent)]
+    NotStored(#[from] CommandError),
+}
+
+impl From<StoreError> for BaselineError {
+    fn from(error: StoreError) -> Self {
+        CommandError::NoDatabase { why: error.to_string() }.into()
+    }
 }
 
 /// State of a lab before a rotation.
@@ -88,9 +109,48 @@ pub struct BaselineClient {
     pub served: bool,
     /// Number of heartbeats that the client has begun.
     pub heartbeats: u64,
-    /// Numbers of orphanings and of unsigned policies so far.
+    /// Numbers of orphanings and of unsigned policies so far: what the lab has seen of its own clients, and what others report of
+    /// themselves, whichever process has heard it.
     #[serde(skip)]
     pub(super) counts: (u64, u64),
+}
+
+/// Stands for a number that a client has stopped counting at.
+pub(super) const TOO_MANY: u64 = u64::MAX;
+
+/// Numbers of orphanings and of unsigned policies, as a client tells them.
+pub(super) fn counts_of(harm: Harm) -> (u64, u64) {
+    let count = |told: u8| if told == u8::MAX { TOO_MANY } else { told.into() };
+    (count(harm.orphaned), count(harm.unsigned))
+}
+
+/// A baseline with what its JSON for users does not have.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct KeptBaseline {
+    baseline: Baseline,
+    changes: u64,
+    generation: u64,
+    counts: BTreeMap<String, (u64, u64)>,
+}
+
+impl KeptBaseline {
+    pub(super) fn of(one: &Baseline) -> Self {
+        Self {
+            baseline: one.clone(),
+            changes: one.changes,
+            generation: one.generation,
+            counts: one.clients.iter().map(|(client, one)| (client.clone(), one.counts)).collect(),
+        }
+    }
+
+    pub(super) fn baseline(self) -> Baseline {
+        let mut baseline = self.baseline;
+        (baseline.changes, baseline.generation) = (self.changes, self.generation);
+        for (client, one) in &mut baseline.clients {
+            one.counts = self.counts.get(client).copied().unwrap_or_default();
+        }
+        baseline
+    }
 }
 
 /// Description of a baseline.
@@ -112,10 +172,20 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When there are too many baselines.
+    /// When the name is not allowed or is that of the lab's start, there are too many baselines, or the database that the managers
+    /// share is not available.
     pub async fn take_baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
+        check_name("baseline", name)?;
+        if name == START_BASELINE {
+            return Err(BaselineError::OfStart);
+        }
+        self.save_baseline(name).await
+    }
+
+    /// Takes a baseline under any name, also that of the lab's start.
+    pub(super) async fn save_baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
         let mut clients = BTreeMap::new();
-        let heard = self.look_at_everyone(|Seen { name, part, glance, .. }| {
+        let heard = self.look_at_everyone(|Seen { name, part, glance, reported_by, .. }| {
             let view = &glance.common;
             let client = BaselineClient {
                 part: part.to_owned(),
@@ -124,7 +194,10 @@ impl Lab {
                 on: glance.is_on,
                 served: view.health.is_connected(),
                 heartbeats: glance.heartbeats,
-                counts: self.history.ask(name, |trace| trace.counts).unwrap_or_default(),
+                counts: match reported_by {
+                    None => self.history.ask(name, |trace| trace.counts).unwrap_or_default(),
+                    Some(_) => counts_of(view.harm),
+                },
             };
             clients.insert(name.to_owned(), client);
         });
@@ -141,11 +214,15 @@ impl Lab {
             changes,
             generation: self.history.generation.load(Ordering::SeqCst),
         };
-        let mut baselines = lock(&self.baselines);
-        if baselines.len() >= MOST && !baselines.contains_key(name) {
-            return Err(BaselineError::TooMany);
+        self.read_documents()?;
+        {
+            let baselines = lock(&self.baselines);
+            if baselines.len() >= MOST && !baselines.contains_key(name) {
+                return Err(BaselineError::TooMany);
+            }
         }
-        baselines.insert(name.to_owned(), baseline.clone());
+        self.share(Kind::Baseline, name, &KeptBaseline::of(&baseline))?;
+        lock(&self.baselines).insert(name.to_owned(), baseline.clone());
         Ok(baseline)
     }
 
@@ -153,8 +230,9 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When there is no such baseline.
+    /// When there is no such baseline, or the database that the managers share is not available.
     pub fn baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
+        self.read_documents()?;
         let baselines = lock(&self.baselines);
         baselines.get(name).cloned().ok_or_else(|| BaselineError::Unknown {
             name: name.to_owned(),
@@ -163,18 +241,32 @@ impl Lab {
     }
 
     /// Descriptions of all baselines.
-    pub fn baselines(&self) -> Vec<BaselineInfo> {
+    ///
+    /// # Errors
+    ///
+    /// When the database that the managers share is not available.
+    pub fn baselines(&self) -> Result<Vec<BaselineInfo>, BaselineError> {
+        self.read_documents()?;
         let info = |one: &Baseline| BaselineInfo {
             name: one.name.clone(),
             at: one.at,
             journal: one.journal,
             clients: one.clients.len(),
         };
-        lock(&self.baselines).values().map(info).collect()
+        Ok(lock(&self.baselines).values().map(info).collect())
     }
 
     /// Removes a baseline. Whether there was one.
-    pub fn remove_baseline(&self, name: &str) -> bool {
-        lock(&self.baselines).remove(name).is_some()
+    ///
+    /// # Errors
+    ///
+    /// When it is that of the lab's start, or the database that the managers share is not available.
+    pub fn remove_baseline(&self, name: &str) -> Result<bool, BaselineError> {
+        if name == START_BASELINE {
+            return Err(BaselineError::OfStart);
+        }
+        self.read_documents()?;
+        self.share_no_longer(Kind::Baseline, name)?;
+        Ok(lock(&self.baselines).remove(name).is_some())
     }
 }

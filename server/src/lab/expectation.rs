@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use epm_protocol::plural::{counted, either};
+use epm_protocol::site::CommandError;
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,8 @@ use crate::lab::finding_result::FindingResult;
 use crate::lab::history::Trace;
 use crate::lab::rotation::{JudgedRotation, Rotation, RotationFinding};
 use crate::lab::{BaselineError, Lab, Seen, lock};
-use crate::runtime::journal::{ConnectionClosed, Entry, Kind, Record};
+use crate::runtime::journal::{ConnectionClosed, Entry, Kind as EntryKind, Record};
+use crate::store::{Kind, StoreError};
 
 /// Maximum number of counter-examples listed.
 const NAMED: usize = 20;
@@ -85,7 +87,7 @@ pub struct Asked {
 }
 
 /// Result of an expectation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Name of the expectation.
     pub name: String,
@@ -99,6 +101,8 @@ pub struct Finding {
     pub against: usize,
     /// Some of the clients that do not meet the expectation, each with the reason.
     pub counter_examples: Vec<String>,
+    /// Reasons why the expectation cannot be judged; empty where there is a judgement.
+    pub not_judged: Vec<String>,
     /// The findings of a rotation, each with a result of its own; none for another expectation.
     pub findings: Vec<RotationFinding>,
     /// Facts about a rotation that are reported and fail nothing.
@@ -118,9 +122,18 @@ enum Word {
 type Recorded<'a> = (&'a dyn Fn(&Asked) -> Option<Word>, &'a dyn Fn(&Fingerprint) -> Option<u64>);
 
 impl Lab {
-    /// Registers an expectation under a name, replacing another one of that name; the same one again changes nothing.
-    /// False if there are too many.
-    pub async fn expect(&self, name: &str, expectation: Expectation) -> bool {
+    /// Registers an expectation under a name, replacing another one of that name; the same one again changes nothing. None if
+    /// there are too many, else its result.
+    ///
+    /// # Errors
+    ///
+    /// When the database that the managers share is not available.
+    pub async fn expect(
+        &self,
+        name: &str,
+        expectation: Expectation,
+    ) -> Result<Option<Finding>, CommandError> {
+        self.read_documents().map_err(|error| not_shared(&error))?;
         let mut heartbeats = BTreeMap::new();
         if let Expectation::EveryClientHolds { within_heartbeats: Some(_), .. } = expectation {
             self.look_at_everyone(|seen| {
@@ -128,31 +141,57 @@ impl Lab {
             })
             .await;
         }
-        let mut asked = lock(&self.expectations);
-        if asked.get(name).is_some_and(|known| known.expectation == expectation) {
-            return true;
-        }
-        if asked.len() >= MOST && !asked.contains_key(name) {
-            return false;
-        }
-        let since = self.site.journal().next_number();
-        let generation = self.history.generation.load(Ordering::SeqCst);
-        asked.insert(name.to_owned(), Asked { expectation, heartbeats, since, generation });
-        true
+        let known = {
+            let asked = lock(&self.expectations);
+            if asked.len() >= MOST && !asked.contains_key(name) {
+                return Ok(None);
+            }
+            asked.get(name).filter(|known| known.expectation == expectation).cloned()
+        };
+        let asked = match known {
+            Some(known) => known,
+            None => {
+                let since = self.site.journal().next_number();
+                let generation = self.history.generation.load(Ordering::SeqCst);
+                let asked = Asked { expectation, heartbeats, since, generation };
+                self.share(Kind::Expectation, name, &asked).map_err(|error| not_shared(&error))?;
+                lock(&self.expectations).insert(name.to_owned(), asked.clone());
+                asked
+            }
+        };
+        Ok(self.judge(vec![(name.to_owned(), asked)]).await.pop())
     }
 
-    /// Removes a registered expectation. Whether there was one.
-    pub fn expect_no_longer(&self, name: &str) -> bool {
-        lock(&self.expectations).remove(name).is_some()
+    /// Removes a registered expectation, if there is one of that name.
+    ///
+    /// # Errors
+    ///
+    /// When the database that the managers share is not available.
+    pub fn expect_no_longer(&self, name: &str) -> Result<(), CommandError> {
+        self.read_documents().map_err(|error| not_shared(&error))?;
+        self.share_no_longer(Kind::Expectation, name).map_err(|error| not_shared(&error))?;
+        lock(&self.expectations).remove(name);
+        Ok(())
     }
 
-    /// Removes every registered expectation.
+    /// Removes every registered expectation, and the judgement of a rotation.
     pub(super) fn forget_expectations(&self) {
         lock(&self.expectations).clear();
+        *lock(&self.judged) = None;
     }
 
     /// Results of all registered expectations, by name.
-    pub async fn findings(&self) -> Vec<Finding> {
+    ///
+    /// # Errors
+    ///
+    /// When the database that the managers share is not available.
+    pub async fn findings(&self) -> Result<Vec<Finding>, CommandError> {
+        self.read_documents().map_err(|error| not_shared(&error))?;
+        Ok(self.known_findings().await)
+    }
+
+    /// Results of the registered expectations that this process knows of.
+    pub(crate) async fn known_findings(&self) -> Vec<Finding> {
         let asked: Vec<(String, Asked)> =
             lock(&self.expectations).iter().map(|(name, asked)| (name.clone(), asked.clone())).collect();
         self.judge(asked).await
@@ -160,8 +199,14 @@ impl Lab {
 
     /// Results of these expectations, judged now.
     pub async fn find(&self, expectations: Vec<Expectation>) -> Vec<Finding> {
+        let findings = self.judge_now(expectations).await;
+        self.remember_rotation(&findings);
+        findings
+    }
+
+    pub(super) async fn judge_now(&self, expectations: Vec<Expectation>) -> Vec<Finding> {
         // That of the lab's start, or of its last reset.
-        let generation = self.baseline(START_BASELINE).map_or(0, |start| start.generation);
+        let generation = lock(&self.baselines).get(START_BASELINE).map_or(0, |start| start.generation);
         let asked = expectations.into_iter().enumerate().map(|(number, expectation)| {
             let asked = Asked { expectation, heartbeats: BTreeMap::new(), since: 0, generation };
             ((number + 1).to_string(), asked)
@@ -179,6 +224,7 @@ impl Lab {
             clients: 0,
             against: 0,
             counter_examples: Vec::new(),
+            not_judged: Vec::new(),
             findings: Vec::new(),
             notes: Vec::new(),
         };
@@ -193,12 +239,19 @@ impl Lab {
             }
         }
         let mut clients = 0;
+        // Most clients of a large fleet were never anything that their history would have to be asked for.
+        let marked = self.history.marked();
         let heard = self
             .look_at_everyone(|seen| {
                 clients += 1;
                 let name = seen.name;
+                // Also if it happened since the others were asked for.
+                let is_marked = marked.contains_key(name) || seen.glance.common.health.orphaned().is_some();
                 for (asked, finding) in &mut of_clients {
-                    let past = |asked: &Asked| self.history.ask(name, |trace| asked.past(trace)).flatten();
+                    let past = |asked: &Asked| {
+                        let known = is_marked.then(|| self.history.ask(name, |trace| asked.past(trace)));
+                        known.flatten().flatten()
+                    };
                     let since = |certificate: &Fingerprint| {
                         self.history.ask(name, |trace| trace.held_since(certificate)).flatten()
                     };
@@ -232,6 +285,10 @@ impl Lab {
             finding.clients = clients;
             if let Expectation::Rotation(rotation) = finding.expectation.clone() {
                 finding.add_rotation(self.judge_rotation(&rotation).await);
+            }
+            // What fails is judged, whatever else is not known.
+            if finding.result != FindingResult::Unknown {
+                finding.not_judged.clear();
             }
         }
         findings
@@ -273,7 +330,7 @@ impl Lab {
             };
             finding.add(&who, Word::Against(format!("{why} (entry {number})")));
         }
-        for kind in [Kind::Exchange, Kind::ConnectionClosed] {
+        for kind in [EntryKind::Exchange, EntryKind::ConnectionClosed] {
             if let Some(dropped) = journal.lacks(kind, since) {
                 let forgotten = format!(
                     "{} dropped",
@@ -298,8 +355,12 @@ impl Finding {
             Word::Forgotten(what) => (what, FindingResult::Unknown),
         };
         self.against += 1;
+        let example = format!("{client}: {why}");
+        if result == FindingResult::Unknown && self.not_judged.len() < NAMED {
+            self.not_judged.push(example.clone());
+        }
         if self.counter_examples.len() < NAMED {
-            self.counter_examples.push(format!("{client}: {why}"));
+            self.counter_examples.push(example);
         }
         self.result = self.result.worse(result);
     }
@@ -313,9 +374,13 @@ impl Finding {
             self.result = self.result.worse(one.result);
             self.against += one.against;
             let examples = one.counter_examples.iter().map(|example| format!("{}: {example}", one.title));
+            if one.result == FindingResult::Unknown {
+                self.not_judged.extend(examples.clone());
+            }
             self.counter_examples.extend(examples);
         }
         self.counter_examples.truncate(NAMED);
+        self.not_judged.truncate(NAMED);
         (self.clients, self.findings, self.notes) = (judged.clients, judged.findings, judged.notes);
         if self.clients == 0 {
             self.notes.push("no client was judged, only the managers were".to_owned());
@@ -323,7 +388,16 @@ impl Finding {
     }
 }
 
+fn not_shared(error: &StoreError) -> CommandError {
+    CommandError::NoDatabase { why: error.to_string() }
+}
+
 impl Asked {
+    /// Takes the journal of this process from this entry on: another process has registered the expectation, and knows only its own.
+    pub(super) const fn hear_from(&mut self, entry: u64) {
+        self.since = entry;
+    }
+
     /// What a client contributes; `past` and `since` look into its history.
     fn word(&self, seen: &Seen<'_>, (past, since): Recorded<'_>, in_force: &[Fingerprint]) -> Word {
         let (name, glance) = (seen.name, seen.glance);

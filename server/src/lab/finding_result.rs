@@ -1,10 +1,10 @@
 //! The outcome of an expectation or of a finding, and which of two outcomes decides.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Outcome of an expectation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingResult {
     /// The expectation is met.
@@ -19,7 +19,7 @@ pub enum FindingResult {
 
 impl FindingResult {
     /// The one that decides: a failure first, then what cannot be judged.
-    pub(super) fn worse(self, other: Self) -> Self {
+    pub(crate) fn worse(self, other: Self) -> Self {
         let weight = |one: Self| match one {
             Self::Pass => 0,
             Self::Pending => 1,

@@ -1,6 +1,6 @@
 //! The fleet of a lab: clients that are added, removed, frozen, moved and re-imaged.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ use crate::schema::BridgedSchema;
 
 /// Maximum number of clients in a lab's process.
 const MOST: usize = 100_000;
+
+/// Number of clients that are asked for the present path of their part's group.
+const NAMED_BY: usize = 100;
 
 /// Longest real time in which no further client is served, while clients are waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -46,9 +49,9 @@ pub enum ClientOperation {
         #[serde(default)]
         location: Option<String>,
     },
-    /// Re-images the client: it loses its state and starts from its installation package.
+    /// Re-images the client: it loses its state and starts from the installation package that its group exports now.
     Reimage,
-    /// Makes the client import the communications file that its group, or another group, exports now.
+    /// Makes the client import the communications file that its group, or another group, exports now, or a given one.
     Import {
         /// Full path of the group; the client's own group when absent.
         #[serde(default)]
@@ -56,6 +59,9 @@ pub enum ClientOperation {
         /// Location of the group; the group's own settings when absent.
         #[serde(default)]
         location: Option<String>,
+        /// The file itself, as text, such as an old one or that of another site; without group and location.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sylink: Option<String>,
     },
     /// Moves the client to another group, as the console does.
     Move {
@@ -170,7 +176,11 @@ impl Lab {
         plan: impl FnOnce(Option<&PartPlan>) -> PartPlan,
     ) -> Result<(), FleetError> {
         let mut fleet = self.fleet.write().await;
-        let known = lock(&self.parts).get(name).filter(|known| known.count > 0).cloned();
+        let mut known = lock(&self.parts).get(name).filter(|known| known.count > 0).cloned();
+        if let Some(known) = &mut known {
+            let members = fleet.members().iter().filter(|one| one.part == known.name).take(NAMED_BY).cloned();
+            self.with_present_group(known, &members.collect::<Vec<_>>());
+        }
         let plan = plan(known.as_ref());
         if let Some(known) = &known
             && (known.version != plan.version || known.group != plan.group || known.location != plan.location)
@@ -215,13 +225,15 @@ impl Lab {
         Ok(())
     }
 
-    /// Fails if the fleet cannot have these parts.
+    /// Fails if the fleet cannot have these parts, and reserves what they need.
     pub(super) fn check_size<'a>(
         &self,
         parts: impl Iterator<Item = &'a PartPlan> + Clone,
     ) -> Result<(), FleetError> {
         let total = parts.clone().map(|plan| plan.count as usize).sum();
-        fits(total, held(parts, |group, location| self.site.export_sylink(group, location)))
+        let held = held(parts, |group, location| self.site.export_sylink(group, location));
+        fits(total, held)?;
+        Ok(self.reserved.grow_to(held)?)
     }
 
     /// Waits until every client of a part has been served once, or, with the clock stopped, until all clients are
@@ -387,9 +399,25 @@ impl Lab {
             ClientOperation::Online if !member.handle.is_stopped() => return Ok(()),
             ClientOperation::Online => tell(Input::Start { booted: self.clock().now() }).await,
             ClientOperation::Location { location } => tell(Input::MoveTo(location.clone())).await,
-            ClientOperation::Import { group, location } => {
+            ClientOperation::Import { group, location, sylink: None } => {
                 let sylink = self.package(&member, group.as_deref(), location.as_deref())?;
                 tell(Input::Import(sylink)).await;
+            }
+            ClientOperation::Import { group, location, sylink: Some(file) } => {
+                let invalid = |found: String, expected: &str| CommandError::Invalid {
+                    field: "sylink",
+                    found,
+                    expected: expected.to_owned(),
+                };
+                if let Some(place) = group.as_ref().or(location.as_ref()) {
+                    return Err(invalid(
+                        place.clone(),
+                        "a file without a group and location, which it has itself",
+                    ));
+                }
+                let file = Sylink::parse(file)
+                    .map_err(|error| invalid(error.to_string(), "a communications file"))?;
+                tell(Input::Import(Arc::new(file))).await;
             }
             ClientOperation::Reimage => self.reimage(&member).await?,
             ClientOperation::Move { group } => {
@@ -414,7 +442,10 @@ impl Lab {
             ClientOperation::Move { .. } => return,
             ClientOperation::Offline => LoggedAction::Fleet(FleetAction::SwitchOff(name)),
             ClientOperation::Online => LoggedAction::Fleet(FleetAction::SwitchOn(name)),
-            ClientOperation::Import { group, location } => {
+            ClientOperation::Import { sylink: Some(_), .. } => {
+                LoggedAction::Other(format!("{name} imported a communications file that it was given"))
+            }
+            ClientOperation::Import { group, location, sylink: None } => {
                 let (group, location) = (group.clone(), location.clone());
                 LoggedAction::Fleet(FleetAction::UpdatePackage { part: name, group, location })
             }
@@ -438,13 +469,36 @@ impl Lab {
         group: Option<&str>,
         location: Option<&str>,
     ) -> Result<Arc<Sylink>, CommandError> {
-        let own = lock(&self.parts).get(&member.part).map(|part| (part.group.clone(), part.location.clone()));
-        let (own_group, own_location) = own.unwrap_or_default();
+        let mut own = lock(&self.parts).get(&member.part).cloned();
+        if let Some(part) = &mut own {
+            self.with_present_group(part, std::slice::from_ref(member));
+        }
+        let (own_group, own_location) = own.map(|part| (part.group, part.location)).unwrap_or_default();
         let location = if group.is_some() { location } else { location.or(own_location.as_deref()) };
         self.site.export_sylink(group.unwrap_or(&own_group), location).map(Arc::new)
     }
 
-    /// Replaces the agent by a new one with the communications file that the client was installed with.
+    /// Gives the plan of a part whose group was renamed, or moved, the path that the group has now: that of most of these clients.
+    fn with_present_group(&self, part: &mut PartPlan, clients: &[Member]) {
+        self.site.look(|site| {
+            if site.groups().get(&part.group).is_some() {
+                return;
+            }
+            let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+            for agent in clients.iter().filter_map(|one| one.handle.agent_id()) {
+                let Some(client) = site.client(agent) else { continue };
+                let path = site.groups().iter().find(|(_, group)| group.id == client.group);
+                if let Some((path, _)) = path {
+                    *known.entry(path).or_default() += 1;
+                }
+            }
+            if let Some((path, _)) = known.into_iter().max_by_key(|(_, clients)| *clients) {
+                path.clone_into(&mut part.group);
+            }
+        });
+    }
+
+    /// Replaces the agent by a new one with the communications file that its group exports now.
     async fn reimage(&self, member: &Member) -> Result<(), CommandError> {
         let sylink = self.package(member, None, None)?;
         let mut fleet = self.fleet.write().await;
@@ -502,17 +556,7 @@ pub(crate) fn fits(total: usize, held: usize) -> Result<(), FleetError> {
     if total > MOST {
         return Err(FleetError::TooMany(total));
     }
-    Ok(held_fit(held)?)
-}
-
-/// Fails if a lab cannot have this many clients that keep a connection open.
-pub(crate) fn held_fit(held: usize) -> Result<(), CommandError> {
-    let division = DESCRIPTORS.division;
-    let fits = division.held_clients();
-    if held > fits {
-        return Err(CommandError::Descriptors { total: held, fits, limit: division.limit });
-    }
-    Ok(())
+    Ok(DESCRIPTORS.division.check(held)?)
 }
 
 /// Number of clients of these parts that keep a connection open on a site that exports so: those in push mode.

@@ -207,7 +207,7 @@ impl Trace {
         let open = self.orphaned.back_mut().filter(|one| one.until.is_none());
         match (&view.health, open) {
             (Health::Orphaned { .. }, Some(_)) => {}
-            (Health::Orphaned { since, because }, None) => {
+            (Health::Orphaned { since, because, .. }, None) => {
                 let one = Orphaning {
                     since: *since,
                     until: None,

@@ -14,6 +14,9 @@
 //! | `assumed` | assumptions that are set on a running lab |
 //! | `baseline` | the state of a lab before a rotation |
 //! | `rotation` | judges a rotation against a baseline |
+//! | `rotation_evidence` | what evidence has of a rotation: the last judgement, and old certificates that clients hold |
+//! | `shared_documents` | baselines and expectations that the processes of a site share |
+//! | `saved_name` | names of baselines and snapshots |
 //! | `expectation` | expectations of test authors, and counter-examples |
 //! | `keeping` | keeps the lab in its store, and goes on from there |
 //! | `snapshot` | snapshots of the lab |
@@ -57,8 +60,11 @@ mod records;
 mod reports;
 mod reproduce;
 mod rotation;
+mod rotation_evidence;
 mod run_error;
+mod saved_name;
 pub mod scenario_run;
+mod shared_documents;
 mod snapshot;
 mod sources;
 mod time_error;
@@ -84,19 +90,22 @@ pub use fault_check::FaultRefused;
 pub(crate) use fault_preview::FaultHits;
 pub use finding_result::FindingResult;
 pub use fleet::{ClientOperation, ClientView, FleetError};
-pub(crate) use fleet::{Seen, fits, held, held_fit};
+pub(crate) use fleet::{Seen, fits, held};
 pub use history::{Orphaning, Trace, Unsigned};
 pub(crate) use recorded_scenario::{RecordedScenario, RecordingError};
 pub use reproduce::{refused, reproduced};
 pub use rotation::{Rotation, RotationCode, RotationFinding};
+pub(crate) use rotation_evidence::{OldCertificate, RotationJudgement};
 pub use run_error::RunError;
+pub use saved_name::InvalidName;
 pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time_error::TimeError;
 
 use crate::mock_site::MockSite;
-use crate::runtime::descriptors::DESCRIPTORS;
+use crate::runtime::descriptors::{DESCRIPTORS, ReservedEnds};
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
+use crate::store::Kind;
 use client_log::ClientLog;
 use held_check::HeldCheck;
 use history::History;
@@ -120,6 +129,8 @@ pub struct Lab {
     fleet: RwLock<Fleet>,
     /// Parts of the fleet by name, as last requested.
     parts: Arc<Mutex<BTreeMap<String, PartPlan>>>,
+    /// The descriptors of its clients in push mode.
+    reserved: Arc<ReservedEnds>,
     /// Source addresses of the clients.
     sources: Sources,
     history: Arc<History>,
@@ -131,7 +142,11 @@ pub struct Lab {
     /// Command that starts the same lab again, if the program that runs it has told it.
     repeat: Mutex<Option<String>>,
     expectations: Mutex<BTreeMap<String, Asked>>,
+    /// The last judgement of a rotation that was asked for.
+    judged: Mutex<Option<RotationJudgement>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
+    /// Numbers of those of these that the processes of the site share, by kind and name.
+    documents: Mutex<BTreeMap<(Kind, String), i64>>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
     assumed: Mutex<RequestedAssumptions>,
     /// Certificate updates of each manager, oldest first.
@@ -164,9 +179,11 @@ impl Lab {
         let mut fleet = Fleet::new(Arc::clone(site.clock()), assumptions, client_log.sink(log), turns);
         fleet.watch(history.watcher(site.changes()));
         let parts = Arc::<Mutex<BTreeMap<String, PartPlan>>>::default();
-        let known = Arc::clone(&parts);
+        let reserved = Arc::<ReservedEnds>::default();
+        let (known, reserve) = (Arc::clone(&parts), Arc::clone(&reserved));
         site.check_push(move |next| {
-            held_fit(held(lock(&known).values(), |group, location| next.export_sylink(group, location)))
+            let export = |group: &str, location: Option<&str>| next.export_sylink(group, location);
+            reserve.grow_to(held(lock(&known).values(), export))
         });
         Arc::new(Self {
             site,
@@ -174,6 +191,7 @@ impl Lab {
             instance: new_instance(),
             fleet: RwLock::new(fleet),
             parts,
+            reserved,
             sources,
             history,
             client_log,
@@ -181,7 +199,9 @@ impl Lab {
             reports: Reports::default(),
             repeat: Mutex::default(),
             expectations: Mutex::default(),
+            judged: Mutex::default(),
             baselines: Mutex::default(),
+            documents: Mutex::default(),
             snapshots: Mutex::default(),
             assumed,
             updates: Mutex::default(),

@@ -83,8 +83,8 @@ impl Lab {
             if elsewhere > 0 {
                 draft.leave_out(None, &format!("{} of other processes", counted(elsewhere, "client")));
             }
-            for (at, action) in recorded.actions {
-                draft.add(site, at, action);
+            for one in recorded.actions {
+                draft.add(site, one.at, one.action);
             }
             draft.finish(now)
         })
@@ -105,6 +105,7 @@ impl Lab {
                 counted(plan.count, "client"),
                 before.count
             ))),
+            None if plan.count == 0 => {}
             None => self.log_action(LoggedAction::Part(plan.clone())),
         }
     }

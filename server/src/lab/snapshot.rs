@@ -10,7 +10,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::lab::records::Snapshot;
-use crate::lab::{Lab, lock};
+use crate::lab::saved_name::{InvalidName, check_name};
+use crate::lab::{Lab, held, lock};
 use crate::store::{Batch, Change, Kind};
 
 /// Maximum number of snapshots.
@@ -35,9 +36,17 @@ pub enum SnapshotError {
         /// Lab time of the existing snapshot.
         at: Timestamp,
     },
-    /// The data folder cannot be written; nothing has changed.
+    /// The snapshot of the lab's start is to be replaced or removed.
+    #[error(
+        "the snapshot {START:?} is that of the lab's start, which a reset restores: it cannot be replaced or removed; choose another name"
+    )]
+    OfStart,
+    /// The name cannot be that of a snapshot.
     #[error(transparent)]
-    NotStored(#[from] CommandError),
+    Name(#[from] InvalidName),
+    /// The data folder cannot be written, or too many clients of the snapshot are in push mode; nothing has changed.
+    #[error(transparent)]
+    Refused(#[from] CommandError),
 }
 
 /// Description of a snapshot.
@@ -57,8 +66,17 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When the name is in use, or there are too many snapshots.
+    /// When the name is not allowed, in use, or that of the lab's start, or there are too many snapshots.
     pub async fn take_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
+        check_name("snapshot", name)?;
+        if name == START {
+            return Err(SnapshotError::OfStart);
+        }
+        self.save_snapshot(name).await
+    }
+
+    /// Takes a snapshot under any unused name, also that of the lab's start.
+    async fn save_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
         let present = self.present.lock().await.clone();
         let agents = self.copies().await;
         let mut snapshots = lock(&self.snapshots);
@@ -92,7 +110,7 @@ impl Lab {
     /// Takes the snapshot that [`Lab::reset`] restores, and the baseline of the lab's start.
     pub async fn take_start(&self) {
         lock(&self.snapshots).remove(START);
-        let _ = self.take_snapshot(START).await;
+        let _ = self.save_snapshot(START).await;
         self.take_start_baseline().await;
     }
 
@@ -126,10 +144,13 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When the data folder of the lab cannot be written; the snapshot is still there then.
+    /// When it is that of the lab's start, or the data folder of the lab cannot be written; the snapshot is still there then.
     pub fn remove_snapshot(&self, name: &str) -> Result<bool, SnapshotError> {
+        if name == START {
+            return Err(SnapshotError::OfStart);
+        }
         let mut snapshots = lock(&self.snapshots);
-        if name == START || !snapshots.contains_key(name) {
+        if !snapshots.contains_key(name) {
             return Ok(false);
         }
         let gone = Batch { documents: vec![(Kind::Snapshot, name.to_owned(), None)], ..Batch::default() };
@@ -144,11 +165,16 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When there is no such snapshot, or the data folder of the lab cannot be written; nothing has changed then.
+    /// When there is no such snapshot, too many of its clients are in push mode, or the data folder of the lab cannot be written; nothing
+    /// has changed then.
     pub async fn restore_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
         let _moving = self.moving.lock().await;
         let snapshot = lock(&self.snapshots).get(name).cloned();
         let snapshot = snapshot.ok_or_else(|| SnapshotError::Unknown(name.to_owned()))?;
+        // Those of an earlier run, which may have had more descriptors.
+        let push =
+            held(snapshot.parts.iter(), |group, location| snapshot.site.export_sylink(group, location));
+        self.reserved.grow_to(push)?;
         let batch = self.restored(&snapshot);
         let Snapshot { at, mut site, client_statuses, faults, agents, parts, present, updates, logged } =
             snapshot;
@@ -158,6 +184,8 @@ impl Lab {
         }
         let assumptions = Arc::clone(site.assumptions());
         let change = Change::RestoreSnapshot { name: name.to_owned(), assumptions: next, replaces: None };
+        // A stopped clock is set back.
+        let now = if self.clock().speed() == 0 { at } else { self.clock().now() };
         let mut present_now = self.present.lock().await;
         let mut fleet = self.fleet.write().await;
         let recorded = || {
@@ -171,8 +199,8 @@ impl Lab {
                 self.clock().set(at);
             }
         };
-        self.site.restore_snapshot((site, client_statuses), &change, batch, recorded)?;
-        self.site.action_log().go_back(logged, self.clock().now());
+        self.site.restore_snapshot((site, client_statuses), (&change, now), batch, recorded)?;
+        self.site.action_log().go_back(logged, now);
         self.forget_written();
         if name != START {
             self.keep_assumptions(&assumptions);
@@ -191,8 +219,7 @@ impl Lab {
             let source = self.sources.address_of(agent.profile());
             let mut agent = agent.agent().resumed(at, now);
             agent.assume(&assumptions);
-            let member = fleet.bring_back(part, agent, source);
-            member.handle.freeze(is_frozen);
+            fleet.bring_back(part, agent, source, is_frozen);
         }
         drop(fleet);
         if name == START {

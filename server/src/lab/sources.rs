@@ -23,7 +23,14 @@ pub(super) struct Sources {
     faults: Faults,
     /// Address of a manager that is not on loopback, if there is one: then no client has an address of its own.
     elsewhere: Option<String>,
-    known: Mutex<BTreeMap<String, Ipv4Addr>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    addresses: BTreeMap<String, Ipv4Addr>,
+    /// Number of addresses that were given to clients, also to those that this process does not know.
+    given: u32,
 }
 
 impl Sources {
@@ -50,8 +57,12 @@ impl Sources {
         let AgentProfile { computer_name, version, hardware_key, .. } = profile;
         let address = {
             let mut known = self.known.lock();
-            let next = FIRST.saturating_add(u32::try_from(known.len()).unwrap_or(u32::MAX));
-            *known.entry(computer_name.clone()).or_insert_with(|| Ipv4Addr::from_bits(next.min(LAST)))
+            let Known { addresses, given } = &mut *known;
+            *addresses.entry(computer_name.clone()).or_insert_with(|| {
+                let next = FIRST.saturating_add(*given);
+                *given = given.saturating_add(1);
+                Ipv4Addr::from_bits(next.min(LAST))
+            })
         };
         let client = ExpectedClient {
             agent: agent_id(*hardware_key),
@@ -64,6 +75,21 @@ impl Sources {
 
     /// The address of the client of this name, if it has one.
     pub(super) fn known(&self, client: &str) -> Option<Ipv4Addr> {
-        self.known.lock().get(client).copied()
+        self.known.lock().addresses.get(client).copied()
+    }
+
+    /// Number of addresses that clients have had.
+    pub(super) fn count(&self) -> u32 {
+        self.known.lock().given
+    }
+
+    /// Continues after an earlier run whose clients had this many addresses: none of them is another client's.
+    pub(super) fn go_on_after(&self, given: u32) {
+        self.known.lock().given = given;
+    }
+
+    /// Gives a client the address that it had in an earlier run.
+    pub(super) fn remember(&self, client: &str, address: Ipv4Addr) {
+        self.known.lock().addresses.insert(client.to_owned(), address);
     }
 }

@@ -15,12 +15,6 @@ use crate::Service;
 use crate::lab::reports::Heard;
 use crate::lab::{Lab, Seen, lock};
 
-/// Stands for all services of a manager whose process does not run.
-const PROCESS: &str = "the process";
-
-/// Names of services or files, by manager.
-pub(super) type NamesByManager = BTreeMap<String, Vec<String>>;
-
 impl Lab {
     /// The verdict on every client.
     pub async fn verdict(&self) -> Verdict {
@@ -40,7 +34,7 @@ impl Lab {
         let (mut clients, mut here, mut away) = (0, 0, Vec::new());
         let see = |seen: Seen<'_>| {
             also(&seen);
-            let Seen { name, part, glance, reported_by, member } = seen;
+            let Seen { name, part, glance, member, .. } = seen;
             let place = parts.iter().position(|one| one.part == *part).unwrap_or_else(|| {
                 parts.push(PartHolding::of(part));
                 parts.len() - 1
@@ -58,7 +52,7 @@ impl Lab {
                 away.extend(member.map(|member| (member.clone(), glance.clone())));
             }
             if glance.is_silent {
-                verdict.add_silent(part, &glance.view(name), reported_by.is_none() && glance.is_frozen);
+                verdict.add_silent(part, &glance.view(name), glance.pause());
             }
             let ever = if marked.is_empty() { None } else { marked.get(name) };
             let ever = ever.copied().unwrap_or_default();
@@ -67,7 +61,7 @@ impl Lab {
             ever_orphaned.extend(was_orphaned.then(|| name.to_owned()));
             ever_unsigned.extend(ever.unsigned.then(|| name.to_owned()));
         };
-        let Heard { sources, unknown, reported_twice } = self.look_at_everyone(see).await;
+        let Heard { sources, unknown, removed, reported_twice } = self.look_at_everyone(see).await;
         self.try_returns(&mut verdict, &away);
         for (view, (_, counts)) in states.iter() {
             let counts = parts.iter_mut().zip(counts).filter(|(_, count)| **count > 0);
@@ -90,7 +84,7 @@ impl Lab {
             reported_twice,
             console_troubles,
             ports,
-            elsewhere: Some(registered.saturating_sub(here)),
+            elsewhere: Some(registered.saturating_sub(here + removed)),
             parts,
             ever_orphaned: Some(ever_orphaned),
             ever_unsigned: Some(ever_unsigned),
@@ -152,38 +146,38 @@ impl Lab {
         for Member { name, part, handle } in fleet.members() {
             let glance = handle.glance(verdict.now);
             if glance.is_silent {
-                verdict.add_silent(part, &glance.view(name), glance.is_frozen);
+                verdict.add_silent(part, &glance.view(name), glance.pause());
             }
         }
         drop(fleet);
         self.observe_managers(verdict);
     }
 
-    fn observe_managers(&self, verdict: &mut Verdict) {
-        if let Some((down, unread)) = self.manager_troubles() {
-            verdict.observe_managers(down, unread);
-        }
-    }
-
-    /// Services that are down, and files that wait unread, by manager; none if no manager has an installation folder.
-    pub(super) fn manager_troubles(&self) -> Option<(NamesByManager, NamesByManager)> {
+    /// Adds which processes and services of managers do not run, and which of their files wait unread.
+    pub(super) fn observe_managers(&self, verdict: &mut Verdict) {
         let names: Vec<String> = self.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
-        // Without the database it is not known which of the others run.
-        let running = self.site.shared_log().and_then(|log| log.running().ok());
-        if running.is_none() && !names.iter().any(|name| self.site.is_installed(name)) {
-            return None;
+        match self.site.shared_log().map(|log| log.running()) {
+            Some(Ok(running)) => {
+                let ended = names.iter().filter(|name| !running.contains(name));
+                verdict.processes_down = Some(ended.cloned().collect());
+            }
+            Some(Err(error)) => verdict.database_error = Some(error.to_string()),
+            None => {}
         }
-        let by_manager = |of: &dyn Fn(&str) -> Vec<String>| {
-            let all = names.iter().map(|name| (name.clone(), of(name)));
-            all.filter(|(_, found)| !found.is_empty()).collect()
+        let web_server = |errors: BTreeMap<Service, String>| {
+            errors.into_iter().find(|(one, _)| *one == Service::Semwebsrv)
         };
-        let down = |name: &str| -> Vec<String> {
-            let ended = running.as_ref().is_some_and(|running| !running.iter().any(|one| one == name));
-            let process = ended.then(|| PROCESS.to_owned());
-            self.site.stopped_services(name).iter().map(Service::to_string).chain(process).collect()
-        };
-        let unread = |name: &str| -> Vec<String> { self.site.unread_files(name) };
-        Some((by_manager(&down), by_manager(&unread)))
+        let errors = self.site.service_errors().into_iter();
+        verdict.web_server_errors =
+            errors.filter_map(|(manager, errors)| Some((manager, web_server(errors)?.1))).collect();
+        if names.iter().any(|name| self.site.is_installed(name)) {
+            let by_manager = |of: &dyn Fn(&str) -> Vec<String>| {
+                let all = names.iter().map(|name| (name.clone(), of(name)));
+                all.filter(|(_, found)| !found.is_empty()).collect()
+            };
+            let down = |name: &str| self.site.stopped_services(name).iter().map(Service::to_string).collect();
+            verdict.observe_managers(by_manager(&down), by_manager(&|name| self.site.unread_files(name)));
+        }
     }
 
     /// Clients that would be orphaned if these commands were applied now and each client then had its next

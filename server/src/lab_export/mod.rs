@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `archive` | the archive itself: folder, dates, where a file is in it |
 //! | `manifest` | what the file says of itself |
 //! | `write` | makes the file from a data folder |
 //! | `foreign` | keys that the lab has not made, and what stands in for them |
@@ -10,13 +11,15 @@
 //!
 //! Foreign private keys, and the shared secret of another site, never leave a data folder.
 
+mod archive;
 mod error;
 mod foreign;
 mod manifest;
 mod read;
 mod write;
 
+pub(crate) use archive::{file_name, folder_of, pack};
 pub(crate) use error::ExportError;
 pub(crate) use manifest::Manifest;
 pub(crate) use read::import;
-pub(crate) use write::{Prepared, export, pack};
+pub(crate) use write::{Prepared, export};

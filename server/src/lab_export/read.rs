@@ -8,11 +8,12 @@ use std::path::Path;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::archive::{DATABASE, folder_of};
 use super::error::ExportError;
 use super::manifest::{FORM, Manifest, VERSION};
-use super::write::{DATABASE, MANIFEST};
+use super::write::MANIFEST;
 use crate::runtime::replayed::{founded_in, replayed};
-use crate::store::SqliteStore;
+use crate::store::{SqliteStore, StoreError};
 
 /// Largest manifest, in bytes.
 const LARGEST_MANIFEST: u64 = 1 << 20;
@@ -37,7 +38,8 @@ pub(crate) fn import(file: &Path, folder: &Path) -> Result<Manifest, ExportError
     let largest = ratio.clamp(ANY_DATABASE, LARGEST_DATABASE);
     let mut zip =
         ZipArchive::new(archive).map_err(|source| ExportError::Zip { file: file.to_owned(), source })?;
-    let manifest = manifest(file, &mut zip)?;
+    let inside = folder_of(&zip, MANIFEST).unwrap_or_default();
+    let manifest = manifest(file, &inside, &mut zip)?;
     match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
         Ok(true) => {}
         Ok(false) => return Err(ExportError::NotEmpty { folder: folder.to_owned() }),
@@ -48,7 +50,8 @@ pub(crate) fn import(file: &Path, folder: &Path) -> Result<Manifest, ExportError
     let beside = folder.with_file_name(format!(".{name}.{}.new", std::process::id()));
     DirBuilder::new().mode(0o700).recursive(true).create(&beside).map_err(there)?;
     let made = (|| {
-        let entry = zip.by_name(DATABASE).map_err(|_| unusable(format!("it has no {DATABASE}")))?;
+        let entry = zip.by_name(&format!("{inside}{DATABASE}"));
+        let entry = entry.map_err(|_| unusable(format!("it has no {DATABASE}")))?;
         if entry.size() > largest {
             return Err(unusable(format!(
                 "its database has {} bytes, and at most {largest} are unpacked from a file of this size",
@@ -59,12 +62,15 @@ pub(crate) fn import(file: &Path, folder: &Path) -> Result<Manifest, ExportError
         let open = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&database);
         let mut out = open.map_err(there)?;
         let copied = io::copy(&mut entry.take(largest), &mut out).and_then(|_| out.sync_all());
-        copied.map_err(|error| unusable(format!("its database cannot be unpacked: {error}")))?;
-        let store = SqliteStore::open(&beside)?;
-        let founded = founded_in(&store)?.ok_or_else(|| unusable("it has no lab".to_owned()))?;
-        store.verify()?;
-        replayed(&founded, &store)?;
-        drop(store);
+        copied.map_err(|error| unusable(format!("its {DATABASE} cannot be unpacked: {error}")))?;
+        verify(&beside).map_err(|error| match error {
+            ExportError::Store(error) => match of_archive(error) {
+                Ok(why) => unusable(why),
+                Err(error) => error.into(),
+            },
+            ExportError::NoLab { .. } => unusable("it has no lab".to_owned()),
+            error => error,
+        })?;
         if folder.exists() {
             fs::remove_dir(folder).map_err(there)?;
         }
@@ -76,9 +82,35 @@ pub(crate) fn import(file: &Path, folder: &Path) -> Result<Manifest, ExportError
     made.map(|()| manifest)
 }
 
-fn manifest(file: &Path, zip: &mut ZipArchive<File>) -> Result<Manifest, ExportError> {
+/// Checks that a folder has a lab that can go on.
+fn verify(folder: &Path) -> Result<(), ExportError> {
+    let store = SqliteStore::open(folder)?;
+    let founded = founded_in(&store)?.ok_or_else(|| ExportError::NoLab { folder: folder.to_owned() })?;
+    store.verify()?;
+    replayed(&founded, &store)?;
+    Ok(())
+}
+
+/// What is wrong with the database of an archive, without the path that it was unpacked to; an error of something else stays it.
+fn of_archive(error: StoreError) -> Result<String, StoreError> {
+    let damaged =
+        |why: &str| format!("its {DATABASE} is damaged ({why}): get the file again, or export the lab anew");
+    Ok(match error {
+        StoreError::Damaged { why, .. } => damaged(&why),
+        StoreError::Invalid { what, why, .. } => damaged(&format!("{what} cannot be used: {why}")),
+        StoreError::Failed { why, .. } => format!("its {DATABASE} cannot be used: {why}"),
+        StoreError::Foreign { .. } => format!("its {DATABASE} is no database of epm-lab"),
+        StoreError::Newer { found, known, .. } => format!(
+            "its {DATABASE} has version {found} of the data, and this program (epm-lab {}) reads up to version {known}",
+            env!("CARGO_PKG_VERSION")
+        ),
+        other => return Err(other),
+    })
+}
+
+fn manifest(file: &Path, inside: &str, zip: &mut ZipArchive<File>) -> Result<Manifest, ExportError> {
     let unusable = |why: String| ExportError::Unusable { file: file.to_owned(), why };
-    let entry = match zip.by_name(MANIFEST) {
+    let entry = match zip.by_name(&format!("{inside}{MANIFEST}")) {
         Ok(entry) => entry,
         Err(ZipError::FileNotFound) => {
             return Err(unusable(format!("it has no {MANIFEST}: not made by `epm-lab lab export`")));

@@ -5,17 +5,13 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
-
+use super::archive::{DATABASE, pack};
 use super::error::ExportError;
 use super::foreign;
 use super::manifest::Manifest;
 use crate::runtime::replayed::{founded_in, replayed};
 use crate::store::{Batch, FoundedWith, Kind, SqliteStore, Store as _};
 
-/// The database in the file, and in a data folder.
-pub(super) const DATABASE: &str = "lab.db";
 /// The manifest in the file.
 pub(super) const MANIFEST: &str = "lab.json";
 /// Columns of the table of changes.
@@ -40,7 +36,7 @@ pub(crate) struct Prepared {
 /// When the folder has no lab that can be used, or a file cannot be written.
 pub(crate) fn export(folder: &Path, work: &Path, out: &mut File) -> Result<Manifest, ExportError> {
     let prepared = Prepared::of(folder, work)?;
-    let written = prepared.write(&[], out);
+    let written = prepared.write("lab", &[], out);
     written.map_err(|source| ExportError::File { file: prepared.database, source })?;
     Ok(prepared.manifest)
 }
@@ -98,33 +94,19 @@ impl Prepared {
         foreign::replaced(text, &self.foreign).unwrap_or_else(|| text.to_owned())
     }
 
-    /// Writes the file, with further parts. A part of a name that the export has already is left out.
-    pub(crate) fn write(&self, parts: &[(String, Vec<u8>)], out: &mut (impl Write + Seek)) -> io::Result<()> {
+    /// Writes the file, with further parts; `what` says what it has. A part of a name that the export has already is left out.
+    pub(crate) fn write(
+        &self,
+        what: &str,
+        parts: &[(String, Vec<u8>)],
+        out: &mut (impl Write + Seek),
+    ) -> io::Result<()> {
         let own = self.texts.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes()));
         let mut all: Vec<(String, Vec<u8>)> = own.collect();
         let is_other = |name: &str| self.texts.iter().all(|(own, _)| own != name);
         all.extend(parts.iter().filter(|(name, _)| is_other(name)).cloned());
-        pack(&all, Some(&self.database), out)
+        pack((what, &self.manifest.site), &all, Some(&self.database), out)
     }
-}
-
-/// Writes an archive of these parts, and of a database if there is one.
-pub(crate) fn pack(
-    parts: &[(String, Vec<u8>)],
-    database: Option<&Path>,
-    out: &mut (impl Write + Seek),
-) -> io::Result<()> {
-    let mut zip = ZipWriter::new(out);
-    let options = SimpleFileOptions::default().unix_permissions(0o600).large_file(true);
-    for (name, bytes) in parts {
-        zip.start_file(name.as_str(), options).map_err(io::Error::other)?;
-        zip.write_all(bytes)?;
-    }
-    if let Some(database) = database {
-        zip.start_file(DATABASE, options).map_err(io::Error::other)?;
-        io::copy(&mut File::open(database)?, &mut zip)?;
-    }
-    zip.finish().map_err(io::Error::other)?.flush()
 }
 
 /// The present certificates of each manager, one file for each store.

@@ -4,6 +4,7 @@ use epm_protocol::site::CommandTable;
 
 use super::MockSite;
 use crate::rest_api::{KeptLogIns, Stored};
+use crate::runtime::pauses::{Pause, PausesState};
 
 impl MockSite {
     /// Numbers that grow with the commands to clients, and with the settings of the REST API.
@@ -46,6 +47,27 @@ impl MockSite {
             log_ins.restore(&first.database, self.rest_apis.iter().map(|(api, _)| api));
         }
         Ok(())
+    }
+
+    /// Continues with the pauses of an earlier run that knew `known` of the `changes` until now. What a file has changed since, at the
+    /// start, ends a pause.
+    pub(crate) fn go_on_with_pauses(
+        &self,
+        state: PausesState,
+        pauses: impl IntoIterator<Item = Pause>,
+        known: u64,
+        changes: u64,
+    ) {
+        let (clock, heartbeats) = (self.state.clock.read(), self.state.clients.heartbeats());
+        self.state.pauses.go_on_with(state, pauses, clock, heartbeats);
+        if changes > known {
+            self.state.pauses.site_changed(clock, changes, heartbeats);
+        }
+    }
+
+    /// Serves the ports of a site that goes on from a store.
+    pub(crate) fn serve(&self) {
+        self.serving.cancel();
     }
 
     /// Continues with the commands to clients of an earlier run.

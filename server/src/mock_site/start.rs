@@ -24,7 +24,8 @@ use crate::runtime::state::SiteState;
 use crate::wire::{serve, serve_rest};
 
 impl MockSiteBuilder {
-    /// Opens the ports, founds the site and serves it.
+    /// Opens the ports, founds the site and serves it. A site that goes on from a store is served once the lab knows what else the
+    /// store has: a client that comes earlier waits.
     ///
     /// # Errors
     ///
@@ -42,8 +43,10 @@ impl MockSiteBuilder {
             });
         }
         let data = self.data.take();
-        if let Some(founded) = data.as_ref().and_then(|data| data.founded.as_ref()) {
-            self.go_on_from(founded);
+        let serving = CancellationToken::new();
+        match data.as_ref().and_then(|data| data.founded.as_ref()) {
+            Some(founded) => self.go_on_from(founded),
+            None => serving.cancel(),
         }
         let shared = self.shared.take();
         // A client that finds the port open is served the newest state.
@@ -78,20 +81,23 @@ impl MockSiteBuilder {
         };
         let rest_ports: Vec<Option<u16>> =
             opened.iter().map(|(.., rest)| rest.as_ref().map(port_of)).collect();
-        let (Beginning { site, clients, snapshots, updates, faults, changes }, keeper) = match (shared, begun)
-        {
-            (Some(shared), Some((mut begun, followed))) => {
-                let updates = std::mem::take(&mut begun.updates);
-                (begun, Keeper::shared(SharedSite::new(shared.log, shared.manager, followed, updates)))
-            }
-            _ => {
-                let begun = Beginning::of(data.as_ref(), founding, &rest_ports, &clock)?;
-                (begun, Keeper::new(data.map(|data| data.store)))
-            }
-        };
+        let (Beginning { site, clients, snapshots, updates, faults, changes, .. }, keeper) =
+            match (shared, begun) {
+                (Some(shared), Some((mut begun, followed))) => {
+                    let updates = std::mem::take(&mut begun.updates);
+                    (begun, Keeper::shared(SharedSite::new(shared.log, shared.manager, followed, updates)))
+                }
+                _ => {
+                    let begun = Beginning::of(data.as_ref(), founding, &rest_ports, &clock)?;
+                    let keeper = Keeper::new(data.map(|data| data.store), begun.sequence);
+                    (begun, keeper)
+                }
+            };
         let state = Arc::new(SiteState::new(site, clock, self.seed, keeper)?);
         if let Some(changes) = changes {
             state.changes.go_on_from(changes.start(), changes.count(), changes.kept_after(0));
+            // Whether a tool waited between two of them was seen by processes that ran then.
+            state.pauses.go_on_from(changes.count());
         }
         state.clients.restore(clients);
         Faults::of(Arc::clone(&state.faults)).go_on_with(faults);
@@ -107,7 +113,8 @@ impl MockSiteBuilder {
             let context = Arc::new(ManagerContext::new(manager, &state));
             for (listener, speaks) in listeners {
                 let context = Arc::clone(&context);
-                tasks.spawn(serve(listener, speaks, context, stopping.clone(), tasks.clone()));
+                let served = serve(listener, speaks, context, stopping.clone(), tasks.clone());
+                tasks.spawn(served_from(serving.clone(), stopping.clone(), served));
             }
             let (Some(listener), Some(base)) = (rest, &place.rest) else { continue };
             state.open_rest(manager)?;
@@ -115,7 +122,8 @@ impl MockSiteBuilder {
                 manager.rest.is_at(place);
             }
             let (api, router) = rest_api(&context, &database, base);
-            tasks.spawn(serve_rest(listener, router.clone(), context, stopping.clone(), tasks.clone()));
+            let served = serve_rest(listener, router.clone(), context, stopping.clone(), tasks.clone());
+            tasks.spawn(served_from(serving.clone(), stopping.clone(), served));
             rest_apis.push((api, router));
         }
         Ok(MockSite {
@@ -123,10 +131,23 @@ impl MockSiteBuilder {
             places,
             stopping,
             tasks,
+            serving,
             rest_apis,
             is_set_up: AtomicBool::new(false),
             snapshots: Mutex::new(snapshots),
             updates: Mutex::new(updates),
         })
+    }
+}
+
+/// Serves a port once the site is ready for it, unless the site stops before.
+async fn served_from(
+    serving: CancellationToken,
+    stopping: CancellationToken,
+    served: impl Future<Output = ()>,
+) {
+    tokio::select! {
+        () = serving.cancelled() => served.await,
+        () = stopping.cancelled() => {}
     }
 }

@@ -2,8 +2,13 @@
 
 use epm_protocol::site::{NewCertificate, Stores};
 use epm_protocol::time::Clock;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::*;
+use crate::runtime::replayed::Data;
+use crate::store::{SqliteStore, Store};
 
 #[tokio::test]
 async fn the_ports_are_dialled_and_not_what_the_site_should_present() {
@@ -28,4 +33,42 @@ async fn the_ports_are_dialled_and_not_what_the_site_should_present() {
     assert!(site.journal().failed_handshakes().is_empty());
     site.stop().await;
     assert!(shown().await.iter().all(Result::is_err));
+}
+
+#[tokio::test]
+async fn a_site_that_goes_on_lets_clients_wait_until_the_lab_knows_what_else_there_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = || async {
+        let store = Arc::new(SqliteStore::open(folder.path()).unwrap());
+        let data = Data::read(Arc::clone(&store) as Arc<dyn Store>, BTreeMap::new()).unwrap();
+        let site = MockSite::builder().keep(data).start().await.unwrap();
+        Data::complete(store.as_ref()).unwrap();
+        site
+    };
+    let asked = |site: &MockSite| {
+        let socket = site.addresses()[0].sockets()[0];
+        async move {
+            let mut client = TcpStream::connect(socket).await.unwrap();
+            let hello =
+                b"GET /secars/secars.dll?hello,secars HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+            client.write_all(hello).await.unwrap();
+            client
+        }
+    };
+    let mut answer = String::new();
+    let new = begun().await;
+    asked(&new).await.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    new.stop().await;
+    drop(new);
+    let again = begun().await;
+    let mut client = asked(&again).await;
+    let early = timeout(Duration::from_millis(100), client.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "{early:?}");
+    let _fault =
+        again.faults().add(serde_json::from_str(r#"{"name":"one","what":"reset"}"#).unwrap()).unwrap();
+    again.serve();
+    let late = client.read(&mut [0; 1]).await;
+    assert!(!matches!(late, Ok(1)), "the fault was there before the client was heard: {late:?}");
+    again.stop().await;
 }

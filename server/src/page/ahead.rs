@@ -1,5 +1,6 @@
 //! Which clients would be orphaned if the certificate of a manager were replaced now.
 
+use epm_protocol::plural::either;
 use maud::{Markup, html};
 
 use super::asked::{Answers, Query};
@@ -12,12 +13,23 @@ const NAMED: usize = 200;
 pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
     let (ahead, manager) = (answers.of("ahead"), query.get("manager"));
     let number = ahead.number("would_be_orphaned");
+    let already = answers.of("summary")["verdict"]["counts"].number("orphaned");
+    let elsewhere = ahead.number("not_predicted");
+    let class = match (number, already + elsewhere) {
+        (1.., _) => "lost",
+        (0, 1..) => "partial",
+        (0, 0) => "well",
+    };
     html! {
         h1 { "If the certificate of " (manager) " were replaced now" }
-        div class={ "verdict " (if number > 0 { "lost" } else { "well" }) } {
-            p { strong.badge { (counted(number, "client")) } " would be orphaned at their next heartbeats." }
+        div class={ "verdict " (class) } {
+            p {
+                strong.badge { (counted(number, if already > 0 { "more client" } else { "client" })) } " would be orphaned at their next heartbeats."
+                @if already > 0 { " " (either(already, "is", "are")) " orphaned already." }
+                @if elsewhere > 0 { " Nothing was predicted for " (counted(elsewhere, "client")) " elsewhere." }
+            }
         }
-        p.note { "Tried on copies of the site and its clients: nothing was changed. Clients that are orphaned already are left out, and so are faults." }
+        p.note { "Tried on copies of the site and its clients: nothing was changed, and faults were left out." }
         @if number > 0 {
             table {
                 thead { tr { th scope="col" { "Client" } th scope="col" { "Layer" } th scope="col" { "What it would find" } } }

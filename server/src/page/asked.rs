@@ -36,6 +36,8 @@ pub(crate) enum View {
     Reference(Api),
     /// What was done to the lab, as a scenario.
     Recorded,
+    /// Two runs compared.
+    Compare,
 }
 
 /// An API of the lab.
@@ -75,8 +77,9 @@ impl Api {
 }
 
 /// Filters of the clients, as the control API has them.
-pub(super) const CLIENT_FILTERS: [&str; 13] = [
+pub(super) const CLIENT_FILTERS: [&str; 14] = [
     "name",
+    "reason",
     "part",
     "state",
     "standing",
@@ -139,7 +142,7 @@ impl View {
     /// The path of the view in the navigation that this one belongs to.
     pub(super) const fn place(&self) -> &'static str {
         match self {
-            Self::Home | Self::Ahead | Self::Recorded => "/",
+            Self::Home | Self::Ahead | Self::Recorded | Self::Compare => "/",
             Self::Clients | Self::Client(_) => "/clients",
             Self::Timeline | Self::Entry(_) => "/timeline",
             Self::Faults => "/faults",
@@ -196,6 +199,7 @@ impl Asked {
             [""] => View::Home,
             ["ahead"] => View::Ahead,
             ["scenario"] => View::Recorded,
+            ["compare"] => View::Compare,
             ["clients"] => View::Clients,
             ["clients", name] if !name.is_empty() => View::Client(name.to_owned()),
             ["timeline"] => View::Timeline,
@@ -230,6 +234,7 @@ impl Asked {
                 wants.push(("ahead", Want::Post("/v1/verdict/if-now", step)));
             }
             View::Recorded => wants.push(("recorded", get("/v1/scenario?folder=my-files"))),
+            View::Compare => {}
             View::Clients => {
                 let filters = self.query.written(&[&CLIENT_FILTERS[..], &["offset"]].concat());
                 wants.push(("clients", Want::Get(format!("/v1/clients?limit={CLIENTS}&{filters}"))));
@@ -237,13 +242,14 @@ impl Asked {
             View::Client(name) => wants.extend([
                 ("client", Want::Get(format!("/v1/clients/{}", segment(name)))),
                 ("why", Want::Why(name.clone())),
-                ("log", Want::Get(format!("/v1/clients/{}/log?limit=40", segment(name)))),
+                ("log", Want::Get(format!("/v1/clients/{}/log?limit=1000", segment(name)))),
                 ("site", get("/v1/site")),
                 ("groups", get("/v1/groups")),
                 ("journal", Want::Get(format!("/v1/journal?partial=true&limit=25&client={}", segment(name)))),
             ]),
             View::Timeline => {
                 let journal = |query: &Query| {
+                    let query = query.with("from", &moment(query.get("from")));
                     let filters = query.written(&[&TIMELINE_FILTERS[..], &["until"]].concat());
                     Want::Get(format!("/v1/journal?partial=true&limit={ROWS}&{filters}"))
                 };
@@ -292,6 +298,13 @@ impl Asked {
         }
         wants
     }
+}
+
+/// A lab time as the control API reads it, of one as the page shows it: `2026-01-05 08:00:00`.
+fn moment(shown: &str) -> String {
+    let text = shown.trim().replacen(' ', "T", 1);
+    let has_zone = text.ends_with(['Z', 'z']) || text.get(11..).is_some_and(|time| time.contains(['+', '-']));
+    if text.contains('T') && !has_zone { text + "Z" } else { text }
 }
 
 /// Number of clients on a page.

@@ -11,6 +11,9 @@ use super::json::Fields;
 use super::timeline::rows;
 use super::words::{counted, failure, fingerprint, grouped, instant, moment, segment, shortened};
 
+/// Most lines of a log that are shown.
+const SHOWN: usize = 40;
+
 pub(super) fn view(answers: &Answers, name: &str) -> Markup {
     let (one, site) = (answers.of("client"), answers.of("site"));
     let why = answers.of("why");
@@ -39,7 +42,7 @@ pub(super) fn view(answers: &Answers, name: &str) -> Markup {
         }
         section aria-labelledby="log-title" {
             h2 #log-title { "Its log" }
-            div #log data-live="" { (log(answers.of("log"))) }
+            div #log data-live="" { (log(answers.of("log"), one["reported_by"].as_str())) }
         }
         section aria-labelledby="exchanges-title" {
             h2 #exchanges-title { "Its latest exchanges" }
@@ -150,13 +153,36 @@ fn cache(one: &Value) -> Markup {
 }
 
 /// The latest lines of the client's log, the latest first.
-fn log(log: &Value) -> Markup {
+/// The lines of a client's log, the latest first; lines that repeat are one.
+fn log(log: &Value, reported_by: Option<&str>) -> Markup {
+    let mut lines: Vec<(&Value, &Value, u64)> = Vec::new();
+    for line in log.list("lines").iter().rev() {
+        let is_same = |known: &&mut (&Value, &Value, u64)| {
+            known.0["event"] == line["event"] && known.0["text"] == line["text"]
+        };
+        match lines.iter_mut().find(is_same) {
+            Some((_, first, times)) => (*first, *times) = (line, *times + 1),
+            None => lines.push((line, line, 1)),
+        }
+    }
     html! {
-        @if log.list("lines").is_empty() { p { "No line is kept." } } @else {
+        @if let Some(source) = reported_by { p { "It runs elsewhere (" (source) "), and has its log there." } }
+        @else if lines.is_empty() { p { "No line is kept." } } @else {
             div.scroll tabindex="0" role="region" aria-label="Log" {
                 table {
                     thead { tr { th scope="col" { "Lab time" } th scope="col" { "Event" } th scope="col" { "Text" } } }
-                    tbody { @for line in log.list("lines").iter().rev() { tr { td.when { (instant(line.text("at"))) } td { code { (line.text("event")) } } td.long { (line.text("text")) } } } }
+                    tbody {
+                        @for (last, first, times) in lines.iter().take(SHOWN) {
+                            tr {
+                                td.when {
+                                    (instant(last.text("at")))
+                                    @if *times > 1 { br; small { (grouped(*times)) " times since " (instant(first.text("at"))) } }
+                                }
+                                td { code { (last.text("event")) } }
+                                td.long { (last.text("text")) }
+                            }
+                        }
+                    }
                 }
             }
         }

@@ -29,6 +29,7 @@ pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
                 (text(query, "version", "Version", "begins with"))
                 (text(query, "serial", "Policy", "contains"))
                 (text(query, "unserved", "Unserved heartbeats", "at least"))
+                @if !query.get("reason").is_empty() { (text(query, "reason", "Cause", "number")) }
                 button { "Filter" }
                 a href="/clients" { "All clients" }
             }

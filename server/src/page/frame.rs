@@ -61,7 +61,11 @@ pub(super) fn page(title: &str, view: &View, summary: &Value, place: &Place, mai
                     @if place.has_token { " " button #log-out type="button" { "Log out" } }
                 }
             }
-            main #main tabindex="-1" { (main) }
+            main #main tabindex="-1" {
+                // Filled by the script once the lab is silent.
+                p #lost role="alert" {}
+                (main)
+            }
         },
     )
 }

@@ -1,6 +1,9 @@
 //! The first view: the verdict with its reasons and what to do, the fleet, and the site.
 
+use std::time::Duration;
+
 use epm_protocol::plural::either;
+use epm_protocol::time::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -17,7 +20,7 @@ pub(super) const FINDINGS: [(&str, &str, &str); 6] = [
     ("not_secure", "not secure", "not-secure"),
     ("behind", "behind", "behind"),
     ("silent", "silent", "silent"),
-    ("away", "away, with changes to receive", "away"),
+    ("away", "off, and not well when last seen", "away"),
 ];
 
 pub(super) fn view(answers: &Answers, place: &Place) -> Markup {
@@ -65,6 +68,10 @@ fn hand_on(takes_capture: bool, place: &Place) -> Markup {
                 a href="/scenario" { "What was done, as a scenario" }
                 ": to play it again, or to rehearse it with a larger fleet."
             }
+            p {
+                a href="/compare" { "Compare with an earlier run" }
+                ", such as the last green one: clients, causes, what was done, and assumptions."
+            }
         }
     }
 }
@@ -78,16 +85,13 @@ fn banner(verdict: &Value) -> Markup {
         .filter(|(name, ..)| *name != "away" && counts.number(name) > 0)
         .map(|(name, words, _)| format!("{} {words}", grouped(counts.number(name))))
         .collect();
+    let ended: Vec<&str> = verdict.list("processes_down").iter().filter_map(Value::as_str).collect();
     let down = verdict.entries("services_down").map(|(manager, all)| format!("{manager}: {}", names(all)));
     let unread = verdict.entries("files_unread").map(|(manager, all)| format!("{manager}: {}", names(all)));
     let (down, unread): (Vec<String>, Vec<String>) = (down.collect(), unread.collect());
     let (class, badge, words) = match verdict["well"].as_bool() {
         Some(true) => ("well", "All is well", "every client that is on is served, authenticates its manager and holds the certificates in force.".to_owned()),
-        None if counts.number("unknown") > 0 => {
-            let unknown = either(counts.number("unknown"), "client is", "clients are");
-            ("partial", "No verdict", format!("{unknown} unknown: no process reports what they hold."))
-        }
-        None => ("partial", "No verdict", "the lab has no client of its own, so that nothing was judged.".to_owned()),
+        None => ("partial", "No verdict", format!("{}.", verdict.text("no_verdict"))),
         Some(false) if wrong.is_empty() => ("unwell", "Not well", "every client is, but not every manager.".to_owned()),
         Some(false) => {
             let class = if counts.number("orphaned") > 0 { "lost" } else { "unwell" };
@@ -97,6 +101,10 @@ fn banner(verdict: &Value) -> Markup {
     html! {
         div class={ "verdict " (class) } {
             h1 { strong.badge { (badge) } span.words { ": " (words) } }
+            @if !ended.is_empty() { p { "Managers whose process does not run: " (ended.join(", ")) "." } }
+            @if verdict["well"] == false && verdict["database_error"].is_string() {
+                p { "The database that the managers share does not answer: " (verdict.text("database_error")) }
+            }
             @if !down.is_empty() { p { "Services that are down: " (down.join("; ")) "." } }
             @if !unread.is_empty() { p { "Replaced files that no service has read: " (unread.join("; ")) "." } }
             @for (manager, trouble) in verdict.entries("console_troubles") {
@@ -147,7 +155,7 @@ fn reasons(verdict: &Value) -> Markup {
 /// A reason, with links to its clients, its failure and the moment of its cause.
 pub(super) fn reason(one: &Value) -> Markup {
     let finding = one.text("finding");
-    let filter = FINDINGS.iter().find(|(_, _, filter)| *filter == finding).map(|(_, _, filter)| *filter);
+    let more = one.number("clients").saturating_sub(one.list("examples").len() as u64);
     html! {
         li id={ "reason-" (one.number("number")) } {
             p.place {
@@ -165,13 +173,19 @@ pub(super) fn reason(one: &Value) -> Markup {
             p.note {
                 "Clients: "
                 @for (index, name) in one.texts("examples").enumerate() { @if index > 0 { ", " } (client(name)) }
-                @if let Some(filter) = filter { "; " a href={ "/clients?standing=" (filter) } { "all of them" } }
+                @if more > 0 { " and " (grouped(more)) " more" }
+                "; " a href={ "/clients?reason=" (one.number("number")) } { "all of them" }
                 @if let Some(at) = moment_in(one.text("sentence")) {
-                    "; " a href={ "/timeline?show=acts&from=" (segment(at)) } { "who did what from " (at) " on" }
+                    "; " a href={ "/timeline?show=acts&from=" (segment(&earlier(at))) } { "who did what about " (at) " and later" }
                 }
             }
         }
     }
+}
+
+/// Some seconds before a lab time: what belongs together is not done in one moment.
+fn earlier(at: &str) -> String {
+    at.parse::<Timestamp>().map_or_else(|_| at.to_owned(), |at| (at - Duration::from_secs(5)).to_string())
 }
 
 /// The first lab time in a sentence.

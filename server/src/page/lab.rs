@@ -97,14 +97,16 @@ pub(super) fn clock(answers: &Answers) -> Markup {
 
 pub(super) fn snapshots(answers: &Answers, query: &Query) -> Markup {
     let all = answers.of("snapshots").as_array().map_or(&[][..], Vec::as_slice);
-    let names = || all.iter().map(|one| one.text("name"));
-    let of_one = |label, about, method, path, command: &'static str| Action {
+    let names: Vec<&str> = all.iter().map(|one| one.text("name")).collect();
+    // That of the lab's start stays.
+    let removable: Vec<&str> = names.iter().copied().filter(|name| *name != "start").collect();
+    let of_one = |label, about, method, path, command: &'static str, names: &[&str]| Action {
         label,
         about,
         method,
         path,
         command: command.into(),
-        fields: vec![Field::one_of("{snapshot}", "Snapshot", names())],
+        fields: vec![Field::one_of("{snapshot}", "Snapshot", names.iter().copied())],
         ..Action::default()
     };
     let take = Action {
@@ -122,8 +124,16 @@ pub(super) fn snapshots(answers: &Answers, query: &Query) -> Markup {
         "POST",
         "/v1/snapshots/{snapshot}/restore",
         "snapshot restore {snapshot}",
+        &names,
     );
-    let remove = of_one("Remove it", "", "DELETE", "/v1/snapshots/{snapshot}", "snapshot remove {snapshot}");
+    let remove = of_one(
+        "Remove it",
+        "",
+        "DELETE",
+        "/v1/snapshots/{snapshot}",
+        "snapshot remove {snapshot}",
+        &removable,
+    );
     let reset = Action {
         label: "Go back to the start",
         method: "POST",

@@ -6,6 +6,7 @@ let last;
 const events = new EventSource("/page/events");
 const tell = (message) => tabs.forEach((tab) => tab.postMessage(message));
 events.onmessage = (event) => tell((last = { state: "live", event: JSON.parse(event.data) }));
+events.addEventListener("alive", () => tell({ state: "alive" }));
 events.onerror = () => tell({ state: "lost" });
 
 self.onconnect = ({ ports: [tab] }) => {

@@ -15,6 +15,7 @@
 //! | `clients`, `client` | the clients as a grid; one of them |
 //! | `timeline`, `entry` | the journal; one of its entries |
 //! | `faults`, `lab`, `failures` | faults and their forms; clock and snapshots; the failure catalogue |
+//! | `compare` | two runs compared, and the form for their files |
 //! | `recorded` | what was done, as a scenario |
 //! | `reference` | the calls of both APIs |
 //! | `page.js`, `live.js`, `page.css` | live updates and forms; the one connection of a browser; the style, after that of the report |
@@ -25,6 +26,7 @@ mod area;
 mod asked;
 mod client;
 mod clients;
+mod compare;
 mod entry;
 mod failures;
 mod faults;
@@ -43,6 +45,7 @@ use serde_json::Value;
 
 use asked::View;
 pub(crate) use asked::{Answers, Api, Asked, CERTIFICATES, Want, is_problem};
+pub(crate) use compare::LARGEST_COMPARED;
 pub(crate) use frame::{Place, log_in};
 use json::Fields;
 pub(crate) use words::path_of_client;
@@ -68,6 +71,7 @@ pub(crate) fn render(asked: &Asked, answers: &Answers, place: &Place) -> String 
                 (api.title().to_owned(), reference::view(answers, *api, &asked.query, place))
             }
             View::Recorded => ("Scenario".to_owned(), recorded::view(answers, place)),
+            View::Compare => ("Two runs compared".to_owned(), compare::view(answers, &asked.query)),
             View::Ahead => ("The next step".to_owned(), ahead::view(answers, &asked.query)),
         },
     };

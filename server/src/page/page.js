@@ -26,12 +26,13 @@ async function refresh(isOwn) {
       const fresh = new DOMParser().parseFromString(html, "text/html");
       for (const old of all("[data-live]")) replace(old, fresh.getElementById(old.id));
       all("form.action").forEach((form, index) => renew(form, all("form.action", fresh)[index]));
+      setLost(false);
       setClock($("#clock", fresh)?.dataset);
       $("#speed")?.replaceChildren($("#speed", fresh)?.textContent ?? "");
       known = told;
     }
   } catch {
-    setState("lost");
+    setLost(true);
   }
   fetching = false;
   // A view that is large or takes the server long is asked for less often: at most 50 kB a second, and a twenty-fifth of the time.
@@ -74,30 +75,50 @@ function later() {
   timer = setTimeout(() => refresh(false), Math.max(0, earliest - performance.now()));
 }
 
-function setState(state) {
+// The lab sends something every two seconds, even if nothing happens in it.
+const SILENCE = 8000;
+let heard = performance.now();
+let isLost = false;
+
+/** The lab was heard, or was not: then lab time stands, and the verdict is said to be an old one. */
+function setLost(lost) {
+  if (!lost) heard = performance.now();
+  if (lost === isLost) return;
+  isLost = lost;
+  if (lost) showClock(heard);
+  $("#lost").textContent = lost ? `As of ${$("#clock").textContent}: the lab does not answer.` : "";
+  document.body.toggleAttribute("data-lost", lost);
+  setState();
+  // What answers again may be another lab: its view is fetched, whatever its number.
+  if (!lost) known = NaN;
+}
+setInterval(() => $("#live") && performance.now() - heard > SILENCE && setLost(true), 1000);
+
+function setState() {
   const button = $("#live");
-  if (!button) return;
-  button.dataset.state = isLive ? state : "paused";
-  button.textContent = !isLive ? "Paused" : state === "lost" ? "Lost" : "Live";
+  button.dataset.state = !isLive ? "paused" : isLost ? "lost" : "live";
+  button.textContent = !isLive ? "Paused" : isLost ? "Lost" : "Live";
   button.setAttribute("aria-pressed", String(isLive));
 }
 
 let port;
 function listen() {
   const told = ({ data }) => {
-    setState(data.state);
-    if (data.state !== "live") return;
-    newest = data.event.version;
-    known ??= Number(document.body.dataset.version);
+    setLost(data.state === "lost");
+    if (data.state === "live") {
+      newest = data.event.version;
+      known ??= Number(document.body.dataset.version);
+    }
     later();
   };
   if (window.SharedWorker) {
-    port = new SharedWorker("/page/live.js", "epm-lab").port;
+    port = new SharedWorker("/page/live.js", "epm-lab, told that it lives").port;
     port.onmessage = told;
   } else {
     const events = new EventSource("/page/events");
     events.onmessage = (event) => told({ data: { state: "live", event: JSON.parse(event.data) } });
-    events.onerror = () => setState("lost");
+    events.addEventListener("alive", () => told({ data: { state: "alive" } }));
+    events.onerror = () => told({ data: { state: "lost" } });
   }
 }
 
@@ -106,7 +127,7 @@ addEventListener("pageshow", (event) => event.persisted && location.reload());
 document.addEventListener("visibilitychange", later);
 $("#live")?.addEventListener("click", () => {
   isLive = !isLive;
-  setState("live");
+  setState();
   later();
 });
 
@@ -117,11 +138,11 @@ function setClock(data) {
   if (data) clock = { now: Number(data.now), speed: Number(data.speed), at: performance.now() + Number(data.held) };
 }
 setClock($("#clock")?.dataset);
-setInterval(() => {
-  if (!clock || document.hidden) return;
-  const now = new Date(clock.now + clock.speed * Math.max(0, performance.now() - clock.at));
+function showClock(at) {
+  const now = new Date(clock.now + clock.speed * Math.max(0, at - clock.at));
   if (!Number.isNaN(now.valueOf())) $("#clock").textContent = now.toISOString().slice(0, 19).replace("T", " ");
-}, 500);
+}
+setInterval(() => clock && !document.hidden && !isLost && showClock(performance.now()), 500);
 
 // ---- Forms.
 
@@ -179,7 +200,7 @@ function commandsOf(form) {
 
 /** Lets the forms be used that need this script. */
 function makeReady(within) {
-  for (const button of all("form.action button, form.log-in button", within)) button.disabled = false;
+  for (const button of all("form.action button, form.compare button, form.log-in button", within)) button.disabled = false;
 }
 
 function showCommands(form) {
@@ -216,9 +237,49 @@ function foretold({ clients, hit, asked, examples }) {
   return `Would hit ${hit} of ${clients} in the first ${asked} occasions of each${named.length ? `: ${named.join(", ")}${more}` : ""}.`;
 }
 
+// ---- Two runs compared: the lab reads the files, and answers with the view of what differs.
+
+const filesOf = (form) => ["first", "second"].map((name) => form.elements[name].files[0]);
+
+function showComparing(form) {
+  const [first, second] = filesOf(form);
+  const { origin, token } = document.body.dataset;
+  const other = second ? quoted(second.name) : `--lab ${origin}${token ? " --token-file TOKEN-FILE" : ""}`;
+  $(".command code", form).textContent = `epm-lab compare ${first ? quoted(first.name) : "GREEN.zip"} ${other}`;
+}
+
+async function compare(form) {
+  const output = $("output", form);
+  const button = $("button", form);
+  const [first, second] = filesOf(form);
+  const say = (state, text) => ([output.className, output.textContent] = [state, text]);
+  const largest = Number(form.dataset.largest);
+  if (first.size + (second?.size ?? 0) > largest) {
+    return say("refused", `Refused: the files have more than the ${largest / 1024 ** 2} MiB that are read at most; the command reads larger ones.`);
+  }
+  button.disabled = true;
+  say("", "Under way ...");
+  try {
+    const query = new URLSearchParams({ first: first.name, size: first.size, ...(second && { second: second.name }) });
+    const headers = { "content-type": "application/octet-stream" };
+    const answer = await fetch(`/page/compare?${query}`, { method: "POST", headers, body: new Blob(second ? [first, second] : [first]) });
+    if (answer.ok) {
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      $("#comparison").replaceChildren(...$("#comparison", fresh).childNodes);
+      say("done", "Compared.");
+    } else say("refused", `Refused: ${(await answer.json().catch(() => ({}))).detail ?? answer.statusText}`);
+  } catch {
+    say("refused", "A file can no longer be read, or the lab does not answer.");
+  }
+  button.disabled = false;
+}
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (form.matches("form.action")) {
+  if (form.matches("form.compare")) {
+    event.preventDefault();
+    await compare(form);
+  } else if (form.matches("form.action")) {
     event.preventDefault();
     await send(form, event.submitter?.value === "preview");
   } else if (form.matches("form.log-in")) {
@@ -234,12 +295,14 @@ document.addEventListener("submit", async (event) => {
   }
 });
 document.addEventListener("input", (event) => event.target.form?.matches("form.action") && showCommands(event.target.form));
+document.addEventListener("change", (event) => event.target.matches(".compare input") && showComparing(event.target.form));
 document.addEventListener("change", (event) => event.target.matches("[data-submit]") && event.target.form.requestSubmit());
-document.addEventListener("toggle", (event) => event.target.matches(".command") && showCommands(event.target.closest("form")), true);
+document.addEventListener("toggle", (event) => event.target.matches(".action .command") && showCommands(event.target.closest("form")), true);
 $("#log-out")?.addEventListener("click", async () => {
   await fetch("/page/session", { method: "DELETE" });
   location.assign("/log-in");
 });
 all("form.action").forEach(showCommands);
+all("form.compare").forEach(showComparing);
 if ($("#live")) listen();
 makeReady(document);

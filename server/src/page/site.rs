@@ -33,6 +33,8 @@ fn card(manager: &Value, answers: &Answers) -> Markup {
     let stores = &certificates["stores"];
     let (console, clients) = (stores["console"].text("fingerprint"), stores["client"].text("fingerprint"));
     let errors = &answers.of("health")["service_errors"][name];
+    let ports = [("HTTP", "http_port"), ("HTTPS", "https_port")].into_iter();
+    let ports = ports.filter_map(|(name, field)| Some((name, manager[field].as_u64()?)));
     html! {
         article.card {
             h3 { (name) }
@@ -43,6 +45,9 @@ fn card(manager: &Value, answers: &Answers) -> Markup {
                         ", " a href=(place.text("hello")) { "browser test" }
                         @if !place.text("rest").is_empty() { ", REST API at " code { (place.text("rest")) } }
                     }
+                }
+                dt { "Clients' ports" } dd {
+                    @for (index, (name, port)) in ports.enumerate() { @if index > 0 { ", " } (name) " " (port) }
                 }
                 dt { "Certificate #1, of the console" } dd { (certificate(name, "console", &stores["console"])) }
                 dt { "Certificate #2, shown to clients" } dd { (certificate(name, "client", &stores["client"])) }
@@ -114,7 +119,7 @@ fn table_of_groups(groups: &Value, lists: &Value) -> Markup {
                             td.list { (group.text("list")) }
                             td { (protocol(group.text("list"))) }
                             td { @if group.flag("secure_communications") { "on" } @else { strong.unwell { "off" } } }
-                            td { (group["communication"].number("heartbeat_seconds")) " s, " (group["communication"].text("mode")) }
+                            td { (communication(&group["communication"])) }
                             td { (group.text("serial")) }
                         }
                         @for location in group.list("locations").iter().filter(|one| !one["list"].is_null()) {
@@ -124,7 +129,7 @@ fn table_of_groups(groups: &Value, lists: &Value) -> Markup {
                                 td.list { (location.text("list")) }
                                 td { (protocol(location.text("list"))) }
                                 td { "as the group" }
-                                td { (location["communication"].number("heartbeat_seconds")) " s, " (location["communication"].text("mode")) }
+                                td { (communication(&location["communication"])) }
                                 td {}
                             }
                         }
@@ -163,11 +168,30 @@ fn table_of_lists(lists: &Value) -> Markup {
     }
 }
 
-/// A server of a list: a manager by name, or an address.
+/// A server of a list: a manager by name, with what the list has in the place of the manager's own.
 fn server(one: &Value) -> String {
-    match one.as_object().and_then(|fields| fields.values().next()) {
-        Some(Value::String(name)) => name.clone(),
-        _ => one.to_string(),
+    let own: Vec<String> = one
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| *name != "manager" && !value.is_null())
+        .map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{} {value}", name.replace('_', " "))
+        })
+        .collect();
+    let name = one.text("manager").to_owned();
+    if own.is_empty() { name } else { format!("{name} ({})", own.join(", ")) }
+}
+
+/// How clients communicate with their manager: what is switched off stands out.
+fn communication(one: &Value) -> Markup {
+    html! {
+        @if one["connect"] == false { strong.unwell { "does not connect" } }
+        @else {
+            (one.number("heartbeat_seconds")) " s, " (one.text("mode"))
+            @if one["download_profile"] == false { ", " strong.unwell { "without downloads" } }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The timeline: what operators and tools did beside what managers and clients did, each row with a link to its details.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -14,6 +16,8 @@ pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
     let entries = entries(answers);
     let journals = ["journal", "calls"].map(|name| answers.of(name));
     let forgotten = journals[0].number("forgotten");
+    let total: u64 = journals.iter().map(|one| one.number("total")).sum();
+    let has_older = (entries.len() as u64) < total;
     html! {
         h1 { "Timeline" }
         form #filters method="get" action="/timeline" {
@@ -33,8 +37,8 @@ pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
                         }
                     }
                 }
-                @for (name, title) in [("client", "Client"), ("manager", "Manager"), ("action", "Request"), ("status", "Status"), ("from", "From lab time")] {
-                    label { span { (title) } input name=(name) value=(query.get(name)) size="12" autocomplete="off"; }
+                @for (name, title, like) in [("client", "Client", ""), ("manager", "Manager", ""), ("action", "Request", ""), ("status", "Status", ""), ("from", "From lab time", "2026-01-05 08:00:00")] {
+                    label { span { (title) } input name=(name) value=(query.get(name)) placeholder=(like) size=(like.len().max(12)) autocomplete="off"; }
                 }
                 button { "Filter" }
                 a href="/timeline" { "Everything" }
@@ -42,8 +46,8 @@ pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
         }
         div #rows data-live="" {
             p role="status" {
-                "The latest " (counted(entries.len() as u64, "row")) " of " (grouped(journals.iter().map(|one| one.number("total")).sum())) " that match"
-                @if let Some(first) = entries.first().map(|one| one.number("number")).filter(|first| *first > 1) {
+                "The latest " (counted(entries.len() as u64, "row")) " of " (grouped(total)) " that match"
+                @if let Some(first) = entries.first().map(|one| one.number("number")).filter(|_| has_older) {
                     ", " a rel="prev" href={ "/timeline?" (query.with("until", &(first - 1).to_string()).written(&[&TIMELINE_FILTERS[..], &["show", "until"]].concat())) } { "older" }
                 }
                 @if !query.get("until").is_empty() { ", " a href={ "/timeline?" (query.written(&[&TIMELINE_FILTERS[..], &["show"]].concat())) } { "newest" } }
@@ -106,6 +110,7 @@ pub(super) fn words(one: &Value) -> Markup {
             "operator-action" => strong { (one.text("text")) },
             "call" => {
                 strong { (one.text("method")) " " (one.text("path")) @if !one.text("query").is_empty() { "?" (one.text("query")) } }
+                (named(one))
                 ": " (result(status)) ", " (manager) @if !one.text("user").is_empty() { ", by " (one.text("user")) }
                 @if let Some(body) = one["body"].as_str() { br; code { (cut(body)) } }
             }
@@ -122,6 +127,21 @@ pub(super) fn words(one: &Value) -> Markup {
                 ", " (one.text("moment")) " " (one.number("ordinal")) @if !one.text("route").is_empty() { " of " (one.text("route")) }
             }
             _ => { (one.text("kind").replace('-', " ")) " " (who) " " (one.text("text")) }
+        }
+    }
+}
+
+/// What the identifiers in a call stand for, each name once.
+fn named(one: &Value) -> Markup {
+    let names: BTreeSet<&str> = one.entries("names").filter_map(|(_, name)| name.as_str()).collect();
+    html! {
+        @if !names.is_empty() {
+            " ("
+            @for (index, name) in names.into_iter().enumerate() {
+                @if index > 0 { ", " }
+                @match name.strip_prefix("client ") { Some(name) => { "client " (client(name)) }, None => (name) }
+            }
+            ")"
         }
     }
 }

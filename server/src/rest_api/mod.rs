@@ -23,13 +23,16 @@ mod kept;
 mod state;
 mod system;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use aide::axum::ApiRouter;
 use axum::Router;
+use axum::http::header;
+use axum::routing::get;
 use bytes::Bytes;
 
 pub(crate) use auth::admin_store::{Administrator, DEFAULT_PASSWORD, DEFAULT_USER};
+use http::middleware::OPENAPI_PATH;
 pub use http::operations::operations;
 pub(crate) use kept::KeptLogIns;
 pub(crate) use state::{Database, RestApi};
@@ -43,21 +46,22 @@ pub(crate) fn rest_api(
     database: &Arc<Database>,
     base: &str,
 ) -> (Arc<RestApi>, Router) {
-    let (routes, document) = made();
-    let api = Arc::new(RestApi::new(context, Arc::clone(database), base.to_owned(), document.clone()));
-    let router = http::middleware::before(routes.clone(), &api);
+    // Equal for all managers.
+    static ROUTES: LazyLock<Router<Arc<RestApi>>> = LazyLock::new(|| {
+        let routes = routes().into();
+        // What describes the routes is collected for each thread.
+        aide::generate::reset_context();
+        routes
+    });
+    let api = Arc::new(RestApi::new(context, Arc::clone(database), base.to_owned()));
+    let router = http::middleware::before(ROUTES.clone(), &api);
     (api, router)
 }
 
-/// The OpenAPI document of the API, as JSON.
+/// The OpenAPI document of the API, as JSON; made when it is asked for.
 pub(crate) fn document() -> Bytes {
-    made().1.clone()
-}
-
-/// The routes and the document: equal for all managers, so built once.
-fn made() -> &'static (Router<Arc<RestApi>>, Bytes) {
-    static MADE: OnceLock<(Router<Arc<RestApi>>, Bytes)> = OnceLock::new();
-    MADE.get_or_init(|| http::openapi::finish(routes()))
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| http::openapi::describe(routes()));
+    DOCUMENT.clone()
 }
 
 /// The routes of all modules.
@@ -65,7 +69,7 @@ fn routes() -> ApiRouter<Arc<RestApi>> {
     ApiRouter::new()
         .merge(auth::identity::routes())
         .merge(system::version::routes())
-        .merge(http::openapi::routes())
+        .route(OPENAPI_PATH, get(|| async { ([(header::CONTENT_TYPE, "application/json")], document()) }))
         .merge(system::domains::routes())
         .merge(groups::group::routes())
         .merge(groups::locations::routes())
@@ -93,8 +97,7 @@ mod tests {
 
     #[test]
     fn every_route_is_an_operation_of_the_product_or_no_request_would_reach_it() {
-        let (_, document) = http::openapi::finish(routes());
-        let document: serde_json::Value = serde_json::from_slice(&document).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&document()).unwrap();
         let paths = document["paths"].as_object().unwrap();
         assert!(paths.len() > 30, "{}", paths.len());
         for (path, methods) in paths {

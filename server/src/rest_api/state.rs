@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use epm_client_agent::wire::LabClock;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::time::{Clock, Timestamp};
@@ -31,8 +30,6 @@ pub(crate) struct RestApi {
     pub(crate) database: Arc<Database>,
     /// Base URL of the API, such as `https://127.0.0.1:8446`.
     pub(crate) base: String,
-    /// The OpenAPI document.
-    pub(crate) document: Bytes,
     pub(crate) tokens: Tokens,
     pub(crate) throttle: Throttle,
 }
@@ -62,13 +59,8 @@ impl Database {
 }
 
 impl RestApi {
-    /// The REST API of a manager at the URL `base`, described by `document`.
-    pub(crate) fn new(
-        context: &ManagerContext,
-        database: Arc<Database>,
-        base: String,
-        document: Bytes,
-    ) -> Self {
+    /// The REST API of a manager at the URL `base`.
+    pub(crate) fn new(context: &ManagerContext, database: Arc<Database>, base: String) -> Self {
         database.store.open(context.now());
         Self {
             manager: Arc::clone(&context.runtime),
@@ -77,7 +69,6 @@ impl RestApi {
             journal: Arc::clone(&context.journal),
             clock: Arc::clone(&context.clock),
             database,
-            document,
             base,
             tokens: Tokens::default(),
             throttle: Throttle::default(),

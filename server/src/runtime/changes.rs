@@ -72,6 +72,11 @@ impl Changes {
         self.kept.lock().changes.iter().filter(|one| one.number > number).cloned().collect()
     }
 
+    /// Whether the settings of this site differ from the last known ones.
+    pub(crate) fn differ(&self, site: &Site) -> bool {
+        *self.kept.lock().now != RotationSettings::of(site)
+    }
+
     /// Records a change, if the settings differ from the last known ones.
     pub(crate) fn note(&self, site: &Site, now: Timestamp) {
         let mut kept = self.kept.lock();

@@ -395,7 +395,7 @@ mod tests {
             version: "14.3.8289".parse().unwrap(),
             preferred_group: None,
         };
-        let state = SiteState::new(site, clock, 1, Keeper::new(None)).unwrap();
+        let state = SiteState::new(site, clock, 1, Keeper::new(None, 0)).unwrap();
         state.apply(&Command::Register(registration), GivenBy::Up).unwrap();
         let client = state.clients.statuses().remove(0).client;
         let publication = Arc::clone(&state.managers[0].published().publication);

@@ -144,9 +144,8 @@ impl SiteState {
                 Ok(())
             }
             Change::SetFault(rule) => {
-                // A rule that the other process has accepted.
-                let _ =
-                    Faults::of(Arc::clone(&self.faults)).add(FaultRule::clone(&rule)).map(|one| one.keep());
+                // A rule that the other process has accepted. It lasts from then on, however late this process hears of it.
+                Faults::of(Arc::clone(&self.faults)).go_on_with(vec![(FaultRule::clone(&rule), at)]);
                 Ok(())
             }
             Change::RemoveFault(name) => {
@@ -214,8 +213,9 @@ impl SiteState {
         (*faults.set()).clone().add(rule.clone(), self.clock.now())?;
         let (_site, recording) = self.begin_change()?;
         let change = Change::SetFault(Arc::new(rule.clone()));
-        recording.append(&change, GivenBy::ControlApi, self.time_of_change(), &Batch::default())?;
-        faults.add(rule)?.keep();
+        let at = self.time_of_change();
+        recording.append(&change, GivenBy::ControlApi, at, &Batch::default())?;
+        faults.go_on_with(vec![(rule, at)]);
         drop(recording);
         Ok(())
     }

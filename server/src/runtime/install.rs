@@ -7,7 +7,7 @@ use epm_protocol::site::{Command, CommandError, Stores};
 use crate::runtime::install_dir::{Installation, InstallationError, RecoveryFile, back_up, sync};
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
-use crate::store::{Change, GivenBy};
+use crate::store::{Batch, Change, GivenBy};
 
 impl SiteState {
     /// Gives a manager an installation folder.
@@ -57,7 +57,7 @@ impl SiteState {
             let mut site = self.site();
             let served = site.managers().find(|one| one.name == manager);
             if let Some(found) = served.map(|one| one.console.certificate().fingerprint()) {
-                self.record(&Change::DrawOnFrom(found), GivenBy::Files)?;
+                self.record(&Change::DrawOnFrom(found), GivenBy::Files, Batch::default())?;
                 site.draw_on_from(found);
             }
         } else {
@@ -83,7 +83,8 @@ impl SiteState {
             return Err(CommandError::unknown("manager", manager, known));
         }
         let shared = self.keeper.shared_site().map(|shared| shared.followed().unsigned_abs());
-        let name = format!("recovery file of {}", shared.unwrap_or_else(|| self.journal.next_number()));
+        let number = shared.unwrap_or_else(|| self.journal.next_number());
+        let name = format!("given to {manager} at {}, number {number}", self.now());
         let from = || Some(name.clone());
         let kept = Command::KeepRecovery {
             recovery: name.clone(),

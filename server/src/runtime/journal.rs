@@ -205,6 +205,16 @@ impl Entry {
         }
     }
 
+    /// The address that a client of the lab may have sent from.
+    pub(crate) const fn peer(&self) -> Option<IpAddr> {
+        match self {
+            Self::Exchange(record, _) => Some(record.peer.ip()),
+            Self::FaultApplied(applied) => Some(applied.peer.ip()),
+            Self::ConnectionClosed { peer, .. } | Self::FaultSkipped { peer, .. } => Some(peer.ip()),
+            Self::Call(_) | Self::OperatorAction { .. } => None,
+        }
+    }
+
     /// Request and response of an exchange or a call.
     pub(crate) fn transfer(&self) -> Option<&Transfer> {
         match self {

@@ -2,15 +2,17 @@
 //!
 //! Without a store nothing is kept, and everything here does nothing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::site::{Command, CommandError, Effect, Site};
 use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::runtime::clients::{ChangedClients, Clients};
+use crate::runtime::repeated::Repeated;
 use crate::runtime::shared_site::SharedSite;
 use crate::store::{Batch, Change, Given, GivenBy, LogEntry, Step, Store, StoreError};
 
@@ -22,6 +24,9 @@ pub(crate) struct Keeper {
     /// taken before the change could be written after it.
     order: Mutex<()>,
     writes: Writes,
+    /// Number of the last entry of the log when the process started, and now.
+    first_entry: i64,
+    last_entry: Arc<AtomicI64>,
 }
 
 /// Number of writes into a store of this process, and of those that failed.
@@ -55,25 +60,42 @@ pub(crate) struct Recording<'a> {
 
 enum RecordedTo<'a> {
     Nothing,
-    Alone(&'a Arc<dyn Store>, &'a Writes),
+    Alone(&'a Arc<dyn Store>, &'a Keeper),
     Shared(&'a SharedSite, Box<dyn Step + 'a>),
     /// A shared log without a step: for changes that need a process of its own.
     Refused,
 }
 
 impl Keeper {
-    /// Keeps a site in this store, or nowhere.
-    pub(crate) fn new(store: Option<Arc<dyn Store>>) -> Self {
-        Self {
-            kept: store.map_or(Kept::Nowhere, Kept::Alone),
-            order: Mutex::default(),
-            writes: Writes::default(),
-        }
+    /// Keeps a site in this store, whose log has this many entries, or nowhere.
+    pub(crate) fn new(store: Option<Arc<dyn Store>>, last_entry: i64) -> Self {
+        Self::of(store.map_or(Kept::Nowhere, Kept::Alone), last_entry)
     }
 
     /// Keeps a site in a log that other processes follow as well.
     pub(crate) fn shared(site: SharedSite) -> Self {
-        Self { kept: Kept::Shared(site), order: Mutex::default(), writes: Writes::default() }
+        Self::of(Kept::Shared(site), 0)
+    }
+
+    fn of(kept: Kept, last_entry: i64) -> Self {
+        Self {
+            kept,
+            order: Mutex::default(),
+            writes: Writes::default(),
+            first_entry: last_entry,
+            last_entry: Arc::new(AtomicI64::new(last_entry)),
+        }
+    }
+
+    /// Number of the last entry in the log of this process's store: when the process started, and now. It changes only while the
+    /// site is locked.
+    pub(crate) fn entries(&self) -> [i64; 2] {
+        [self.first_entry, self.last_entry.load(Ordering::SeqCst)]
+    }
+
+    /// Number of the last entry, for what is noted beside the log.
+    pub(crate) fn last_entry(&self) -> Arc<AtomicI64> {
+        Arc::clone(&self.last_entry)
     }
 
     /// Number of writes into a store of this process since its start, and of those that failed.
@@ -102,7 +124,7 @@ impl Keeper {
         match &self.kept {
             Kept::Nowhere => Recording::of_nothing(),
             Kept::Alone(store) => {
-                Recording { to: RecordedTo::Alone(store, &self.writes), _order: Some(self.order.lock()) }
+                Recording { to: RecordedTo::Alone(store, self), _order: Some(self.order.lock()) }
             }
             Kept::Shared(_) => Recording { to: RecordedTo::Refused, _order: None },
         }
@@ -128,11 +150,17 @@ impl Keeper {
         begun.map(Some).map_err(|error| not_available(&error))
     }
 
-    /// Writes what has changed in the client table, and this batch with it. On an error everything is tried again the next time,
-    /// except the batch.
-    pub(crate) fn write_clients(&self, clients: &Clients, mut batch: Batch) -> Result<(), StoreError> {
+    /// Writes what has changed in the client table, and this batch with it; `add` adds what must fit the last entry of the log. On an
+    /// error everything is tried again the next time, except the batch.
+    pub(crate) fn write_clients(
+        &self,
+        clients: &Clients,
+        mut batch: Batch,
+        add: impl FnOnce(&mut Batch),
+    ) -> Result<(), StoreError> {
         let Some(store) = self.store() else { return Ok(()) };
         let _order = self.order.lock();
+        add(&mut batch);
         let ChangedClients { mut changed, visited, seen } = clients.take_changed();
         changed.extend(visited);
         (batch.clients, batch.seen) = (changed, seen);
@@ -173,11 +201,13 @@ impl Recording<'_> {
     ) -> Result<(), CommandError> {
         match &self.to {
             RecordedTo::Nothing => Ok(()),
-            RecordedTo::Alone(store, writes) => {
-                writes.counted(store.append(change, by, now, with)).map_err(|error| {
-                    tracing::error!(%error, "a change was refused, because it cannot be recorded");
+            RecordedTo::Alone(store, keeper) => {
+                keeper.writes.counted(store.append(change, by, now, with)).map_err(|error| {
+                    log_refused(&error);
                     CommandError::NotStored { why: error.to_string() }
-                })
+                })?;
+                keeper.last_entry.fetch_add(1, Ordering::SeqCst);
+                Ok(())
             }
             RecordedTo::Shared(site, step) => {
                 let sequence = step.append(change, by, now, with).map_err(|error| not_available(&error))?;
@@ -191,7 +221,7 @@ impl Recording<'_> {
         }
     }
 
-    /// Records commands and what they do to records of clients; `site` has applied them already.
+    /// Records commands and what they do to records of clients, and writes a batch with it; `site` has applied them already.
     ///
     /// # Errors
     ///
@@ -203,11 +233,11 @@ impl Recording<'_> {
         (site, clients): (&Site, &Clients),
         given: &Given,
         now: Timestamp,
+        mut batch: Batch,
     ) -> Result<(), CommandError> {
         if !self.is_kept() {
             return Ok(());
         }
-        let mut batch = Batch::default();
         for effect in effects {
             match effect {
                 Effect::ClientsForgotten => batch.forgets_clients = true,
@@ -232,6 +262,20 @@ impl Recording<'_> {
 }
 
 fn not_available(error: &StoreError) -> CommandError {
-    tracing::error!(%error, "a change was refused, because it cannot be recorded");
+    log_refused(error);
     CommandError::NoDatabase { why: error.to_string() }
+}
+
+/// Each registration of a client is a change too, and clients try again.
+fn log_refused(error: &StoreError) {
+    static REFUSED: Mutex<Repeated> = Mutex::new(Repeated::new());
+    static RUNNING: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
+    let due = {
+        let mut refused = REFUSED.lock();
+        refused.add();
+        refused.due(RUNNING.elapsed())
+    };
+    if let Some(changes) = due {
+        tracing::error!(%error, changes, "changes were refused, because they cannot be recorded");
+    }
 }

@@ -8,7 +8,7 @@
 //! | `context` | what the clients' port of one manager needs |
 //! | `faults` | active faults, and their effect on connections and exchanges |
 //! | `changes` | changes of certificates, lists and switches, in order |
-//! | `pauses` | pauses between changes, from which a slow tool is told from one that waits |
+//! | `pauses`, `kept_pauses` | pauses between changes, from which a slow tool is told from one that waits; written with the change that ends one |
 //! | `journal`, `transfer`, `redact`, `kept_journal` | what the managers recorded, with requests and responses, without secrets; its entries for a store |
 //! | `install`, `install_dir` | the installation folder of a manager, laid out like the product's |
 //! | `keeper`, `replayed` | the store of a site: changes recorded before their effects show, and made again from the log |
@@ -17,6 +17,7 @@
 //! | `updates` | named updates of certificates |
 //! | `folder_lock` | the lock of a folder that one lab may have at a time |
 //! | `descriptors` | file descriptors of the process: what they are for |
+//! | `repeated` | events that the log tells at most once a minute |
 //! | `failed_attempts` | failed attempts to log in, which slow down further ones |
 //! | `capture` | the traffic of the managers' ports as a file for Wireshark |
 //! | `counters` | what a manager has done, for the metrics |
@@ -43,9 +44,11 @@ pub(crate) mod install_dir;
 pub(crate) mod journal;
 pub(crate) mod keeper;
 pub(crate) mod kept_journal;
+pub(crate) mod kept_pauses;
 pub(crate) mod manager;
 pub(crate) mod pauses;
 pub(crate) mod redact;
+pub(crate) mod repeated;
 pub(crate) mod replayed;
 pub(crate) mod service;
 pub(crate) mod shared_site;

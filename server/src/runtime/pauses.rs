@@ -2,7 +2,8 @@
 //! heartbeats there were.
 //!
 //! A tool that is slow leaves its clients heartbeats as one that waits does. Whether it has waited is judged from its pauses.
-//! Bounded: the latest are kept, and the longest.
+//! Bounded: the latest are kept, and the longest. They can outlive the process; the time for which none ran does not count, since
+//! nothing was watched in it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -11,9 +12,10 @@ use std::time::Duration;
 use epm_client_agent::wire::ClockReading;
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
 /// Number of pauses that are kept.
-const MOST: usize = 1000;
+pub(crate) const MOST: usize = 1000;
 /// Number of the longest pauses that are kept.
 const LONGEST: usize = 5;
 /// Number of different requests that are remembered in a pause.
@@ -22,7 +24,7 @@ const READS: usize = 1000;
 const POLLS: u64 = 3;
 
 /// A pause between two consecutive changes of a site.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Number of changes of certificates, lists and switches until the end of the pause.
     pub changes: u64,
@@ -58,67 +60,157 @@ pub struct Pauses {
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Kept {
-    /// The last change: the clock, and the number of heartbeats until then.
-    last: Option<(ClockReading, u64)>,
-    was_asked: bool,
-    was_polled: bool,
+    /// The pause that has not ended; none if its beginning is not known.
+    open: Option<Open>,
     /// Requests for the state of clients since the last change: how often, and the lab time of the first.
     reads: HashMap<u64, (u64, Timestamp)>,
+    /// Number of pauses so far.
+    count: u64,
     pauses: VecDeque<Pause>,
     longest: Vec<Pause>,
     /// Number of changes of an earlier run, whose pauses are not known.
     unknown_until: Option<u64>,
+    /// Number of the last pause that the store has; none if it is not known which ones it has.
+    written: Option<u64>,
+}
+
+/// The pause that has not ended, in this process.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// The clock, and the number of heartbeats, from which on this process counts.
+    clock: ClockReading,
+    heartbeats: u64,
+    /// The pause until then.
+    until: OpenPause,
+}
+
+/// A pause that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OpenPause {
+    /// Lab time of the change before the pause.
+    from: Timestamp,
+    /// Real time that has passed in it so far.
+    lasted: Duration,
+    /// Real time in it for which the clock has run by itself.
+    ran: Duration,
+    /// Number of heartbeats that the managers have answered in it.
+    heartbeats: u64,
+    was_asked: bool,
+    was_polled: bool,
+}
+
+/// What outlives a process, beside the pauses themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PausesState {
+    /// Number of pauses so far.
+    pub(crate) count: u64,
+    open: Option<OpenPause>,
+    longest: Vec<Pause>,
+    unknown_until: Option<u64>,
+}
+
+/// What has to be kept for a later run.
+#[derive(Debug)]
+pub(crate) struct PausesToKeep {
+    /// Whether the pauses are all that there are, and not only those that the store does not have.
+    pub(crate) is_whole: bool,
+    /// Number of the last pause that has ended before this was asked for.
+    pub(crate) ended: u64,
+    /// Pauses by their numbers.
+    pub(crate) new: Vec<(u64, Pause)>,
+    pub(crate) state: PausesState,
+}
+
+impl Open {
+    /// A pause that begins now.
+    const fn new(clock: ClockReading, heartbeats: u64) -> Self {
+        let until = OpenPause {
+            from: clock.now,
+            lasted: Duration::ZERO,
+            ran: Duration::ZERO,
+            heartbeats: 0,
+            was_asked: false,
+            was_polled: false,
+        };
+        Self { clock, heartbeats, until }
+    }
+
+    /// The pause until now.
+    fn until(&self, clock: ClockReading, heartbeats: u64) -> OpenPause {
+        OpenPause {
+            lasted: self.until.lasted + clock.real.saturating_sub(self.clock.real),
+            ran: self.until.ran + clock.ran.saturating_sub(self.clock.ran),
+            heartbeats: self.until.heartbeats + heartbeats.saturating_sub(self.heartbeats),
+            ..self.until
+        }
+    }
 }
 
 impl Pauses {
     /// No pauses yet; the first one begins now.
     pub(crate) fn new(clock: ClockReading) -> Self {
-        let kept = Kept { last: Some((clock, 0)), ..Kept::default() };
+        let kept = Kept { open: Some(Open::new(clock, 0)), ..Kept::default() };
         Self { hasher: RandomState::new(), kept: Mutex::new(kept) }
     }
 
     /// Records that the site has changed. `changes` is the number of changes of certificates, lists and switches so far,
     /// `heartbeats` that of heartbeats.
     pub(crate) fn site_changed(&self, clock: ClockReading, changes: u64, heartbeats: u64) {
-        let mut kept = self.kept.lock();
-        if let Some((last, before)) = kept.last.replace((clock, heartbeats)) {
-            let pause = Pause {
-                changes,
-                from: last.now,
-                to: clock.now,
-                lasted: clock.real.saturating_sub(last.real),
-                ran: clock.ran.saturating_sub(last.ran),
-                hold: clock.hold,
-                heartbeats: heartbeats.saturating_sub(before),
-                was_asked: kept.was_asked,
-                was_polled: kept.was_polled,
-            };
-            if kept.pauses.len() == MOST {
-                kept.pauses.pop_front();
-            }
-            kept.pauses.push_back(pause);
-            let at = kept.longest.partition_point(|one| one.lasted >= pause.lasted);
-            kept.longest.insert(at, pause);
-            kept.longest.truncate(LONGEST);
-        } else {
-            // The pause until this change began in an earlier run.
-            kept.unknown_until = Some(changes);
-        }
-        (kept.was_asked, kept.was_polled) = (false, false);
-        kept.reads.clear();
+        self.kept.lock().end(clock, changes, heartbeats);
     }
 
     /// Continues after an earlier run with so many changes: the pauses until now are not known.
     pub(crate) fn go_on_from(&self, changes: u64) {
-        let mut kept = self.kept.lock();
-        (kept.unknown_until, kept.last) = (Some(changes), None);
+        *self.kept.lock() = Kept { unknown_until: Some(changes), ..Kept::default() };
+    }
+
+    /// Continues with the pauses of an earlier run, oldest first. The one that had not ended goes on from now.
+    pub(crate) fn go_on_with(
+        &self,
+        state: PausesState,
+        pauses: impl IntoIterator<Item = Pause>,
+        clock: ClockReading,
+        heartbeats: u64,
+    ) {
+        let PausesState { count, open, longest, unknown_until } = state;
+        let open = open.map(|until| Open { clock, heartbeats, until });
+        let (reads, pauses, written) = (HashMap::new(), pauses.into_iter().collect(), Some(count));
+        *self.kept.lock() = Kept { open, reads, count, pauses, longest, unknown_until, written };
+    }
+
+    /// What has to be kept for a later run: of now, or of a site that changes now for the `changes`th time.
+    pub(crate) fn to_keep(&self, clock: ClockReading, heartbeats: u64, changes: Option<u64>) -> PausesToKeep {
+        let mut kept = self.kept.lock().clone();
+        let ended = kept.count;
+        if let Some(changes) = changes {
+            kept.end(clock, changes, heartbeats);
+        }
+        let first = kept.count - kept.pauses.len() as u64 + 1;
+        let is_new = |number: &u64| kept.written.is_none_or(|written| *number > written);
+        let new = (first..).zip(kept.pauses.iter().copied()).filter(|(number, _)| is_new(number)).collect();
+        let open = kept.open.as_ref().map(|open| open.until(clock, heartbeats));
+        let Kept { count, longest, unknown_until, written, .. } = kept;
+        let state = PausesState { count, open, longest, unknown_until };
+        PausesToKeep { is_whole: written.is_none(), ended, new, state }
+    }
+
+    /// Whether it is known which pauses the store has.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.kept.lock().written.is_some()
+    }
+
+    /// Notes that the store has the pauses up to this number, or that it is not known which ones it has.
+    pub(crate) fn written(&self, until: Option<u64>) {
+        self.kept.lock().written = until;
     }
 
     /// Records that the lab was told to let heartbeats or time pass.
     pub(crate) fn asked(&self) {
-        self.kept.lock().was_asked = true;
+        if let Some(open) = &mut self.kept.lock().open {
+            open.until.was_asked = true;
+        }
     }
 
     /// Records a request for the state of clients.
@@ -131,7 +223,9 @@ impl Pauses {
         let (times, first) = kept.reads.entry(request).or_insert((0, now));
         *times += 1;
         let is_poll = *times >= POLLS && now > *first;
-        kept.was_polled |= is_poll;
+        if let Some(open) = &mut kept.open {
+            open.until.was_polled |= is_poll;
+        }
     }
 
     /// The longest pauses, the longest first.
@@ -145,9 +239,44 @@ impl Pauses {
         let kept = self.kept.lock();
         // The first one found ends with that change.
         let first = kept.pauses.partition_point(|one| one.changes < change);
-        let is_known = kept.unknown_until.is_none_or(|until| change > until);
+        let is_known = kept.unknown_until.is_none_or(|until| change >= until);
+        // That of the first change after a restart is not among them.
+        let ends_with_it = usize::from(kept.unknown_until != Some(change));
         let is_whole = is_known && (first > 0 || kept.pauses.len() < MOST);
-        is_whole.then(|| kept.pauses.iter().skip(first + 1).copied().collect())
+        is_whole.then(|| kept.pauses.iter().skip(first + ends_with_it).copied().collect())
+    }
+}
+
+impl Kept {
+    /// Ends the pause, and begins the next one.
+    fn end(&mut self, clock: ClockReading, changes: u64, heartbeats: u64) {
+        if let Some(open) = self.open.replace(Open::new(clock, heartbeats)) {
+            let OpenPause { from, lasted, ran, heartbeats, was_asked, was_polled } =
+                open.until(clock, heartbeats);
+            let pause = Pause {
+                changes,
+                from,
+                to: clock.now,
+                lasted,
+                ran,
+                hold: clock.hold,
+                heartbeats,
+                was_asked,
+                was_polled,
+            };
+            if self.pauses.len() == MOST {
+                self.pauses.pop_front();
+            }
+            self.count += 1;
+            self.pauses.push_back(pause);
+            let at = self.longest.partition_point(|one| one.lasted >= pause.lasted);
+            self.longest.insert(at, pause);
+            self.longest.truncate(LONGEST);
+        } else {
+            // The pause until this change began in an earlier run.
+            self.unknown_until = Some(changes);
+        }
+        self.reads.clear();
     }
 }
 
@@ -188,8 +317,49 @@ mod tests {
         for (second, changes) in [(1, 4), (2, 5)] {
             pauses.site_changed(at(second * SECOND), changes, 0);
         }
-        assert_eq!([2, 3, 4].map(|change| pauses.after(change)), [None, None, None]);
-        assert_eq!(pauses.after(5).map(|left| left.len()), Some(0));
+        assert_eq!([2, 3].map(|change| pauses.after(change)), [None, None]);
+        assert_eq!([4, 5].map(|change| pauses.after(change).map(|left| left.len())), [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn pauses_go_on_in_a_later_run_without_the_time_between() {
+        let pauses = Pauses::new(at(Duration::ZERO));
+        for (second, changes) in [(1, 1), (3, 2)] {
+            pauses.site_changed(at(second * SECOND), changes, second.into());
+        }
+        pauses.asked();
+        let PausesToKeep { is_whole, state, new: kept, .. } = pauses.to_keep(at(4 * SECOND), 5, None);
+        assert_eq!(
+            (is_whole, kept.iter().map(|(number, _)| *number).collect::<Vec<_>>()),
+            (true, vec![1, 2])
+        );
+        pauses.written(Some(1));
+        assert_eq!(pauses.to_keep(at(4 * SECOND), 5, None).new, kept[1..]);
+        // The clock of a process begins at zero.
+        let later = Pauses::new(at(Duration::ZERO));
+        let state: PausesState = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+        later.go_on_with(state, kept.into_iter().map(|(_, pause)| pause), at(SECOND), 1);
+        later.site_changed(at(3 * SECOND), 3, 4);
+        let after = later.after(1).unwrap();
+        let shown: Vec<_> =
+            after.iter().map(|one| (one.lasted, one.ran, one.heartbeats, one.was_asked)).collect();
+        assert_eq!(shown, [(2 * SECOND, 2 * SECOND, 2, false), (3 * SECOND, 3 * SECOND, 5, true)]);
+        assert_eq!((after[1].from, after[1].to), (at(3 * SECOND).now, at(3 * SECOND).now));
+        assert_eq!(later.longest()[0].lasted, 3 * SECOND);
+        assert_eq!(later.to_keep(at(9 * SECOND), 4, None).new.last().map(|(number, _)| *number), Some(3));
+    }
+
+    #[test]
+    fn what_is_kept_with_a_change_is_what_it_leaves() {
+        let pauses = Pauses::new(at(Duration::ZERO));
+        pauses.site_changed(at(SECOND), 1, 1);
+        pauses.asked();
+        let kept = pauses.to_keep(at(3 * SECOND), 4, Some(2));
+        assert_eq!((kept.ended, kept.new.len()), (1, 2));
+        assert_eq!(pauses.to_keep(at(3 * SECOND), 4, None).new.len(), 1, "the change may fail");
+        pauses.site_changed(at(3 * SECOND), 2, 4);
+        let after = pauses.to_keep(at(3 * SECOND), 4, None);
+        assert_eq!((kept.state, kept.new), (after.state, after.new));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use bytes::Bytes;
+use epm_protocol::heartbeat::http::sha256_hex;
 use serde_json::Value;
 
 /// Stands in the place of a secret.
@@ -17,6 +18,7 @@ const SECRET: &[&str] = &[
     "authorization",
     "apikey",
     "api_key",
+    "api-key",
     "kcs",
 ];
 /// Parts of names that contain one of those, and are no secrets.
@@ -24,15 +26,49 @@ const NO_SECRET: &[&str] = &["expir", "type"];
 
 /// Whether a field of this name has a secret value.
 pub(crate) fn is_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
+    is_secret_in_lower_case(&name.to_lowercase())
+}
+
+fn is_secret_in_lower_case(name: &str) -> bool {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     has(SECRET) && !has(NO_SECRET)
+}
+
+/// Replaces secrets in settings by digests, which say whether two are the same, and are of no other use. `site` is a secret of the site.
+pub(crate) fn digest(settings: &mut Value, site: &str) {
+    const MARK: &str = "sha256:";
+    // The shortest of these fields in the product has so many characters.
+    const LENGTH: usize = 32;
+    match settings {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if is_secret(name) && !text.is_empty() && !text.starts_with(MARK) => {
+                        *text = format!("{MARK}{}", sha256_hex(format!("{site} {text}").as_bytes()));
+                        text.truncate(LENGTH);
+                    }
+                    _ => digest(value, site),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| digest(value, site)),
+        _ => {}
+    }
+}
+
+/// Takes a token that a caller has sent out of an answer that repeats it.
+pub(crate) fn repeated(answer: &Bytes, token: Option<&str>) -> Bytes {
+    let found = token.filter(|token| token.len() >= 4).zip(std::str::from_utf8(answer).ok());
+    match found.filter(|(token, text)| text.contains(token)) {
+        Some((token, text)) => text.replace(token, REDACTED).into(),
+        None => answer.clone(),
+    }
 }
 
 /// Redacts the values of headers that carry credentials.
 pub(crate) fn headers(headers: &mut HeaderMap) {
     let is_secret = |name: &header::HeaderName| {
-        *name == header::COOKIE || *name == header::SET_COOKIE || is_secret(name.as_str())
+        *name == header::COOKIE || *name == header::SET_COOKIE || is_secret_in_lower_case(name.as_str())
     };
     for (name, value) in headers.iter_mut() {
         if is_secret(name) {
@@ -178,7 +214,17 @@ mod tests {
         let mut map = HeaderMap::new();
         map.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer hush"));
         map.insert(header::COOKIE, HeaderValue::from_static("JSESSIONID=hush"));
+        map.insert("x-api-key", HeaderValue::from_static("hush"));
         map.insert(header::HOST, HeaderValue::from_static("h"));
+        let mut settings =
+            serde_json::json!({ "proxy": [{ "http_password": "hush", "port": 80 }], "password": null });
+        digest(&mut settings, "site");
+        let once = settings.to_string();
+        assert!(!once.contains("hush") && once.contains("sha256:") && once.contains("80"), "{once}");
+        digest(&mut settings, "site");
+        assert_eq!(settings.to_string(), once);
+        let answer = repeated(&Bytes::from_static(b"no token hush1 here"), Some("hush1"));
+        assert_eq!(answer, "no token [redacted] here");
         headers(&mut map);
         assert!(!format!("{map:?}").contains("hush") && map[header::HOST] == "h");
     }

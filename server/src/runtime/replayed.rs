@@ -44,6 +44,8 @@ pub(crate) struct Beginning {
     pub(crate) faults: Vec<(FaultRule, Timestamp)>,
     /// The changes of a shared site so far.
     pub(crate) changes: Option<Changes>,
+    /// Number of the last entry of the log.
+    pub(crate) sequence: i64,
 }
 
 /// Why a site cannot begin.
@@ -96,6 +98,17 @@ pub(crate) fn founded_in(store: &dyn Store) -> Result<Option<FoundedWith>, Store
 /// When the log cannot be read or repeated.
 pub(crate) fn replayed(founded: &FoundedWith, store: &dyn Store) -> Result<Replay, StoreError> {
     Ok(Replayed::from_log(founded, store, false)?.site)
+}
+
+/// All changes of the site that a store has, as its log tells them.
+///
+/// # Errors
+///
+/// When the log cannot be read or repeated.
+pub(crate) fn changes_in(store: &dyn Store) -> Result<Vec<epm_client_agent::cause::Change>, StoreError> {
+    let Some(founded) = founded(store)? else { return Ok(Vec::new()) };
+    let changes = Replayed::from_log(&founded, store, true)?.changes;
+    Ok(changes.map(|changes| changes.kept_after(0)).unwrap_or_default())
 }
 
 fn founded(store: &dyn Store) -> Result<Option<FoundedWith>, StoreError> {
@@ -151,6 +164,7 @@ impl Beginning {
             updates: Updates::new(),
             faults: Vec::new(),
             changes: None,
+            sequence: 0,
         })
     }
 
@@ -166,13 +180,21 @@ impl Beginning {
         let site = site.finish(news.clients.iter().map(|one| one.client.clone()));
         let followed = Followed { sequence, at, revision: news.revision };
         Ok((
-            Self { site, clients: news.clients, snapshots: BTreeMap::new(), updates, faults, changes },
+            Self {
+                site,
+                clients: news.clients,
+                snapshots: BTreeMap::new(),
+                updates,
+                faults,
+                changes,
+                sequence,
+            },
             followed,
         ))
     }
 
     fn again(founded: &FoundedWith, store: &dyn Store, clock: &LabClock) -> Result<Self, StoreError> {
-        let Replayed { site, snapshots, updates, at, history, .. } =
+        let Replayed { site, snapshots, updates, at, sequence, history, .. } =
             Replayed::from_log(founded, store, false)?;
         let (removed, replaced) = history.dead();
         let dead: i64 = removed.iter().map(|range| range.end() - range.start() + 1).sum();
@@ -185,7 +207,7 @@ impl Beginning {
             clock.set(at);
         }
         let site = site.finish(clients.iter().map(|one| one.client.clone()));
-        Ok(Self { site, clients, snapshots, updates, faults: Vec::new(), changes: None })
+        Ok(Self { site, clients, snapshots, updates, faults: Vec::new(), changes: None, sequence })
     }
 }
 

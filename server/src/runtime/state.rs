@@ -4,6 +4,7 @@
 //! publication, a registered client) are visible before the lock is released. Ports and APIs get a [`SiteHandle`],
 //! which can only read and apply.
 
+use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
 
 use epm_client_agent::wire::{ClockReading, LabClock};
@@ -111,15 +112,22 @@ impl Registrar for &SiteHandle {
             return None;
         }
         if let Err(error) = self.apply(&Command::Register(registration.clone())) {
-            tracing::error!(%error, "registration refused");
+            log_refusal("registration refused", &error);
         }
         self.0.clients.status(agent_id(registration.hardware_key)).map(|status| status.client)
     }
 
     fn note_conflict(&mut self, agent: AgentId) {
         if let Err(error) = self.apply(&Command::NoteConflict { agent }) {
-            tracing::error!(%error, "recording a conflict was refused");
+            log_refusal("recording a conflict was refused", &error);
         }
+    }
+}
+
+/// Logs why a client's request changed nothing. Changes that cannot be recorded are logged where they are refused.
+fn log_refusal(what: &'static str, error: &CommandError) {
+    if !matches!(error, CommandError::NotStored { .. } | CommandError::NoDatabase { .. }) {
+        tracing::error!(%error, "{what}");
     }
 }
 
@@ -158,7 +166,7 @@ impl SiteState {
             journal,
             changes: Arc::new(Changes::new(&site)),
             pauses: Arc::new(Pauses::new(clock.read())),
-            action_log: ActionLog::default(),
+            action_log: ActionLog::beside(keeper.last_entry()),
             push_check: PushCheck::default(),
             clock,
             managers,
@@ -264,7 +272,10 @@ impl SiteState {
             let effects = apply(&mut next, commands, now)?;
             let mut written = sync::write_effects(&self.managers, &next, &effects, now);
             if written.is_ok() && is_recorded {
-                written = recording.append_commands(commands, &effects, (&next, &self.clients), given, now);
+                let changed = commands.iter().any(is_of_an_operator).then_some(&next);
+                written = self.append_with_pauses(changed, |batch| {
+                    recording.append_commands(commands, &effects, (&next, &self.clients), given, now, batch)
+                });
             }
             if let Err(error) = written {
                 // Puts back what was written before the error.
@@ -330,7 +341,8 @@ impl SiteState {
 
     /// Publishes effects that the folders already contain.
     pub(super) fn show_without_files(&self, site: &Site, effects: &[Effect], now: Timestamp) {
-        if effects.iter().any(|effect| !matches!(effect, Effect::ClientPlaced { .. })) {
+        // A list that no group has is a change without an effect.
+        if effects.is_empty() || !effects.iter().all(|effect| matches!(effect, Effect::ClientPlaced { .. })) {
             self.changes.note(site, now);
         }
         self.show_publications(site, effects);
@@ -399,6 +411,11 @@ impl SiteState {
                     }
                     None => {}
                 }
+                // Another program may have taken a port while the service was down.
+                for address in self.faults.closed_ports(&manager.name, *one) {
+                    TcpListener::bind(address)
+                        .map_err(|error| StoreTrouble::port_of(*one, address, &error))?;
+                }
                 let Some(port) = port else { return Ok(()) };
                 manager.rest.move_to(port).map_err(|error| StoreTrouble::port(port, &error))?;
                 installation.serves_rest_at(port);
@@ -424,7 +441,10 @@ impl SiteState {
         let mut next = site.clone();
         let effects = next.apply(command, now)?;
         let commands = std::slice::from_ref(command);
-        recording.append_commands(commands, &effects, (&next, &self.clients), &GivenBy::Files.into(), now)?;
+        let given = GivenBy::Files.into();
+        self.append_with_pauses(Some(&next), |batch| {
+            recording.append_commands(commands, &effects, (&next, &self.clients), &given, now, batch)
+        })?;
         *site = next;
         self.action_log.note_commands(now, commands);
         self.changed(|| self.show_without_files(&site, &effects, now));
@@ -433,8 +453,8 @@ impl SiteState {
         Ok(())
     }
 
-    /// Replaces the site and its clients by those of a snapshot; every connection ends. The change is recorded, together with
-    /// the clients and the batch; then `recorded` is called, and then it shows.
+    /// Replaces the site and its clients by those of a snapshot; every connection ends. The change is recorded with the lab time that
+    /// the clock has after it, together with the clients and the batch; then `recorded` is called, and then it shows.
     ///
     /// # Errors
     ///
@@ -442,7 +462,7 @@ impl SiteState {
     pub(crate) fn restore_snapshot(
         &self,
         (mut site, clients): (Site, Vec<ClientStatus>),
-        change: &Change,
+        (change, at): (&Change, Timestamp),
         mut batch: Batch,
         recorded: impl FnOnce(),
     ) -> Result<(), CommandError> {
@@ -450,7 +470,10 @@ impl SiteState {
         let recording = self.keeper.record();
         if recording.is_kept() {
             (batch.forgets_clients, batch.clients) = (true, clients.clone());
-            recording.append(change, GivenBy::ControlApi, self.now(), &batch)?;
+            self.append_with_pauses(Some(&site), |pauses| {
+                batch.documents.extend(pauses.documents);
+                recording.append(change, GivenBy::ControlApi, at, &batch)
+            })?;
         }
         recorded();
         site.draw_after(&current);
@@ -476,15 +499,12 @@ impl SiteState {
     pub(crate) fn assume(&self, assumptions: Arc<Assumptions>) -> Result<(), CommandError> {
         let (mut site, recording) = self.begin_change()?;
         let change = Change::Assume(Arc::clone(&assumptions));
-        recording.append(&change, GivenBy::ControlApi, self.time_of_change(), &Batch::default())?;
+        self.append_with_pauses(None, |batch| {
+            recording.append(&change, GivenBy::ControlApi, self.time_of_change(), &batch)
+        })?;
         site.assume(assumptions);
         drop(recording);
         Ok(())
-    }
-
-    /// Records a change that shows nothing to clients. The site must be locked.
-    pub(crate) fn record(&self, change: &Change, by: GivenBy) -> Result<(), CommandError> {
-        self.keeper.record().append(change, by, self.now(), &Batch::default())
     }
 
     /// Makes these effects visible on the clients' ports: certificate and publication in one step.

@@ -24,7 +24,7 @@ pub(crate) struct Batch {
 }
 
 /// The kinds of documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// What the lab was founded with; one document, whose name is that of the kind.
     Founding,
@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Lab,
     /// The active faults, in order; one document.
     Faults,
+    /// Numbers of connections and exchanges under faults, by what was counted.
+    FaultCount,
     /// Parts of the fleet.
     Part,
     /// Clients of the fleet, without their caches.
@@ -46,8 +48,16 @@ pub(crate) enum Kind {
     Departed,
     /// Changes of certificates, lists and switches, by number.
     SiteChange,
+    /// Pauses between changes of the site, by number.
+    Pause,
+    /// The pauses between changes, without those that have ended; one document.
+    Pauses,
+    /// What was done to the lab beside the commands in the log, by number.
+    Action,
     Baseline,
     Expectation,
+    /// The last judgement of a rotation that was asked for; one document.
+    Judgement,
     Snapshot,
     /// Commands of the console to clients; one document.
     ClientCommands,
@@ -61,10 +71,11 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind of document that a store keeps.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Founding,
         Self::Lab,
         Self::Faults,
+        Self::FaultCount,
         Self::Part,
         Self::Client,
         Self::Cache,
@@ -72,8 +83,12 @@ impl Kind {
         Self::Trace,
         Self::Departed,
         Self::SiteChange,
+        Self::Pause,
+        Self::Pauses,
+        Self::Action,
         Self::Baseline,
         Self::Expectation,
+        Self::Judgement,
         Self::Snapshot,
         Self::ClientCommands,
         Self::RestSettings,
@@ -87,6 +102,7 @@ impl Kind {
             Self::Founding => "founding",
             Self::Lab => "lab",
             Self::Faults => "faults",
+            Self::FaultCount => "fault-count",
             Self::Part => "part",
             Self::Client => "client",
             Self::Cache => "cache",
@@ -94,8 +110,12 @@ impl Kind {
             Self::Trace => "trace",
             Self::Departed => "departed",
             Self::SiteChange => "site-change",
+            Self::Pause => "pause",
+            Self::Pauses => "pauses",
+            Self::Action => "action",
             Self::Baseline => "baseline",
             Self::Expectation => "expectation",
+            Self::Judgement => "judgement",
             Self::Snapshot => "snapshot",
             Self::ClientCommands => "client-commands",
             Self::RestSettings => "rest-settings",

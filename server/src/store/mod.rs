@@ -38,7 +38,9 @@ pub(crate) use batch::{Batch, Kind};
 pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, Replaced, is_logged};
 pub use error::StoreError;
 pub(crate) use founding::{FoundedManager, FoundedWith};
-pub(crate) use shared::{ClientNews, Founded, LastEntry, LinkState, SharedLog, Step, StoredReport};
+pub(crate) use shared::{
+    ClientNews, Founded, LastEntry, LinkState, SharedDocument, SharedLog, Step, StoredReport,
+};
 pub(crate) use sqlite::{FILES, SqliteStore, hold, is_held};
 
 use crate::runtime::clients::ClientStatus;

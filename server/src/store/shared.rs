@@ -11,7 +11,7 @@ use epm_protocol::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::runtime::clients::{ChangedClients, ClientStatus};
-use crate::store::{Batch, Change, FoundedWith, GivenBy, Log, LogEntry, StoreError};
+use crate::store::{Batch, Change, FoundedWith, GivenBy, Kind, Log, LogEntry, StoreError};
 
 /// A site in a store that several processes share.
 #[derive(Clone, Debug)]
@@ -60,6 +60,17 @@ pub(crate) struct StoredReport {
     pub(crate) report: Option<ClientReport>,
 }
 
+/// A document that the processes of a site share.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedDocument {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    /// Number that no other document has, and none had.
+    pub(crate) number: i64,
+    /// The document; none if it is one of those that are known.
+    pub(crate) content: Option<String>,
+}
+
 /// The last entry of a log that a process has followed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastEntry {
@@ -105,6 +116,15 @@ pub(crate) trait SharedLog: Log {
 
     /// Forgets the reports of a source. Returns whether there were any.
     fn forget_reports(&self, source: &str) -> Result<bool, StoreError>;
+
+    /// Puts a document in the place of one of that kind and name. Returns its number.
+    fn put_document(&self, kind: Kind, name: &str, content: &str) -> Result<i64, StoreError>;
+
+    /// Every document; those with these numbers without their content.
+    fn documents(&self, known: &[i64]) -> Result<Vec<SharedDocument>, StoreError>;
+
+    /// Removes a document, if there is one of that kind and name.
+    fn remove_document(&self, kind: Kind, name: &str) -> Result<(), StoreError>;
 
     /// The clients that any manager has seen after this lab time, each with when.
     fn seen_after(&self, at: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, StoreError>;

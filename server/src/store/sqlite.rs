@@ -3,6 +3,8 @@
 //! A write-ahead log, synced at each commit: what was written is there after a crash of the process or of the machine. After a
 //! failed write, on a full disk for example, the next one is tried like the first.
 
+mod failed;
+
 use std::fmt;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
@@ -17,8 +19,9 @@ use epm_protocol::id::{AgentId, Guid};
 use epm_protocol::time::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params};
+use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
+use self::failed::{failed, refused};
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::folder_lock::{LockError, holder, lock_file};
 use crate::store::checksum::{checksum, entry_checksum};
@@ -76,6 +79,13 @@ impl SqliteStore {
         // The database has private keys and the secret.
         if !folder.is_dir() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(bad)?;
+        }
+        if folder.metadata().map_err(bad)?.mode() & 0o002 != 0 {
+            tracing::warn!(
+                "every user of this machine can replace files in the data folder {0}, and with them the lab and its keys; \
+                 `chmod o-w {0}`",
+                folder.display()
+            );
         }
         let lock = hold(folder)?;
         let file = folder.join(DATABASE);
@@ -269,7 +279,7 @@ impl SqliteStore {
             transaction.commit()?;
             Ok(steps)
         });
-        let steps = written.map_err(|error| failed(&self.file, &error))?;
+        let steps = written.map_err(|error| refused(&connection, &self.file, &error))?;
         // Without the note, less can be found out after damage; nothing is lost.
         if let Some(Err(error)) = self.steps.as_ref().map(|noted| noted.note(steps.unsigned_abs())) {
             tracing::warn!(%error, "the number of written steps cannot be noted");
@@ -566,14 +576,6 @@ fn key(agent: AgentId) -> [u8; 16] {
     let AgentId(id) = agent;
     let id: Guid = id;
     *id.as_bytes()
-}
-
-fn failed(file: &Path, error: &rusqlite::Error) -> StoreError {
-    let (file, why) = (file.to_owned(), error.to_string());
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Damaged { file, why },
-        _ => StoreError::Failed { file, why },
-    }
 }
 
 #[cfg(test)]

@@ -94,6 +94,15 @@ pub(super) struct ExchangeProgress {
 }
 
 impl<'a> RequestContext<'a> {
+    /// Logs a message with another secret, as the manager does.
+    pub(in crate::wire) fn note_bad_format(&self) {
+        let (manager, peer) = (self.manager, self.connection.peer.ip());
+        manager.journal.bad_format(peer);
+        if let Some(installation) = manager.runtime.installation.get() {
+            installation.bad_format(peer, manager.now());
+        }
+    }
+
     /// Returns the context of the same connection after a handshake with this generation.
     pub(super) fn of<'b>(self, generation: &'b Generation) -> RequestContext<'b>
     where

@@ -15,6 +15,7 @@ use hyper::{Method, Request, Response, Uri};
 use tokio::time::timeout;
 
 use crate::runtime::install_dir::Access;
+use crate::runtime::redact;
 use crate::runtime::service::Service;
 use crate::runtime::transfer::{KeptBody, KeptResponse, Transfer};
 use crate::wire::body_budget::CLIENTS_PORTS;
@@ -53,6 +54,10 @@ pub(super) fn respond(request: Request<Incoming>, context: RequestContext<'_>) -
                 headers: response.headers().clone(),
                 body: KeptBody::of(&content(response)),
             });
+            // No client sends credentials, but a tool may by mistake.
+            let mut head = head;
+            redact::headers(&mut head.headers);
+            head.uri = redact::uri(&head.uri);
             let mut transfer = Transfer { took, response, ..Transfer::of(head, began) };
             transfer.request_body = KeptBody::received(&body);
             context.manager.journal.note(record, transfer);
@@ -120,10 +125,7 @@ impl<'a> RequestContext<'a> {
             Ok(asked) => asked,
             Err(error) => {
                 if matches!(error, RequestError::Kcs(_)) && query != HELLO_QUERY {
-                    manager.journal.bad_format(self.connection.peer.ip());
-                    if let Some(installation) = self.manager.runtime.installation.get() {
-                        installation.bad_format(self.connection.peer.ip(), manager.now());
-                    }
+                    self.note_bad_format();
                 }
                 self.note("refused", None, 400, manager.now());
                 return written(refusal(&error)).into();

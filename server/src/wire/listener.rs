@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use epm_client_agent::wire::Stopwatch;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::{Connection, Connections};
 use crate::runtime::descriptors::DESCRIPTORS;
+use crate::runtime::repeated::Repeated;
 
 /// Longest time in which a peer may send nothing, or stall a handshake, a header, a body or the reading of its
 /// response. In real time: it protects the machine, not the lab.
@@ -25,8 +27,6 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Time after which a full port looks again for an idle connection.
 const SOON: Duration = Duration::from_millis(100);
-/// Shortest time between two lines in the log about the same.
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why a port cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -116,28 +116,6 @@ struct Place {
     _shared: Option<Permit>,
 }
 
-/// What a port could not do, told at most once a minute.
-#[derive(Debug, Default)]
-struct Repeated {
-    count: u64,
-    told: Option<Instant>,
-}
-
-impl Repeated {
-    fn add(&mut self) {
-        self.count += 1;
-    }
-
-    /// The number since it was told last, if it is to be told now.
-    fn due(&mut self, now: Instant) -> Option<u64> {
-        let is_due = self.count > 0 && self.told.is_none_or(|told| now.duration_since(told) >= MINUTE);
-        is_due.then(|| {
-            self.told = Some(now);
-            std::mem::take(&mut self.count)
-        })
-    }
-}
-
 /// Accepts connections until the token is cancelled, each served by its own task. Stalled peers are disconnected and
 /// passed to `stalled`.
 pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
@@ -150,7 +128,8 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut now = rounds.tick().await;
-    let (mut full, mut failed) = (Repeated::default(), Repeated::default());
+    let running = Stopwatch::start();
+    let (mut full, mut failed) = (Repeated::new(), Repeated::new());
     let (mut backs_off, mut error) = (Duration::ZERO, None);
     loop {
         let is_full = room.places.is_full();
@@ -158,7 +137,7 @@ pub(super) async fn accept<A: Future<Output = ()> + Send + 'static>(
             full.add();
             room.connections.end_idlest(now).into_iter().for_each(&stalled);
         }
-        tell(listener, room.connections, (&mut full, &mut failed), error.as_ref(), now);
+        tell(listener, room.connections, (&mut full, &mut failed), error.as_ref(), running.elapsed());
         let next = async {
             if !backs_off.is_zero() {
                 pause(backs_off).await;
@@ -209,7 +188,7 @@ fn tell(
     connections: &Connections,
     (full, failed): (&mut Repeated, &mut Repeated),
     error: Option<&io::Error>,
-    now: Instant,
+    now: Duration,
 ) {
     let port = || listener.local_addr().map_or_else(|_| "a closed port".to_owned(), |port| port.to_string());
     if let Some(times) = full.due(now) {
@@ -223,23 +202,5 @@ fn tell(
     }
     if let (Some(times), Some(error)) = (failed.due(now), error) {
         tracing::warn!(port = port(), %error, times, "cannot accept connections; trying again");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_happens_again_and_again_is_told_once_a_minute_with_its_number() {
-        let (mut repeated, start) = (Repeated::default(), interval(MINUTE).tick().await);
-        assert_eq!(repeated.due(start), None);
-        let told: Vec<u64> = (0..150_000_u64)
-            .filter_map(|millis| {
-                repeated.add();
-                repeated.due(start + Duration::from_millis(millis))
-            })
-            .collect();
-        assert_eq!(told, [1, 60_000, 60_000]);
     }
 }

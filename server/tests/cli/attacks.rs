@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::harness::{Running, RunningLab, agent, output, program, refused, root, run, said, until, well};
 
 /// The answer of the control API, whatever its status.
-fn ask(lab: &RunningLab, method: &str, path: &str, body: &Value) -> Value {
+pub(crate) fn ask(lab: &RunningLab, method: &str, path: &str, body: &Value) -> Value {
     crate::site::Control(lab.url().to_owned()).call(method, path, body).1
 }
 
@@ -55,6 +55,28 @@ fn links_in_a_data_folder_are_not_followed() {
         refused(&run(&["up", "--http-port", "0", "--data", data.to_str().unwrap()]), &[name, "is a link"]);
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious, and longer than sixteen bytes");
     }
+}
+
+#[test]
+fn links_in_a_folder_that_a_command_fills_are_replaced_and_lead_to_no_file_with_the_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let [export, victim, ready] = ["export", "victim", "ready.json"].map(|name| folder.path().join(name));
+    fs::create_dir(&export).unwrap();
+    fs::write(&victim, "precious").unwrap();
+    symlink("../victim", export.join("sylink.xml")).unwrap();
+    fs::write(folder.path().join("old.json"), "").unwrap();
+    symlink("old.json", &ready).unwrap();
+    let (export, name) = (export.to_str().unwrap(), ready.to_str().unwrap());
+    let lab = RunningLab::up(&["--agents", "0", "--export", export, "--force", "--ready-file", name]);
+    until("the ready file is there", || fs::read(&ready).is_ok_and(|text| !text.is_empty()).then_some(()));
+    for (link, target, content) in [
+        (Path::new(export).join("sylink.xml"), &victim, "precious"),
+        (ready, &folder.path().join("old.json"), ""),
+    ] {
+        assert_eq!(fs::read_to_string(target).unwrap(), content);
+        assert!(fs::symlink_metadata(&link).unwrap().is_file(), "{}", link.display());
+    }
+    assert_eq!(lab.interrupt(), Some(0));
 }
 
 #[test]
@@ -118,6 +140,46 @@ fn a_manager_that_sends_interim_answers_without_end_costs_a_client_its_time_limi
     let client = Running::start(&mut client);
     met.recv_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!(client.interrupt(), Some(0), "it heeds a signal meanwhile");
+}
+
+#[test]
+fn what_another_server_answers_is_no_file_of_a_lab_and_no_line_without_an_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut head = [0; 4096];
+                let read = stream.read(&mut head).unwrap_or_default();
+                if head[..read].windows(4).any(|one| one == b"tail") {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\ndata: ");
+                    while stream.write_all(&[b'a'; 65_536]).is_ok() {}
+                } else {
+                    let _ = stream.write_all(
+                        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi",
+                    );
+                }
+            });
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file.zip");
+    let file = file.to_str().unwrap();
+    for call in [&["evidence", file][..], &["recovery", "save", "--out", file]] {
+        let (code, text) = said(&output(program().args(call).args(["--lab", &url])));
+        assert!(code == Some(1) && text.contains("is text/html, not application/zip"), "{code:?} {text}");
+    }
+    for call in [&["check", "--lab", &url][..], &["health", "--lab", &url], &["clock", "show", "--lab", &url]]
+    {
+        let (code, text) = said(&run(call));
+        assert!(
+            code == Some(1) && text.contains(&format!("no lab answers at {url}: what is there responds")),
+            "{code:?} {text}"
+        );
+    }
+    assert!(!std::path::Path::new(file).exists());
+    let (code, text) = said(&output(program().args(["journal", "tail", "--lab", &url])));
+    assert!(code == Some(1) && text.contains("a line of more than 16 MiB"), "{code:?} {text}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn what_differs_between_two_runs_is_who_is_lost_why_and_what_was_done() {
         "single-manager-no-wait.json: 11 clients, 9 ORPHANED",
         "9 clients: well in ",
         "Failure: F03",
+        "  Step 3: Update the server certificate (vendor's step 9); the others return",
         "To do: ",
         "The desktops are switched on again",
     ] {
@@ -64,10 +65,36 @@ fn evidence_is_compared_by_what_was_done_to_the_lab() {
     let words = stdout(&compared);
     assert_eq!(compared.status.code(), Some(1), "{words}");
     assert!(words.contains("well in ") && words.contains("Failure: F01"), "{words}");
+    assert!(words.contains("ORPHANED (My Site)\n"), "a lab has no title, and its site has a name: {words}");
     let update = words.lines().find(|line| line.contains("Update the server certificate of sepm-1"));
     let update: Vec<&str> =
         update.unwrap_or_else(|| panic!("{words}")).split_whitespace().rev().take(2).collect();
     assert_eq!(update, ["1h", "-"], "{words}");
+}
+
+#[test]
+fn a_file_alone_is_compared_with_the_lab_as_it_is_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (green, verdict) = (path("green.zip"), path("green.json"));
+    let lab = RunningLab::frozen(&[]);
+    well(&lab.run(&["clock", "advance", "1h"]));
+    well(&lab.run(&["evidence", &green]));
+    fs::write(&verdict, lab.json(&["check"], 0).to_string()).unwrap();
+    assert!(well(&lab.run(&["compare", &green])).contains("The clients end alike."));
+    well(&lab.run(&["manager", "update", "sepm-1"]));
+    well(&lab.run(&["clock", "advance", "1h"]));
+    let words = lab.words(&["compare", &green], 1);
+    for expected in
+        [&format!("Only in {}, ", lab.url()), "Update the server certificate of sepm-1", "(My Site)"]
+    {
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+    let compared = lab.json(&["compare", &verdict], 1);
+    assert_eq!(compared["second"]["file"], lab.url());
+    assert_eq!((compared.get("steps"), compared.get("assumptions")), (None, None));
+    let why = format!("What was done: not compared, since {verdict} does not have it.");
+    assert_eq!(compared["not_compared"][0], why);
 }
 
 #[test]

@@ -155,6 +155,34 @@ fn a_fleet_that_cannot_fit_is_refused_with_the_number_that_would() {
     running.kill();
 }
 
+#[needs(bash, curl)]
+#[test]
+fn a_lab_without_clients_in_push_mode_has_their_descriptors_for_others_until_it_gets_some() {
+    let (running, ready) = up("-n 256", &["--agents", "0"]);
+    let put = |path: &str, body: &str| {
+        let url = format!("{}{path}", ready["control_api"].as_str().unwrap());
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "-X", "PUT", "-H", "content-type: application/json", "-d", body, &url]);
+        well(&output(&mut curl))
+    };
+    put("/v1/groups/My%20Company", r#"{"communication":{"mode":"push"}}"#);
+    // More than half of the files.
+    let peers = silent(&ready, 120);
+    let open = || fs::read_dir(format!("/proc/{}/fd", running.id())).unwrap().count();
+    until("every peer is received", || (open() > 120).then_some(()));
+    let said = put("/v1/fleet/desk", r#"{"count":40}"#);
+    let fits = said.split(" would fit").next().unwrap().rsplit(' ').next().unwrap();
+    assert!((1..30).contains(&fits.parse::<u32>().unwrap()), "{said}");
+    drop(peers);
+    until("a fleet that fits", || {
+        (!put("/v1/fleet/desk", r#"{"count":40}"#).contains("would fit")).then_some(())
+    });
+    well(&lab(&ready, &["check"]));
+    running.signal("INT");
+    let (code, said) = running.ends();
+    assert_eq!((code, said.contains("full")), (Some(0), false), "{said}");
+}
+
 #[needs(bash)]
 #[test]
 fn clients_in_pull_mode_need_no_descriptors_between_two_heartbeats() {

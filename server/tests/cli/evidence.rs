@@ -2,26 +2,47 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use epm_client_agent::wire::machine_date;
 use serde_json::{Value, json as value};
 
 use crate::harness::{RunningLab, json, needs, output, program, refused, run, stdout, well};
 
 const PASSWORD: &str = "hush-hush-evidence";
 
-/// The parts of an archive.
-fn parts(file: &Path) -> BTreeMap<String, Vec<u8>> {
+/// The parts of an archive, which are in one folder and have the date of this day or of the one before.
+pub(crate) fn parts(file: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut archive = zip::ZipArchive::new(File::open(file).unwrap()).unwrap();
     let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+    let folder = format!("{}/", names[0].split_once('/').unwrap().0);
+    assert!(folder.starts_with("evidence-My_Site-20"), "{folder}");
+    let now = machine_date();
+    let days = [now, now - Duration::from_secs(24 * 60 * 60)]
+        .map(|one| one.civil().strftime("%Y-%m-%d").to_string());
     let mut read = |name: &String| {
+        let mut entry = archive.by_name(name).unwrap();
+        let made = entry.last_modified().unwrap();
+        let made = format!("{}-{:02}-{:02}", made.year(), made.month(), made.day());
+        assert!(days.contains(&made), "{name}: {made}");
         let mut bytes = Vec::new();
-        archive.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
-        (name.clone(), bytes)
+        entry.read_to_end(&mut bytes).unwrap();
+        (name.strip_prefix(&folder).unwrap().to_owned(), bytes)
     };
     names.iter().map(&mut read).collect()
+}
+
+/// The same archive without a folder, as earlier versions wrote it.
+fn without_folder(parts: &BTreeMap<String, Vec<u8>>, to: &Path) {
+    let mut archive = zip::ZipWriter::new(File::create(to).unwrap());
+    for (name, bytes) in parts {
+        archive.start_file(name.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap();
 }
 
 fn text(parts: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
@@ -48,7 +69,25 @@ fn log_in(lab: &RunningLab) -> String {
     let answer = output(Command::new("curl").args(arguments));
     let token = json(&answer)["token"].as_str().unwrap().to_owned();
     let bearer = format!("Authorization: Bearer {token}");
-    output(Command::new("curl").args(["-sk", "-H", &bearer, &format!("{rest}/sepm/api/v1/version")]));
+    let ask = |more: &[&str], path: &str| {
+        let url = format!("{rest}/sepm/api/v1/{path}");
+        output(
+            Command::new("curl").args(["-sk", "-H", "Content-Type: application/json"]).args(more).arg(&url),
+        )
+    };
+    ask(&["-H", &bearer], "version");
+    // What a tool sends by mistake, and passwords in settings.
+    let groups = json(&ask(&["-H", &bearer], "groups"));
+    let settings =
+        format!("groups/{}/locations/default/settings", groups["content"][0]["id"].as_str().unwrap());
+    let body =
+        r#"{"configuration":{"password_protection":{"installation":true,"password":"HIDDENuninstall"}}}"#;
+    let set = ask(&["-H", &bearer, "-X", "PATCH", "-d", body, "-w", "%{http_code}"], &settings);
+    assert!(stdout(&set).ends_with("200"), "{}", stdout(&set));
+    let refused = stdout(&ask(&["-H", "Authorization: Bearer HIDDENtoken"], "computers"));
+    assert!(refused.contains("HIDDENtoken"), "the answer repeats the token: {refused}");
+    let hello = format!("{}/secars/secars.dll?hello,secars&password=HIDDENquery", lab.http());
+    output(Command::new("curl").args(["-s", "-H", "Authorization: Bearer HIDDENheader", &hello]));
     token
 }
 
@@ -97,6 +136,31 @@ fn the_evidence_of_a_careless_rotation_says_why_without_the_lab_and_is_that_lab_
     ] {
         assert!(words.contains(said), "{said:?} is missing in {page}");
     }
+    // Identifiers in calls have names: in the list, in the journal, and in the timeline of the page.
+    let settings = "/locations/default/settings (group My Company)";
+    assert!(words.contains(settings), "{words}");
+    let named = text(&found, "journal.ndjson");
+    assert!(named.contains(r#""names":{""#) && named.contains(r#":"group My Company""#), "{named}");
+    let timeline = output(Command::new("curl").args(["-s", &format!("{}/timeline?kind=call", lab.url())]));
+    assert!(stdout(&timeline).contains("(group My Company)"), "{}", stdout(&timeline));
+    // Nothing asked for the judgement: it is made for the file.
+    let judged: Value = serde_json::from_str(&text(&found, "rotation.json")).unwrap();
+    assert_eq!((&judged["asked"], &judged["since"]), (&value!(false), &value!("start")));
+    assert_eq!(judged["finding"]["result"], "fail", "{judged}");
+    let old: Value = serde_json::from_str(&text(&found, "old-certificates.json")).unwrap();
+    let clients = verdict["clients"].as_u64();
+    assert_eq!((old[0]["clients"].as_u64(), &old[0]["managers"]), (clients, &value!(["sepm-1"])), "{old}");
+    assert_eq!(old[0]["without_new"].as_u64(), clients, "{old}");
+    for said in
+        ["Judgement of the rotation", "epm-lab check --since start", "Old certificates that clients hold"]
+    {
+        assert!(words.contains(said), "{said}");
+    }
+    let events = &words[words.find("What happened").unwrap()..];
+    assert!(
+        events.contains("desk-1") && events.contains("operator") && !events.contains(">127.64."),
+        "{events}"
+    );
     assert!(
         !page.contains("src=") && !page.contains("href=\"http") && !page.contains("@import"),
         "it is self-contained"
@@ -143,7 +207,7 @@ fn the_evidence_of_a_careless_rotation_says_why_without_the_lab_and_is_that_lab_
     assert_eq!(fs::read_to_string(&recorded).unwrap(), text(&found, "scenario.toml"));
     refused(&lab.run(&["scenario", "record", &recorded]), &["already exists", "--force"]);
     // The lab has its own keys and its shared secret; nothing has a password or a token.
-    let encoded = [PASSWORD, &token];
+    let encoded = [PASSWORD, &token, "HIDDEN"];
     assert_without(&found, &encoded, &["capture.pcapng"]);
     assert_without(&found, &[&secret, "PRIVATE KEY-----"], &["lab.db", "capture.pcapng"]);
     let without = path("without.zip");
@@ -151,6 +215,11 @@ fn the_evidence_of_a_careless_rotation_says_why_without_the_lab_and_is_that_lab_
     assert!(!parts(Path::new(&without)).contains_key("capture.pcapng"));
 
     assert_eq!(lab.interrupt(), Some(0));
+    // Evidence of an earlier version has no folder.
+    let flat = path("flat.zip");
+    without_folder(&found, Path::new(&flat));
+    well(&run(&["lab", "import", &flat, &path("of-flat")]));
+    well(&run(&["compare", &flat, &file]));
     let mut open = program();
     open.args(["evidence", "open", &file, &opened, "--", "--control-port", "0", "--rest-password", PASSWORD]);
     let again = RunningLab::as_it_is(&mut open);
@@ -160,6 +229,7 @@ fn the_evidence_of_a_careless_rotation_says_why_without_the_lab_and_is_that_lab_
     };
     assert_eq!(names(&verdict_again), names(&verdict));
     assert_eq!(verdict_again["certificates"], verdict["certificates"]);
+    assert!(again.json(&["journal", "count"], 0)["total"].as_u64() > Some(0), "no entry was lost on the way");
 }
 
 #[needs(curl)]
@@ -172,13 +242,43 @@ fn the_evidence_of_a_lab_without_a_data_folder_has_no_secret_at_all_and_says_how
     well(&lab.run(&["evidence", file.to_str().unwrap()]));
     let found = parts(&file);
     assert!(!found.contains_key("lab.db") && !found.contains_key("capture.pcapng"));
-    assert_without(&found, &[PASSWORD, &token, &secret, "PRIVATE KEY-----"], &[]);
+    assert_without(&found, &[PASSWORD, &token, &secret, "HIDDEN", "PRIVATE KEY-----"], &[]);
     let about: Value = serde_json::from_str(&text(&found, "evidence.json")).unwrap();
     assert!(about["repeat"].as_str().unwrap().contains("--seed 1"), "{about}");
     assert!(text(&found, "evidence.html").contains("has no data folder"));
     let opened = run(&["evidence", "open", file.to_str().unwrap()]);
     refused(&opened, &["has no lab.json", "`epm-lab up --data FOLDER`", "`repeat`"]);
     assert!(!folder.path().join("red-data").exists());
+}
+
+#[test]
+fn the_evidence_of_a_rotation_has_the_judgement_that_it_was_given_before_a_kill_and_that_of_a_lab_without_one_has_none()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let lab = RunningLab::frozen(&["--agents", "2", "--data", &path("data")]);
+    well(&lab.run(&["evidence", &path("before.zip")]));
+    let before = parts(Path::new(&path("before.zip")));
+    assert!(!before.contains_key("rotation.json") && !before.contains_key("old-certificates.json"));
+    assert!(!text(&before, "evidence.html").contains("Judgement of the rotation"));
+
+    let judged = lab.json(&["rotate", "single"], 0)["judgement"].clone();
+    lab.kill();
+    let lab = RunningLab::up(&["--data", &path("data")]);
+    well(&lab.run(&["clock", "advance", "1h"]));
+    well(&lab.run(&["evidence", &path("after.zip")]));
+    let after = parts(Path::new(&path("after.zip")));
+    let kept: Value = serde_json::from_str(&text(&after, "rotation.json")).unwrap();
+    assert_eq!(
+        (&kept["asked"], &kept["since"], &kept["finding"]),
+        (&value!(true), &value!("rotate"), &judged)
+    );
+    let page = text(&after, "evidence.html");
+    let title = judged["findings"][0]["title"].as_str().unwrap();
+    assert!(page.contains("compared with the baseline rotate") && page.contains(title), "{page}");
+    well(&lab.run(&["snapshot", "reset"]));
+    well(&lab.run(&["evidence", &path("reset.zip")]));
+    assert!(!parts(Path::new(&path("reset.zip"))).contains_key("rotation.json"));
 }
 
 #[needs(curl, openssl)]

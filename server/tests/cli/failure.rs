@@ -245,6 +245,9 @@ fn a_failure_that_is_left_standing_is_a_whole_lab_and_shows_itself_to_every_tool
             lab.says("curl -sv '").split_once("curl -sv '").unwrap().1.trim_end_matches('\'').to_owned();
         let commands = ["epm-agent doctor ", "epm-lab sylink check ", "epm-lab failure diagnose "];
         let commands = commands.map(|command| lab.says(command).trim().to_owned());
+        if id == "F01" {
+            lab.says("and 1 more that fail: `epm-lab client list` has all");
+        }
         lab.says("Ctrl-C stops.");
         let curl = |url: &str| stdout(&output(Command::new("curl").args(["-sk", "--max-time", "10", url])));
         assert_eq!(curl(&hello).trim(), "OK", "{hello}");

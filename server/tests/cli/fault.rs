@@ -1,9 +1,9 @@
 //! `epm-lab fault`, run as a user runs it.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
 
-use crate::harness::{RunningLab, refused, run, well};
+use crate::harness::{RunningLab, needs, output, refused, run, stdout, well};
 
 fn fault(arguments: &[&str]) -> Output {
     run(&[&["fault"], arguments].concat())
@@ -121,4 +121,31 @@ fn where_clients_share_an_address_a_fault_of_the_connection_for_some_is_refused_
     refused(&add(&["other-self-signed", "--percent", "50"]), &["connect from one address"]);
     well(&add(&["refuse"]));
     well(&add(&["status", "--agent", "desk-1"]));
+}
+
+#[needs(curl)]
+#[test]
+fn an_orphaned_client_whose_manager_does_not_answer_either_shows_both_causes() {
+    let lab = RunningLab::frozen(&["--agents", "2"]);
+    well(&lab.run(&["manager", "update", "sepm-1", "--name", "careless"]));
+    well(&lab.run(&["clock", "advance", "5m"]));
+    assert!(lab.json(&["check"], 3)["orphaned"][0].get("also").is_none());
+    well(&lab.run(&["fault", "add", "mute", "accept-then-stall"]));
+    well(&lab.run(&["clock", "advance", "10m"]));
+    let verdict = lab.json(&["check"], 3);
+    let failures: Vec<_> = verdict["reasons"].as_array().unwrap().iter().map(|one| &one["failure"]).collect();
+    assert_eq!(failures, ["F01", "F20"], "{verdict}");
+    assert_eq!(
+        (&verdict["orphaned"][0]["reason"], &verdict["orphaned"][0]["also"]),
+        (&1.into(), &vec![2].into())
+    );
+    assert_eq!(verdict["out_of_touch"].as_array().map(Vec::len), Some(0), "the client is counted once");
+    let page = output(Command::new("curl").args(["-s", &format!("{}/clients/desk-1", lab.url())]));
+    let page = stdout(&page);
+    let why = &page[page.find("Why, and what to do").unwrap()..];
+    assert!(why.find("/failures/F01").unwrap() < why.find("/failures/F20").unwrap(), "{why}");
+    // What is repaired is no longer said.
+    well(&lab.run(&["fault", "remove", "mute"]));
+    well(&lab.run(&["clock", "advance", "5m"]));
+    assert!(lab.json(&["check"], 3)["orphaned"][0].get("also").is_none());
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
+use epm_fixtures::{HeldPort, check_json, schema_of};
 pub(crate) use epm_fixtures::{Running, needs, output, root, until};
-use epm_fixtures::{check_json, schema_of};
 use serde_json::Value;
 
 /// `epm-lab`, in the folder of the workspace.
@@ -194,11 +194,24 @@ impl RunningLab {
     /// Interrupts it as Ctrl-C does: its exit code.
     #[track_caller]
     pub(crate) fn interrupt(self) -> Option<i32> {
-        self.running.interrupt()
+        let code = self.running.interrupt();
+        hold_ports(&self.ready);
+        code
     }
 
     /// Kills it, which gives it no time for anything.
     pub(crate) fn kill(self) {
         self.running.kill();
+        hold_ports(&self.ready);
     }
+}
+
+/// Holds the ports of a lab that has ended, for the one that is started in its place.
+fn hold_ports(ready: &Value) {
+    static HELD: Mutex<Vec<HeldPort>> = Mutex::new(Vec::new());
+    let managers = ready["managers"].as_array().into_iter().flatten();
+    let of_managers = managers.flat_map(|one| ["http", "https", "rest"].map(|port| &one[port]));
+    let urls = of_managers.chain([&ready["control_api"]]).filter_map(Value::as_str);
+    let addresses = urls.filter_map(|url| url.split("://").last()?.split('/').next()?.parse().ok());
+    HELD.lock().unwrap().extend(addresses.filter_map(|address| HeldPort::at(address).ok()));
 }

@@ -46,6 +46,25 @@ fn pairs(of: &Value) -> Vec<(String, String)> {
     of.as_array().unwrap().iter().map(|one| (word(one, "name"), word(one, "value"))).collect()
 }
 
+#[needs(curl)]
+#[test]
+fn a_call_is_listed_with_what_the_identifiers_in_it_stand_for() {
+    let lab = RunningLab::frozen(&["--agents", "1"]);
+    let headers = ["-H", "Content-Type: application/json", "-d", LOG_IN];
+    let (_, answer) = call(&lab, "/sepm/api/v1/identity/authenticate", &headers);
+    let token = serde_json::from_str::<Value>(&answer).unwrap()["token"].as_str().unwrap().to_owned();
+    let bearer = format!("Authorization: Bearer {token}");
+    let groups: Value = serde_json::from_str(&call(&lab, "/sepm/api/v1/groups", &["-H", &bearer]).1).unwrap();
+    let all = groups["content"].as_array().unwrap();
+    let group = all.iter().find(|one| one["name"] == "Default Group").unwrap_or_else(|| panic!("{groups}"));
+    let path = format!("/sepm/api/v1/groups/{}", group["id"].as_str().unwrap());
+    assert_eq!(call(&lab, &path, &["-H", &bearer]).0, "200");
+    let words = lab.words(&["journal", "find", "--kind", "call"], 0);
+    let flat = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("(group My Company\\Default Group)"), "{words}");
+    assert!(!flat.contains("authenticate ("), "{words}");
+}
+
 #[needs(curl, python3)]
 #[test]
 fn an_archive_has_exchanges_and_calls_with_their_headers_sizes_times_and_bodies_and_without_secrets() {

@@ -1,13 +1,14 @@
 //! The commands that act on a running lab, as at a terminal: each as a table and as JSON, on a lab of two managers.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::{RunningLab, said};
+use crate::attacks::ask;
+use crate::harness::{RunningLab, run, said};
 
 impl RunningLab {
     /// What is said to people; the exit code must be this.
     #[track_caller]
-    fn words(&self, arguments: &[&str], code: i32) -> String {
+    pub(crate) fn words(&self, arguments: &[&str], code: i32) -> String {
         let (ended, words) = said(&self.run(arguments));
         assert_eq!(ended, Some(code), "{arguments:?}: {words}");
         words
@@ -79,6 +80,10 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
         lab.words(&["fault", "add", "busy", "status", "--set", "code=503"], 0).contains("status code=503")
     );
     assert_eq!(lab.json(&["fault", "list"], 0)[0]["fault"]["name"], "busy");
+    let delay = "delay={ distribution = \"constant\", ms = 2000 }";
+    lab.words(&["fault", "add", "slow", "latency", "--set", delay], 0);
+    let refused = lab.words(&["fault", "add", "slow", "latency", "--set", "delay=2000"], 2);
+    assert!(refused.contains("expected a delay such as { distribution = \"constant\""), "{refused}");
     lab.words(&["fault", "clear"], 0);
     assert!(lab.words(&["journal", "find", "--kind", "operator-action"], 0).contains("busy"));
     assert!(lab.json(&["journal", "count"], 0)["total"].as_u64().unwrap() > 0);
@@ -91,6 +96,62 @@ fn every_verb_of_a_running_lab_has_words_for_people_and_json_for_programs() {
     let turned = lab.words(&["check", "--expect", "no-client-was-turned-away"], 1);
     assert!(turned.contains("no-client-was-turned-away"), "{turned}");
     assert!(lab.words(&["check", "--expect", "nothing-at-all"], 2).contains("unknown variant"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("commands.json");
+    std::fs::write(&file, r#"[{ "update-certificat": {} }]"#).unwrap();
+    let words = lab.words(&["check", "--if", file.to_str().unwrap()], 2);
+    assert!(words.contains("commands.json: [0]: unknown variant") && !words.contains("the body"), "{words}");
+}
+
+#[test]
+fn a_client_imports_a_given_file_and_the_secret_in_it_is_shown_nowhere() {
+    let lab = RunningLab::frozen(&["--agents", "3"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let secret = "0123456789ABCDEF0123456789ABCDEF";
+    std::fs::write(path("kcs"), secret).unwrap();
+    lab.words(&["sylink", "package", "--out", &path("package")], 0);
+    let own = path("package/sylink.xml");
+    let (edited, kcs) = (path("edited.xml"), path("kcs"));
+    lab.words(&["sylink", "edit", &own, "--kcs-file", &kcs, "--out", &edited], 0);
+    lab.words(&["client", "import", "desk-1", "--file", &edited], 0);
+    lab.words(&["clock", "heartbeats", "2"], 0);
+    let lost = lab.words(&["check"], 3);
+    assert!(lost.contains("1 client is orphaned") && lost.contains("F18"), "{lost}");
+    let journal = lab.words(&["journal", "find", "--kind", "operator-action", "--json"], 0);
+    assert!(journal.contains("sylink=") && !journal.contains(secret), "{journal}");
+    lab.words(&["client", "import", "desk-1", "--file", &own], 0);
+    lab.words(&["clock", "heartbeats", "2"], 0);
+    assert!(lab.words(&["check"], 0).contains("All is well"));
+    let refused = lab.words(&["client", "import", "desk-1", "--file", &kcs], 2);
+    assert!(refused.contains("kcs: ") && !refused.contains(secret), "{refused}");
+}
+
+#[test]
+fn clients_that_are_not_named_are_counted() {
+    let lab = RunningLab::frozen(&["--agents", "30"]);
+    let stopped = lab.words(&["rotate", "multi"], 3);
+    let named = stopped.lines().filter(|line| line.contains(": its list is ")).count();
+    assert_eq!(named, 20, "{stopped}");
+    assert!(stopped.contains("  and 10 more: `--json` has all\n"), "{stopped}");
+    lab.words(&["manager", "update", "sepm-1"], 0);
+    lab.words(&["clock", "advance", "10m"], 0);
+    let orphaned = lab.json(&["check"], 3)["orphaned"].as_array().unwrap().len();
+    assert!(orphaned > 20, "{orphaned}");
+    let words = lab.words(&["check"], 3);
+    assert!(words.contains(&format!("\nand {} more: `--json` has all\n", orphaned - 20)), "{words}");
+}
+
+#[test]
+fn a_part_of_the_fleet_goes_with_its_group_when_that_is_renamed() {
+    let lab = RunningLab::frozen(&["--agents", "5"]);
+    let rename = json!([{ "rename-group": { "group": "My Company\\Servers", "name": "Racks" } }]);
+    ask(&lab, "POST", "/v1/commands", &rename);
+    lab.words(&["client", "reimage", "server-1"], 0);
+    assert_eq!(lab.words(&["client", "add", "server", "1"], 0), "server: 1 client added, 2 clients now\n");
+    lab.words(&["clock", "heartbeats", "2"], 0);
+    assert!(lab.words(&["check"], 0).contains("All is well"));
 }
 
 #[test]
@@ -128,6 +189,8 @@ fn client_add_adds_resize_resizes_and_a_wrong_name_or_number_is_refused_with_the
         (&["client", "move", "desk-1", "My Company\\Serers"], "did you mean"),
         (&["snapshot", "remove", "starf"], "did you mean \"start\"?"),
         (&["snapshot", "restore", "starf"], "did you mean \"start\"?"),
+        (&["snapshot", "remove", "start"], "the snapshot \"start\" is that of the lab's start"),
+        (&["snapshot", "take", "start"], "the snapshot \"start\" is that of the lab's start"),
         (&["baseline", "remove", "starf"], "did you mean \"start\"?"),
         (&["list", "show", "Default Management Server List for My Sit"], "did you mean \"Default"),
         (&["list", "remove", "x"], "(known: Default Management Server List for My Site)"),
@@ -163,10 +226,7 @@ fn no_column_calls_an_orphan_secure_and_one_client_is_in_the_singular() {
 fn of_a_lab_without_clients_there_is_no_verdict_and_none_that_all_is_well() {
     let lab = RunningLab::up(&["--agents", "0"]);
     let words = lab.words(&["check"], 4);
-    assert!(
-        words.contains("No verdict: the lab has no client of its own, so nothing was judged."),
-        "{words}"
-    );
+    assert!(words.contains("No verdict: the lab has no client, so that nothing was judged."), "{words}");
     assert!(!words.contains("ll is well"), "{words}");
     let verdict = lab.json(&["check"], 4);
     assert_eq!((&verdict["well"], &verdict["clients"]), (&Value::Null, &serde_json::json!(0)), "{verdict}");
@@ -174,12 +234,18 @@ fn of_a_lab_without_clients_there_is_no_verdict_and_none_that_all_is_well() {
     let file = folder.path().join("junit.xml");
     lab.words(&["check", "--junit", file.to_str().unwrap()], 4);
     assert!(
-        std::fs::read_to_string(&file).unwrap().contains("the lab has no client of its own: none was judged")
+        std::fs::read_to_string(&file).unwrap().contains("the lab has no client, so that nothing was judged")
     );
     let expected = lab.words(&["check", "--expect", "every-client-is-secure"], 4);
     assert!(expected.contains("it has no client of its own to judge"), "{expected}");
     lab.words(&["client", "add", "desk", "1"], 0);
     assert!(lab.words(&["check"], 0).contains("All is well."));
+    // The port of a manager is no control API, nor the other way round.
+    let (code, words) = said(&run(&["check", "--lab", lab.http()]));
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains(&format!("no lab answers at {}: what is there", lab.http())), "{words}");
+    let (code, words) = said(&run(&["health", lab.url()]));
+    assert!(code == Some(1) && words.contains(&format!("no manager answers at {}", lab.url())), "{words}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use epm_protocol::heartbeat::http::sha256_hex;
 use serde_json::{Value, json};
 use zip::ZipArchive;
 
-use crate::harness::{RunningLab, json as json_of, needs, output, program, refused, well};
+use crate::harness::{RunningLab, json as json_of, needs, output, program, refused, said, well};
 
 fn lab(folder: &Path, arguments: &[&str]) -> std::process::Output {
     output(program().current_dir(folder).args(["lab"]).args(arguments))
@@ -35,7 +35,9 @@ fn unpacked(file: &Path) -> Vec<(String, Vec<u8>)> {
     let content = |name: &String| {
         let mut bytes = Vec::new();
         zip.by_name(name).unwrap().read_to_end(&mut bytes).unwrap();
-        (name.clone(), bytes)
+        let (top, name) = name.split_once('/').unwrap();
+        assert!(top.starts_with("lab-My_Site-20"), "{top}");
+        (name.to_owned(), bytes)
     };
     names.iter().map(content).collect()
 }
@@ -239,8 +241,20 @@ fn what_is_no_exported_lab_is_refused_and_nothing_is_left() {
         std::fs::write(folder.join(name), bytes).unwrap();
         refused(&lab(folder, &["import", name, "copy"]), &[name, why]);
     }
+    // A whole archive of a lab whose database is cut off, or has a byte that is no text: nothing is said of where it was unpacked.
+    let again = "import sys, zipfile as z; of = z.ZipFile('lab.zip'); db = of.read(next(n for n in of.namelist() if n.endswith('/lab.db')))\n\
+for name, new in [('cut.zip', db[:len(db) // 2]), ('flipped.zip', db.replace(b'sepm-1', b'sepm\\xff1')), ('foreign.zip', b'none')]:\n\
+\x20 with z.ZipFile(name, 'w') as to: [to.writestr(n, new if n.endswith('/lab.db') else of.read(n)) for n in of.namelist()]";
+    well(&output(Command::new("python3").args(["-c", again]).current_dir(folder)));
+    for name in ["cut.zip", "flipped.zip", "foreign.zip"] {
+        let (code, words) = said(&lab(folder, &["import", name, "copy"]));
+        assert_eq!(code, Some(2), "{name}: {words}");
+        assert!(words.contains(&format!("{name}: its lab.db is damaged")), "{words}");
+        assert!(words.contains("get the file again, or export the lab anew"), "{words}");
+        assert!(!words.contains(".new") && !words.contains("--data"), "{words}");
+    }
     let inflate = "import zipfile as z; of, to = z.ZipFile('lab.zip'), z.ZipFile('large.zip', 'w', z.ZIP_DEFLATED); \
-        [to.writestr(n, bytes(80 << 20) if n == 'lab.db' else of.read(n)) for n in of.namelist()]; to.close()";
+        [to.writestr(n, bytes(80 << 20) if n.endswith('/lab.db') else of.read(n)) for n in of.namelist()]; to.close()";
     well(&output(Command::new("python3").args(["-c", inflate]).current_dir(folder)));
     refused(
         &lab(folder, &["import", "large.zip", "copy"]),

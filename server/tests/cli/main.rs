@@ -12,6 +12,7 @@ mod capture;
 mod cert;
 mod command_line;
 mod compare;
+mod compared_processes;
 mod config;
 mod crash_points;
 mod data;
@@ -41,6 +42,7 @@ mod rehearse;
 mod reports;
 mod rotate;
 mod schema_check;
+mod shared_baselines;
 #[cfg(feature = "postgres")]
 mod site;
 mod standard_output;

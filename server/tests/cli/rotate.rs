@@ -87,6 +87,7 @@ fn on_a_terminal_it_shows_how_many_clients_are_covered_and_elsewhere_it_says_so_
     terminal.args(["-c", TERMINAL, env!("CARGO_BIN_EXE_epm-lab"), "rotate", "single"]);
     let shown = well(&output(terminal.env("EPM_LAB_URL", lab.url())));
     assert!(shown.contains("2 of 2 clients (") && shown.contains("2 of 2 clients are ready"), "{shown}");
+    assert!(!shown.contains("0 of 0 clients"), "nothing is counted before the first wait: {shown}");
     let said = stderr(&lab.run(&["rotate", "single"]));
     assert!(!said.contains("clients (") && said.contains("2 of 2 clients are ready"), "{said}");
 }
@@ -144,6 +145,15 @@ fn the_single_way_goes_on_where_it_was_broken_off_and_updates_once() {
     let other = folder.path().join("state.json");
     let refused = lab.run(&["rotate", "multi", "--state", other.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2));
+    let single = ["rotate", "single", "--state", other.to_str().unwrap()];
+    let (code, words) = said(&lab.run(&single));
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains("Nothing was done: ") && words.contains("to begin a new rotation"), "{words}");
+    assert!(!words.contains("continues after") && words.contains("All is well."), "{words}");
+    std::fs::write(&other, "{").unwrap();
+    let (code, words) = said(&lab.run(&single));
+    assert_eq!(code, Some(2), "{words}");
+    assert!(words.contains("state.json: it is no state of a rotation"), "{words}");
 }
 
 #[needs(curl)]
@@ -234,6 +244,9 @@ fn it_refuses_while_somebody_would_be_lost_and_names_them() {
     let lab = RunningLab::frozen(&["--agents", "2"]);
     let found = lab.rotate(&["multi"], 3);
     assert_eq!(names(&found["stopped"]["clients"]), ["desk-1", "desk-2"], "nobody to fail over to: {found}");
+    let (code, words) = said(&lab.run(&["rotate", "multi"]));
+    assert_eq!(code, Some(3), "{words}");
+    assert!(words.contains("otherwise all is well") && !words.contains("Not all is well"), "{words}");
     // Forced, it does what it was told, and says what came of it.
     let found = lab.rotate(&["multi", "--force"], 3);
     assert_eq!(names(&found["verdict"]["orphaned"]), ["desk-1", "desk-2"], "{found}");

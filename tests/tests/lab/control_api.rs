@@ -207,6 +207,8 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
         ("POST", "/v1/clients/desk-1/operations", Some(r#"{"do":"dance"}"#), 422, "malformed"),
         ("POST", "/v1/clients/desk-1/operations", Some(r#"{"do":"move","group":"x"}"#), 404, "unknown"),
         ("POST", "/v1/snapshots/none/restore", Some("{}"), 404, "unknown"),
+        ("DELETE", "/v1/snapshots/start", None, 409, "name-taken"),
+        ("PUT", "/v1/snapshots/start", None, 409, "name-taken"),
         ("GET", "/v1/journal?status=many", None, 400, "malformed"),
         ("PUT", "/v1/fleet/desk", Some(r#"{"count":200000}"#), 422, "too-many"),
     ];

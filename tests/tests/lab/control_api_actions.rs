@@ -77,18 +77,29 @@ async fn where_the_journal_has_dropped_what_an_answer_needs_it_is_refused() {
 
     assert_eq!(lab.get("/v1/journal").await["complete"], false);
     let refused = [
-        ("GET", "/v1/journal/count", None),
-        ("GET", "/v1/journal/count?action=hello", None),
-        ("GET", "/v1/journal/near-misses", None),
-        ("POST", "/v1/expectations", Some(turned_away.to_string())),
+        ("GET", "/v1/journal/count"),
+        ("GET", "/v1/journal/count?action=hello"),
+        ("GET", "/v1/journal/near-misses"),
     ];
-    for (method, path, body) in refused {
-        let (status, kind, text) = lab.ask(method, path, body.as_deref()).await;
+    for (method, path) in refused {
+        let (status, kind, text) = lab.ask(method, path, None).await;
         assert_eq!((status, kind.as_str()), (409, "application/problem+json"), "{path}: {text}");
         let problem: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(problem["code"], "dropped", "{path}: {text}");
         assert!(problem["detail"].as_str().unwrap().contains("entries of the kind exchange"), "{text}");
     }
+    // Of several expectations, the others are judged, and this one is not met.
+    let asked = json!([turned_away[0], { "expect": "every-client-is-secure" }]);
+    let found = lab.post("/v1/expectations", asked).await;
+    let of = |name: &str| json!([0, 1].map(|one| found["expectations"][one][name].clone()));
+    assert_eq!((&found["result"], of("result")), (&json!("unknown"), json!(["unknown", "pass"])), "{found}");
+    let why = of("not_judged");
+    assert!(why[0][0].as_str().unwrap().contains("entries of the kind exchange"), "{found}");
+    assert_eq!(why[1], json!([]));
+    // A failure decides, and is judged.
+    let held = json!({ "expect": "every-client-holds", "fingerprint": "00".repeat(32) });
+    let found = lab.post("/v1/expectations", json!([turned_away[0], held])).await;
+    assert_eq!((&found["result"], &found["expectations"][1]["not_judged"]), (&json!("fail"), &json!([])));
     // The file for CI says that the result is unknown.
     let junit = Some(turned_away.to_string());
     let (status, kind, text) = lab.ask("POST", "/v1/expectations?format=junit", junit.as_deref()).await;

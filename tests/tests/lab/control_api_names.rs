@@ -27,6 +27,34 @@ fn brought(bits: u32) -> Value {
     json!({ "certificate": identity.certificates_pem(), "key": *key })
 }
 
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_baseline_of_the_start_stays_and_long_names_and_control_characters_are_refused() {
+    let lab = Opened::with_clients(1).await;
+    let start = lab.get("/v1/baselines/start").await;
+    lab.put("/v1/managers/sepm-1/certificate/careless", json!({})).await;
+    for method in ["PUT", "DELETE"] {
+        let (status, _, text) = lab.ask(method, "/v1/baselines/start", None).await;
+        assert!(
+            status == 409 && text.contains("name-taken") && text.contains("choose another name"),
+            "{text}"
+        );
+    }
+    assert_eq!(lab.get("/v1/baselines/start").await, start);
+    for kind in ["baseline", "snapshot"] {
+        let known = lab.get(&format!("/v1/{kind}s")).await;
+        for (name, found) in
+            [("x".repeat(129), "found 129 characters"), ("a%0Ab".to_owned(), "control character")]
+        {
+            let (status, _, text) = lab.ask("PUT", &format!("/v1/{kind}s/{name}"), None).await;
+            assert_eq!(status, 422, "{text}");
+            assert!(text.contains(&format!("of a {kind}")) && text.contains(found), "{text}");
+        }
+        assert_eq!(lab.get(&format!("/v1/{kind}s")).await, known);
+        lab.well("PUT", &format!("/v1/{kind}s/{}", "x".repeat(128)), None).await;
+    }
+}
+
 async fn refused(lab: &Opened, path: &str, body: &Value) -> Value {
     let (status, kind, text) = lab.ask("PUT", path, Some(&body.to_string())).await;
     assert_eq!((status, kind.as_str()), (409, "application/problem+json"), "{body}: {text}");

@@ -141,6 +141,8 @@ async fn a_changed_secret_orphans_by_layer_c_until_the_guard_is_dropped() {
         "{:?}",
         health()
     );
+    let log = lab.site().journal().server_log();
+    assert!(log.iter().any(|line| line == "4 Bad format."), "the manager logs it as it would: {log:?}");
     drop(guard);
     lab.heartbeat(&fleet).await;
     assert!(health().is_connected(), "{:?}", health());

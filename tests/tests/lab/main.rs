@@ -11,6 +11,7 @@ mod calendar;
 mod capture;
 mod catalogue;
 mod commands;
+mod compared;
 mod control_api;
 mod control_api_actions;
 mod control_api_described;

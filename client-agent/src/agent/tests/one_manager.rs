@@ -218,6 +218,39 @@ fn p8_at_the_end_every_cache_has_the_new_certificate_and_is_secure_again() {
     }
 }
 
+#[test]
+fn a_client_counts_what_no_rotation_should_do_also_over_its_restarts() {
+    let mut bench = Bench::one();
+    let pc = bench.client(V14);
+    assert_eq!(bench.view(pc).harm, Harm::default());
+    let known = bench.identity("A");
+    for times in 1..=2 {
+        bench.update("A");
+        bench.beats(3);
+        bench.restart(pc);
+        bench.beats(3);
+        assert_eq!(bench.view(pc).harm, Harm { orphaned: times, unsigned: 0 });
+        bench.restore("A", &known);
+        bench.beats(2);
+        assert!(bench.is_connected(pc));
+    }
+    // The policy with the switch is verified, those after it are not.
+    bench.switch(false, &ALL);
+    bench.beats(2);
+    assert_eq!(bench.view(pc).harm, Harm { orphaned: 2, unsigned: 0 });
+    let policy = |content: &str| Command::SetPolicy {
+        group: ALL[0].into(),
+        policy: "Firewall".into(),
+        content: content.into(),
+    };
+    for unsigned in 1..=2 {
+        bench.apply(&policy(&unsigned.to_string()));
+        bench.beats(2);
+        bench.restart(pc);
+        assert_eq!(bench.view(pc).harm, Harm { orphaned: 2, unsigned });
+    }
+}
+
 /// The right order, but the switch is turned on before `late` has met the new certificate.
 fn switched_on_too_early(assumptions: Assumptions) -> (Bench, usize, usize) {
     let mut bench = Bench::with(&["A"], 7, assumptions);

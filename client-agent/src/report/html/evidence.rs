@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::evidence_rotation::{EvidenceOldCertificate, EvidenceRotation, judgement, old_certificates};
+use super::table::table;
 use super::{findings, page, why};
 use crate::rehearsal::Outcome;
 use crate::report::html::sentence::Sentence;
@@ -17,6 +19,10 @@ pub struct Evidence {
     pub version: String,
     /// The expectations that were registered with the lab.
     pub expectations: Vec<EvidenceExpectation>,
+    /// The judgement of a rotation, if there is one.
+    pub rotation: Option<EvidenceRotation>,
+    /// Certificates that are not in force and that clients hold.
+    pub old_certificates: Vec<EvidenceOldCertificate>,
     /// What happened, oldest first.
     pub events: Vec<EvidenceEvent>,
     /// The number of events that came before these and are not listed.
@@ -55,6 +61,8 @@ pub struct EvidenceEvent {
     pub who: String,
     /// The event of the journal in words.
     pub what: String,
+    /// How often it happened, and when for the last time.
+    pub times: (u64, Timestamp),
     /// Whether it was refused, failed, or was done by a fault.
     pub is_bad: bool,
 }
@@ -68,9 +76,11 @@ pub fn evidence_html(outcome: &Outcome, evidence: &Evidence) -> String {
             (heading(outcome, evidence, &sentence))
             (why::all(outcome, "verdict.json"))
             (expectations(&evidence.expectations))
+            (judgement(evidence.rotation.as_ref()))
             (findings::lost(outcome))
             (findings::not_well(outcome))
             (certificates(outcome))
+            (old_certificates(&evidence.old_certificates))
             (events(evidence))
             (findings::assumptions(outcome, "assumptions.json"))
             (files(&evidence.files))
@@ -83,7 +93,7 @@ fn heading(outcome: &Outcome, evidence: &Evidence, sentence: &Sentence) -> Marku
     let verdict = &outcome.verdict;
     let facts = [
         ("Clients", words::grouped(verdict.clients)),
-        ("Lab time", format!("{} UTC", words::moment(verdict.now))),
+        ("Lab time", format!("{} UTC", words::instant(verdict.now))),
         ("Seed", verdict.seed.to_string()),
         ("Version", evidence.version.clone()),
     ];
@@ -96,7 +106,7 @@ fn heading(outcome: &Outcome, evidence: &Evidence, sentence: &Sentence) -> Marku
             }
             dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } }
             @if let Some(command) = &verdict.repeat {
-                p.note { "The same lab again, from its start: " code { (command) } "." }
+                p.note { "The same lab again, from its start, before anything was done to it: " code { (command) } "." }
             }
             @for note in &evidence.notes { p.note { (note) } }
         }
@@ -151,10 +161,13 @@ fn events(evidence: &Evidence) -> Markup {
                 (table("What happened", &["Lab time (UTC)", "Kind", "Who", "What"], &html! {
                     @for one in &evidence.events {
                         tr class=[one.is_bad.then_some("changed")] {
-                            td.when data-key=(one.at) { (words::moment(one.at)) }
+                            td.when data-key=(one.at) { (words::instant(one.at)) }
                             td { (one.kind) }
                             th scope="row" { (one.who) }
-                            td.because { (one.what) }
+                            td.because {
+                                (one.what)
+                                @if one.times.0 > 1 { "; " (words::grouped(one.times.0)) " times, the last at " (words::instant(one.times.1)) }
+                            }
                         }
                     }
                 }))
@@ -168,17 +181,6 @@ fn files(files: &[(String, String)]) -> Markup {
         section {
             h2 { "Files beside this page" }
             dl { @for (name, what) in files { dt { code { (name) } } dd { (what) } } }
-        }
-    }
-}
-
-fn table(label: &str, columns: &[&str], rows: &Markup) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(label) {
-            table.sortable {
-                thead { tr { @for column in columns { th scope="col" { (column) } } } }
-                tbody { (rows) }
-            }
         }
     }
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::rehearsal::Outcome;
 use crate::report::words;
-use crate::scenario::OrphanedClient;
+use crate::scenario::{OrphanedClient, Reason};
 
 /// The orphaned clients, each with the failure and the remedy.
 pub(super) fn lost(outcome: &Outcome) -> Markup {
@@ -42,20 +42,26 @@ fn client(outcome: &Outcome, place: usize, one: &OrphanedClient) -> Markup {
     let also = reason.filter(|reason| reason.failure.is_none()).map(|reason| {
         reason.alike.iter().map(|other| other.failure.as_str()).collect::<Vec<_>>().join(" or ")
     });
+    let further: Vec<&Reason> =
+        one.also.iter().filter_map(|number| outcome.verdict.reasons.get(number.checked_sub(1)?)).collect();
     html! {
         tr class=[(place >= PRINTED).then_some("screen-only")] {
             th scope="row" { (one.client) }
             td { (one.part) }
-            td.when data-key=(one.since) { (words::moment(one.since)) }
-            td { span.number title=[&one.step_title] { (one.step.unwrap_or_default()) } }
+            td.when data-key=(one.since) { (words::instant(one.since)) }
+            td { @if let Some(step) = one.step { span.number title=[&one.step_title] { (step) } } }
             td { (one.layer) }
             td.when {
                 @if let Some(failure) = &one.failure {
                     a href={ "#reason-" (one.reason.unwrap_or_default()) } title=[reason.map(|one| &one.sentence)] { (failure) }
                 } @else { (also.unwrap_or_default()) }
+                @for other in &further {
+                    br;
+                    "and " a href={ "#reason-" (other.number) } title=(other.sentence) { (other.failure.as_deref().unwrap_or("another cause")) }
+                }
             }
             td.remedy { @if let Some(reason) = reason { (reason.remedy) } }
-            td.because { (one.why) }
+            td.because { (one.why) @for other in &further { div { "Also: " (other.sentence) } } }
         }
     }
 }
@@ -106,7 +112,7 @@ pub(super) fn certificates(outcome: &Outcome) -> Markup {
                                 tr {
                                     th scope="row" { code { (one.fingerprint.short()) } }
                                     td.name { (one.manager) }
-                                    td.when { (words::moment(one.since)) }
+                                    td.when { (words::instant(one.since)) }
                                     td { code.long { (one.fingerprint) } }
                                 }
                             }

@@ -3,12 +3,14 @@
 //! The page is self-contained. Its style is `style.css`; `sort.js` sorts the table of orphaned clients, and is not needed to read it.
 
 mod evidence;
+mod evidence_rotation;
 mod figures;
 mod findings;
 mod repeat;
 mod sentence;
 mod steps;
 mod sweep;
+mod table;
 #[cfg(test)]
 mod tests;
 mod why;
@@ -19,6 +21,7 @@ use super::words;
 use crate::rehearsal::{Outcome, Sweep};
 
 pub use evidence::{Evidence, EvidenceEvent, EvidenceExpectation, evidence_html};
+pub use evidence_rotation::{EvidenceFinding, EvidenceOldCertificate, EvidenceRotation};
 use sentence::Sentence;
 
 /// Writes the outcome as a page.

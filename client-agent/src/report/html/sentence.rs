@@ -26,6 +26,7 @@ impl Sentence {
             (verdict.not_secure.len(), "not secure"),
             (verdict.behind.len(), "without a certificate that is in force"),
             (verdict.silent.len(), "without a heartbeat for three intervals"),
+            (verdict.orphaned_on_return.len(), "off and would be orphaned on being switched on"),
         ]
         .into_iter()
         .filter(|(number, _)| *number > 0)
@@ -56,8 +57,8 @@ impl Sentence {
                 text: format!("No client was orphaned{besides}."),
             };
         }
-        if verdict.clients == 0 {
-            let text = "The fleet has no clients: none was judged.".to_owned();
+        if let Some(why) = &verdict.no_verdict {
+            let text = format!("There is none, since {why}.");
             return Self { badge: "No verdict", class: "partial", text };
         }
         let text = match verdict.clients {
@@ -99,7 +100,13 @@ mod tests {
         outcome.verdict.well = Some(false);
         assert_eq!(said(&outcome), "With problems: No client was orphaned; 1 is not secure.");
         outcome = Outcome::default();
-        outcome.verdict.well = None;
-        assert_eq!(said(&outcome), "No verdict: The fleet has no clients: none was judged.");
+        outcome.verdict.conclude();
+        assert_eq!(
+            said(&outcome),
+            "No verdict: There is none, since the lab has no client, so that nothing was judged."
+        );
+        (outcome.verdict.clients, outcome.verdict.away) = (1, vec!["PC-1".to_owned()]);
+        outcome.verdict.conclude();
+        assert!(said(&outcome).starts_with("No verdict: There is none, since all clients are off"));
     }
 }

@@ -173,7 +173,7 @@ async fn clients(lab: &Lab, logs: &Logs, folder: &Path) -> Result<String, Failur
     let mut views = lab.views().await;
     views.sort_by_key(|one| one.view.health.is_connected());
     let failing = views.iter().filter(|one| !one.view.health.is_connected()).count().max(1);
-    let mut text = String::new();
+    let (mut text, shown) = (String::new(), failing.min(3));
     for (place, client) in views.iter().take(EXPORTED).enumerate() {
         let own = folder.join(&client.client);
         let _ = std::fs::remove_dir_all(&own);
@@ -186,9 +186,12 @@ async fn clients(lab: &Lab, logs: &Logs, folder: &Path) -> Result<String, Failur
             log.write(line).map_err(|error| bad(&own, &error))?;
         }
         // A command for each client that fails, and for one of those that do not if none does.
-        if place < failing.min(3) {
+        if place < shown {
             text.push_str(&commands(lab, client, agent.cache(), &own));
         }
+    }
+    if failing > shown {
+        let _ = writeln!(text, "and {} more that fail: `epm-lab client list` has all", failing - shown);
     }
     Ok(text)
 }

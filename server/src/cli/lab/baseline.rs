@@ -19,8 +19,7 @@ pub(crate) enum BaselineVerb {
     /// Take a baseline of the lab, replacing another one of that name
     #[command(after_help = "Example:\n  epm-lab baseline take before-rotation")]
     Take {
-        /// Name of the baseline
-        #[arg(default_value = START_BASELINE)]
+        /// Name of the baseline, of at most 128 characters; `start` is that of the lab's start and is refused
         name: String,
     },
     /// Show a baseline: certificates, and settings of groups

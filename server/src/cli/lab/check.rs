@@ -11,7 +11,9 @@ use super::answer::{Where, rows, table, words};
 use super::control_client::{ControlClient, segment};
 use crate::cli::io::{Ending, Failure};
 use crate::cli::out::OutFile;
-use crate::cli::print::{failures_in_json, holdings_in_json, short, shortened, why_in_json};
+use crate::cli::print::{
+    failures_in_json, holdings_in_json, not_judged_in_json, short, shortened, why_in_json,
+};
 use crate::lab::{Expectation, START_BASELINE};
 
 /// Show the verdict of a running lab: client states, orphaned clients, since when and why.
@@ -93,13 +95,7 @@ impl Check {
         let verdict = control.get("/v1/verdict").await?;
         self.at.show(&verdict, |verdict| shown(verdict) + &on_the_page(verdict, &control))?;
         let orphaned = verdict["orphaned"].as_array().is_some_and(|all| !all.is_empty());
-        match (orphaned, verdict["well"].as_bool(), rows(&verdict, "/unknown").count()) {
-            (false, None, unknown @ 1..) => Err(Failure::Undecided(format!(
-                "there is no verdict: {} unknown, since no process reports what they hold",
-                either(unknown, "client is", "clients are")
-            ))),
-            (orphaned, well, _) => Ending::of_verdict(orphaned, well),
-        }
+        Ending::of_verdict(orphaned, verdict["well"].as_bool(), verdict["no_verdict"].as_str())
     }
 
     /// The file for the results, if one is given.
@@ -126,7 +122,14 @@ impl Check {
         let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
         let text = read_file(file).map_err(|error| bad(&error))?;
         let commands: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
-        let found = self.at.control()?.post("/v1/verdict/if-now", &commands).await?;
+        let found = self.at.control()?.post("/v1/verdict/if-now", &commands).await;
+        let found = found.map_err(|failure| match failure {
+            // The lab knows the file only as the body of a request.
+            Failure::BadInput(why) => {
+                why.strip_prefix("the body: ").map_or(Failure::BadInput(why.clone()), |why| bad(&why))
+            }
+            other => other,
+        })?;
         let not_predicted = found["not_predicted"].as_u64().unwrap_or_default();
         self.at.show(&found, |found| match found["would_be_orphaned"].as_u64() {
             Some(0) if not_predicted > 0 => "Of the lab's own clients none would be orphaned.\n".to_owned(),
@@ -154,7 +157,6 @@ impl Check {
     async fn expectations(&self, asked: Vec<Value>) -> Result<Ending, Failure> {
         let junit = self.junit()?;
         let control = self.at.control()?;
-        // The file also says what cannot be judged, which is an error below.
         if let Some(file) = &junit {
             let xml = if asked.is_empty() {
                 control.text("/v1/expectations?format=junit").await?
@@ -170,8 +172,10 @@ impl Check {
         };
         self.at.show(&found, findings)?;
         if found["result"] == "unknown" {
-            let why = "there is no verdict: no expectation is registered (`PUT /v1/expectations/NAME` registers one)";
-            return Err(Failure::Undecided(why.to_owned()));
+            let why = not_judged_in_json(&found).unwrap_or_else(|| {
+                "no expectation is registered (`PUT /v1/expectations/NAME` registers one)".to_owned()
+            });
+            return Err(Failure::Undecided(format!("there is no verdict: {why}")));
         }
         Ok(if found["result"] == "fail" || found["result"] == "pending" {
             Ending::NotWell
@@ -187,6 +191,8 @@ fn expectation(name: &str) -> Result<String, String> {
     read.map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
+/// Number of orphaned clients that are shown.
+const NAMED: usize = 20;
 /// Number of counter-examples that are shown for each finding.
 const SHOWN: usize = 3;
 
@@ -273,7 +279,7 @@ fn shown(verdict: &Value) -> String {
     let parts: Vec<Value> = rows(verdict, "/parts").cloned().collect();
     text.push_str(&if parts.is_empty() { "none\n".to_owned() } else { holdings_in_json(&parts, &mut seen) });
     let lost: Vec<Vec<String>> = rows(verdict, "/orphaned")
-        .take(20)
+        .take(NAMED)
         .map(|one| {
             ["client", "since", "layer", "failure", "why"]
                 .iter()
@@ -285,6 +291,9 @@ fn shown(verdict: &Value) -> String {
         let orphaned = verdict["orphaned"].as_array().map_or(0, Vec::len);
         text.push_str(&format!("{} orphaned:\n", either(orphaned, "client is", "clients are")));
         text.push_str(&table(&["client", "since", "layer", "failure", "why"], lost));
+        if let more @ 1.. = orphaned.saturating_sub(NAMED) {
+            text.push_str(&format!("and {more} more: `--json` has all\n"));
+        }
     }
     let why = why_in_json(verdict);
     if !why.is_empty() {
@@ -300,7 +309,7 @@ fn shown(verdict: &Value) -> String {
         ("not_secure", "served without authenticating the manager"),
         ("behind", "not yet holding every certificate in force"),
         ("silent", "without a heartbeat for three intervals"),
-        ("away", "switched off and not up to date"),
+        ("away", "switched off, and not well when last seen"),
         ("orphaned_on_return", "of these orphaned on being switched on"),
         ("ever_orphaned", "orphaned at some time"),
         ("unknown", "unknown: no process reports what they hold"),
@@ -315,6 +324,12 @@ fn shown(verdict: &Value) -> String {
             ));
         }
     }
+    for one in rows(verdict, "/processes_down").filter_map(Value::as_str) {
+        text.push_str(&format!("the process of {one} does not run\n"));
+    }
+    if let (Some(false), Some(why)) = (verdict["well"].as_bool(), verdict["database_error"].as_str()) {
+        text.push_str(&format!("the database that the managers share does not answer: {why}\n"));
+    }
     for (name, what) in [("services_down", "is down"), ("files_unread", "waits unread")] {
         for (manager, names) in verdict[name].as_object().into_iter().flatten() {
             for one in rows(names, "").filter_map(Value::as_str) {
@@ -328,19 +343,7 @@ fn shown(verdict: &Value) -> String {
     match verdict["well"].as_bool() {
         Some(true) => text.push_str("All is well.\n"),
         Some(false) => text.push_str("Not all is well.\n"),
-        None if rows(verdict, "/unknown").next().is_some() => {
-            let unknown = verdict["unknown"].as_array().map_or(0, Vec::len);
-            text.push_str(&format!("No verdict: {} unknown.\n", either(unknown, "client is", "clients are")));
-        }
-        None => {
-            text.push_str("No verdict: the lab has no client of its own, so nothing was judged.\n");
-            if let Some(others @ 1..) = verdict["elsewhere"].as_u64() {
-                let run = either(others, "registered client runs", "registered clients run");
-                text.push_str(&format!(
-                    "{run} outside of the lab's process, and the lab cannot judge those.\n"
-                ));
-            }
-        }
+        None => text.push_str(&format!("No verdict: {}.\n", words(verdict, "/no_verdict"))),
     }
     text
 }

@@ -1,14 +1,17 @@
 //! `epm-lab client`: the clients of a running lab.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use epm_protocol::plural::counted;
 use epm_protocol::suggest::hint;
+use epm_protocol::sylink::Sylink;
 use epm_protocol::version::ClientVersion;
 use serde_json::{Value, json};
 
 use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
-use crate::cli::io::{Ending, Failure};
+use crate::cli::io::{Ending, Failure, read};
 use crate::cli::print::short;
 
 /// Commands on the clients of a running lab.
@@ -80,11 +83,14 @@ pub(crate) enum ClientVerb {
     /// Switch a client's machine on
     #[command(after_help = "Example:\n  epm-lab client online desk-1")]
     Online(One),
-    /// Re-image a client: it loses its state and starts from its installation package
+    /// Re-image a client: it loses its state and starts from the installation package that its group exports now
     #[command(after_help = "Example:\n  epm-lab client reimage desk-1")]
     Reimage(One),
-    /// Make a client import its group's current communications file, which brings back an orphaned client
-    #[command(after_help = "Example:\n  epm-lab client import desk-1")]
+    /// Make a client import its group's current communications file, which brings back an orphaned client, or a given file
+    #[command(after_help = "\
+Examples:
+  epm-lab client import desk-1
+  epm-lab client import desk-1 --file old-sylink.xml")]
     Import {
         /// Computer name of the client
         client: String,
@@ -94,6 +100,9 @@ pub(crate) enum ClientVerb {
         /// Import the file of this location
         #[arg(long, value_name = "NAME")]
         location: Option<String>,
+        /// Import this file, such as one from before a rotation, or of another site
+        #[arg(long, conflicts_with_all = ["group", "location"])]
+        file: Option<PathBuf>,
     },
     /// Move a client to another group
     #[command(after_help = "Example:\n  epm-lab client move desk-1 'My Company\\Sales'")]
@@ -162,7 +171,10 @@ impl Act for ClientVerb {
             Self::Offline(One { client }) => (client, json!({ "do": "offline" })),
             Self::Online(One { client }) => (client, json!({ "do": "online" })),
             Self::Reimage(One { client }) => (client, json!({ "do": "reimage" })),
-            Self::Import { client, group, location } => {
+            Self::Import { client, group: None, location: None, file: Some(file) } => {
+                (client, json!({ "do": "import", "sylink": sylink_in(&file)? }))
+            }
+            Self::Import { client, group, location, .. } => {
                 (client, json!({ "do": "import", "group": group, "location": location }))
             }
             Self::Move { client, group } => (client, json!({ "do": "move", "group": group })),
@@ -173,6 +185,12 @@ impl Act for ClientVerb {
         let found = control.post(&format!("/v1/clients/{}/operations", segment(&client)), &deed).await?;
         at.show(&found, shown)
     }
+}
+
+/// The text of a communications file.
+fn sylink_in(file: &Path) -> Result<String, Failure> {
+    let read = Sylink::parse_bytes(&read(file)?);
+    read.map(|file| file.to_xml()).map_err(|error| Failure::BadInput(format!("{}: {error}", file.display())))
 }
 
 /// Refuses the name of a part that the fleet does not have.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use epm_client_agent::wire::{HttpServer, body_of};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::{Method, Response};
+use hyper::{Method, Response, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -16,10 +16,14 @@ use tokio::time::timeout;
 
 use crate::cli::io::{Failure, read_text};
 use crate::cli::lab::ready_file::ReadyFile;
+use crate::cli::print::shortened;
 use crate::control_api::DROPPED;
+use crate::control_api::extract::Kind;
 
 /// Longest wait for a lab that does not respond, in seconds.
 pub(super) const PATIENCE: u32 = 10;
+/// Longest line of an endless response, in bytes.
+const LONGEST_LINE: usize = 16 << 20;
 
 /// A client of a running lab's control API.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl ControlClient {
     }
 
     /// Address of a view of the lab's page.
-    pub(super) fn page(&self, path: &str) -> String {
+    pub(crate) fn page(&self, path: &str) -> String {
         format!("http://{}:{}{path}", self.server.host, self.server.port)
     }
 
@@ -76,12 +80,21 @@ impl ControlClient {
 
     /// The body of the response, as text.
     pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
-        Ok(String::from_utf8_lossy(&self.bytes(path).await?).into_owned())
+        let body = self.read(self.send(Method::GET, path, Bytes::new()).await?).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
     }
 
-    /// The body of the response, as bytes.
-    pub(crate) async fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
-        self.read(self.send(Method::GET, path, Bytes::new()).await?).await
+    /// The body of the response, which must be a file of this kind.
+    pub(crate) async fn file<K: Kind>(&self, path: &str) -> Result<Bytes, Failure> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        let found = response.headers().get(header::CONTENT_TYPE);
+        if found.is_none_or(|found| found != K::MEDIA_TYPE) {
+            let found =
+                found.map_or("without a type".into(), |found| String::from_utf8_lossy(found.as_bytes()));
+            let found = shortened(&found);
+            return Err(self.no_lab(&format!("responds with what is {found}, not {}", K::MEDIA_TYPE)));
+        }
+        self.read(response).await
     }
 
     /// Sends a file, and returns the response.
@@ -95,13 +108,26 @@ impl ControlClient {
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
-    /// Passes each piece of an endless response to `tell`, as long as it returns true.
+    /// Passes each line of an endless response to `tell`, as long as it returns true.
     pub(crate) async fn follow(&self, path: &str, mut tell: impl FnMut(&str) -> bool) -> Result<(), Failure> {
         let mut body = self.send(Method::GET, path, Bytes::new()).await?.into_body();
+        let mut line = Vec::new();
         while let Some(frame) = self.while_it_responds(body.frame()).await? {
             let frame = frame.map_err(|error| self.lost(&error))?;
-            if frame.data_ref().is_some_and(|piece| !tell(&String::from_utf8_lossy(piece))) {
-                break;
+            for piece in
+                frame.data_ref().into_iter().flat_map(|data| data.split_inclusive(|byte| *byte == b'\n'))
+            {
+                line.extend_from_slice(piece);
+                if line.len() > LONGEST_LINE {
+                    let why = format!("the lab sends a line of more than {} MiB", LONGEST_LINE >> 20);
+                    return Err(Failure::Failed(why));
+                }
+                if let Some(whole) = line.strip_suffix(b"\n") {
+                    if !tell(&String::from_utf8_lossy(whole)) {
+                        return Ok(());
+                    }
+                    line.clear();
+                }
             }
         }
         Ok(())
@@ -114,7 +140,7 @@ impl ControlClient {
 
     async fn json(&self, response: Response<Incoming>) -> Result<Value, Failure> {
         serde_json::from_slice(&self.read(response).await?)
-            .map_err(|error| Failure::Failed(format!("the lab's response is not JSON: {error}")))
+            .map_err(|error| self.no_lab(&format!("responds with what is not JSON: {error}")))
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Bytes, Failure> {
@@ -179,19 +205,32 @@ impl ControlClient {
         }
         let stream = self.connect().await?;
         let sent = self.server.send(stream, method, path, self.token.as_deref(), body);
-        let response = self.while_it_responds(sent).await?.map_err(|error| self.lost(&error))?;
+        let response = self.while_it_responds(sent).await?.map_err(|error| {
+            let is_no_http = error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse);
+            if is_no_http { self.no_lab("does not speak HTTP") } else { self.lost(&error) }
+        })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let problem: Value = serde_json::from_slice(&self.read(response).await?).unwrap_or_default();
-        let detail = problem["detail"]
-            .as_str()
-            .map_or_else(|| format!("the lab responded with status {status}"), str::to_owned);
+        let (Some(detail), true) = (problem["detail"].as_str(), problem["code"].is_string()) else {
+            return Err(self.no_lab(&format!("responds with status {status}")));
+        };
+        let detail = detail.to_owned();
         if problem["code"] == DROPPED {
             return Err(Failure::Undecided(detail));
         }
         if status.is_client_error() { Err(Failure::BadInput(detail)) } else { Err(Failure::Failed(detail)) }
+    }
+
+    /// The error for a server that is no lab.
+    pub(crate) fn no_lab(&self, does: &str) -> Failure {
+        let HttpServer { host, port } = &self.server;
+        Failure::Failed(format!(
+            "no lab answers at http://{host}:{port}: what is there {does}; give the address of a lab's control API, which `epm-lab up` prints (http://127.0.0.1:8015 by default), with {}",
+            if self.ready.is_some() { "another `--ready-file`" } else { "`--lab`" }
+        ))
     }
 
     fn silent(&self) -> Failure {

@@ -1,5 +1,6 @@
 //! `epm-lab fault add|list|remove|clear`: the faults of a running lab.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
@@ -40,7 +41,7 @@ pub(crate) struct Add {
     name: String,
     /// Kind of the fault, as listed by `epm-lab fault kinds`
     what: String,
-    /// Parameter of the kind, such as code=503; repeatable
+    /// Parameter of the kind, such as code=503, or 'delay={ distribution = "constant", ms = 2000 }' as `fault kinds` shows it; repeatable
     #[arg(long = "set", value_name = "NAME=VALUE")]
     parameters: Vec<String>,
     /// Apply only to this client: identifier or computer name; a trailing * matches any rest
@@ -96,6 +97,16 @@ pub(crate) struct Add {
     lives: Option<u64>,
 }
 
+/// A value in JSON, or as `fault kinds` and scenarios have it; any other text is itself.
+fn value_of(text: &str) -> Value {
+    let in_toml = || {
+        let is_table = text.starts_with(['{', '[']);
+        let read = toml::from_str::<BTreeMap<String, Value>>(&format!("value = {text}"));
+        read.ok().filter(|_| is_table)?.remove("value")
+    };
+    serde_json::from_str(text).ok().or_else(in_toml).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
 impl Add {
     fn rule(&self) -> Result<Value, Failure> {
         let mut what = json!({ "kind": self.what });
@@ -105,7 +116,7 @@ impl Add {
                     "invalid parameter {parameter:?}: expected NAME=VALUE, such as code=503"
                 ))
             })?;
-            what[name] = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+            what[name] = value_of(value);
         }
         let what = if self.parameters.is_empty() { Value::String(self.what.clone()) } else { what };
         let mut version = json!({ "from": self.version_from, "until": self.version_until });

@@ -1,5 +1,7 @@
 //! `epm-lab journal`: what the managers of a running lab recorded.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use epm_protocol::plural::either;
 use serde_json::Value;
@@ -148,24 +150,28 @@ impl Act for JournalVerb {
                 Ok(Ending::Well)
             }
             Self::Tail(fits) => {
-                let mut rest = String::new();
-                control
-                    .follow(&format!("/v1/journal/tail?{}", fits.query()), |piece| {
-                        rest.push_str(piece);
-                        while let Some((line, more)) = rest.split_once('\n') {
-                            if let Some(data) = line.strip_prefix("data: ") {
-                                let entry: Value = serde_json::from_str(data).unwrap_or_default();
-                                let text = if at.json { data.to_owned() } else { row(&entry).join("  ") };
-                                say(&format!("{text}\n"));
-                            }
-                            rest = more.to_owned();
-                        }
-                        is_heard()
-                    })
-                    .await?;
+                let tell = |line: &str| {
+                    if let Some(data) = line.strip_prefix("data: ") {
+                        let entry: Value = serde_json::from_str(data).unwrap_or_default();
+                        let text = if at.json { data.to_owned() } else { row(&entry).join("  ") };
+                        say(&format!("{text}\n"));
+                    }
+                    is_heard()
+                };
+                control.follow(&format!("/v1/journal/tail?{}", fits.query()), tell).await?;
                 Ok(Ending::Well)
             }
         }
+    }
+}
+
+/// What the identifiers in a call stand for, each name once.
+fn named(one: &Value) -> String {
+    let all = one["names"].as_object().into_iter().flatten();
+    let names: BTreeSet<&str> = all.filter_map(|(_, name)| name.as_str()).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", names.into_iter().collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -173,7 +179,9 @@ fn row(one: &Value) -> Vec<String> {
     let what = match (words(one, "/kind"), words(one, "/action"), words(one, "/fault")) {
         (kind, action, _) if !action.is_empty() => format!("{kind} {action}"),
         (kind, _, fault) if !fault.is_empty() => format!("{kind} {fault}"),
-        (kind, _, _) if kind == "call" => format!("{} {}", words(one, "/method"), words(one, "/path")),
+        (kind, _, _) if kind == "call" => {
+            format!("{} {}{}", words(one, "/method"), words(one, "/path"), named(one))
+        }
         (kind, _, _) => kind,
     };
     let outcome = [words(one, "/status"), words(one, "/reason"), words(one, "/what"), words(one, "/text")];

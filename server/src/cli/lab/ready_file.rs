@@ -100,7 +100,8 @@ impl Drop for OwnReadyFile {
     }
 }
 
-/// Whether the path is a file, and no pipe, device or link.
+/// Whether the path is a file or a link to one, and no pipe or device: those are written to, and a file is replaced, so that
+/// nothing that a link leads to gets the secret.
 fn is_plain(file: &Path) -> bool {
-    fs::symlink_metadata(file).is_ok_and(|found| found.is_file())
+    fs::metadata(file).is_ok_and(|found| found.is_file())
 }

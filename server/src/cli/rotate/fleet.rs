@@ -6,7 +6,7 @@ use std::time::Duration;
 use epm_protocol::plural::either;
 use serde_json::{Value, json};
 
-use super::rotation::{Halt, Obstacle, Rotation, some, text};
+use super::rotation::{COUNTED, Halt, Obstacle, Rotation, UNCOUNTED, some, style, text};
 use crate::cli::io::Failure;
 
 /// The number of heartbeats for which clients that are away are awaited, since some are on only now and then.
@@ -123,6 +123,7 @@ impl Rotation {
         let began = self.now().await?;
         let patience =
             self.options.max_wait.map(|wait| i64::try_from(wait.0.as_millis()).unwrap_or(i64::MAX));
+        self.bar.set_style(style(UNCOUNTED));
         self.bar.reset();
         self.bar.enable_steady_tick(TICK);
         let waited = self.wait_for_coverage(step, began, patience).await;
@@ -142,6 +143,7 @@ impl Rotation {
             let missing: Vec<&Seen> =
                 clients.iter().filter(|one| one.lacks.is_some() && !self.is_left(one)).collect();
             let (on, away): (Vec<&Seen>, Vec<&Seen>) = missing.iter().partition(|one| one.is_on);
+            self.bar.set_style(style(COUNTED));
             self.bar.set_length(clients.len() as u64);
             self.bar.set_position((clients.len() - missing.len()) as u64);
             self.tell(&format!(

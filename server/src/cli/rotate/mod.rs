@@ -43,7 +43,10 @@ impl Rotate {
             (Ok(()), Way::Multi) => rotation.multi().await,
         };
         let stopped = match went {
-            Ok(()) => None,
+            Ok(()) => {
+                rotation.tell_if_complete();
+                None
+            }
             Err(Halt::Refused(obstacles)) => Some(obstacles),
             Err(Halt::Failure(failure)) => return Err(failure),
         };

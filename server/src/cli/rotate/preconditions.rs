@@ -23,11 +23,14 @@ impl Rotation {
             let mut obstacles = own;
             obstacles.extend(self.of_managers().await?);
             obstacles.extend(self.of_clients().await?);
+            let mut elsewhere = 0;
             for (step, commands) in first {
-                let would = self.would_be_orphaned(commands).await?;
+                let (would, not_predicted) = self.would_be_orphaned(commands).await?;
+                elsewhere = not_predicted.max(elsewhere);
                 let why = format!("{step} would orphan {}", counted(would.len(), "client"));
                 obstacles.push(Obstacle::of_clients(why, would, "`--force` continues regardless"));
             }
+            self.tell_not_predicted(elsewhere);
             // Each client is named once, with the first reason.
             let mut named = BTreeSet::new();
             for obstacle in &mut obstacles {
@@ -59,13 +62,17 @@ impl Rotation {
     async fn of_managers(&self) -> Result<Vec<Obstacle>, Failure> {
         let mut found = self.services_down().await?;
         let verdict = self.control.get("/v1/verdict").await?;
-        for (name, down) in verdict["services_down"].as_object().into_iter().flatten() {
-            if down.as_array().is_some_and(|down| down.iter().any(|one| one == "the process")) {
-                found.push(Obstacle::of_site(
-                    format!("the process of {name} does not run"),
-                    "start it with `epm-lab site manager`; `--force` continues regardless",
-                ));
-            }
+        for name in verdict["processes_down"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            found.push(Obstacle::of_site(
+                format!("the process of {name} does not run"),
+                "start it with `epm-lab site manager`; `--force` continues regardless",
+            ));
+        }
+        if let Some(why) = verdict["database_error"].as_str() {
+            found.push(Obstacle::of_site(
+                format!("the database that the managers share does not answer ({why})"),
+                "mend it first; `--force` continues regardless",
+            ));
         }
         for manager in self.control.get("/v1/site").await?["managers"].as_array().into_iter().flatten() {
             let name = text(&manager["name"]);

@@ -30,6 +30,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Page size.
 const PAGE: u32 = 500;
 
+/// The reason why the certificate of a server was refused, if that is the error.
+fn refused_certificate(error: &std::io::Error) -> Option<&rustls::CertificateError> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(why) => Some(why),
+        _ => None,
+    }
+}
+
 /// A session with the REST API.
 #[derive(Debug)]
 pub(super) struct Rest {
@@ -153,7 +161,13 @@ impl Rest {
         let stream = TlsConnector::from(Arc::new(self.tls().map_err(|error| failed(&error))?))
             .connect(name, stream)
             .await
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| match refused_certificate(&error) {
+                Some(why) => failed(&format!(
+                    "its certificate is none that this rotation was told of ({why}); another rotation may run at the same time, or a \
+                     fault may be set"
+                )),
+                None => failed(&error),
+            })?;
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let sent = self.server.send(stream, method, &format!("{BASE}{path}"), token, body).await;
         let response = sent.map_err(|error| failed(&error))?;

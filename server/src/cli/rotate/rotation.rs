@@ -16,7 +16,7 @@ use crate::cli::again;
 use crate::cli::io::{Ending, Failure, is_quiet, notice, read, read_password, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::cli::out::OutFile;
-use crate::cli::print::{failures_in_json, shortened, why_in_json};
+use crate::cli::print::{failures_in_json, not_judged_in_json, shortened, why_in_json};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Maximum number of clients named in a line.
@@ -127,6 +127,8 @@ pub(super) struct Rotation {
     pub(super) control: ControlClient,
     pub(super) rest: Rest,
     pub(super) state: State,
+    /// The steps that were completed before it was interrupted, until another one is due.
+    resumed: Option<String>,
     /// The file that the state is recorded in.
     kept: Option<OutFile>,
     /// Number of covered clients, on standard error; hidden without a terminal.
@@ -144,11 +146,9 @@ impl Rotation {
             Some(file) => State::read(file, way, &id)?,
             None => None,
         };
+        let resumed = known.as_ref().map(|state| state.done.join(", "));
         let state = match known {
-            Some(state) => {
-                notice(&format!("{} continues after: {}\n", state.name, state.done.join(", ")));
-                state
-            }
+            Some(state) => state,
             None => {
                 let now = control.get("/v1/clock").await?["now_ms"].as_i64().unwrap_or_default();
                 State {
@@ -180,7 +180,7 @@ impl Rotation {
             rest.trust(&read(file)?, &file.display().to_string())?;
         }
         let bar = if options.at.json || is_quiet() { ProgressBar::hidden() } else { bar() };
-        let mut rotation = Self { options, control, rest, state, kept, bar };
+        let mut rotation = Self { options, control, rest, state, resumed, kept, bar };
         if rotation.state.done.is_empty() {
             let taken = rotation.control.put(&format!("/v1/baselines/{BASELINE}"), &json!({})).await?;
             rotation.state.baseline = Some(mark_of(&taken));
@@ -228,12 +228,25 @@ impl Rotation {
         self.bar.suspend(|| notice(text));
     }
 
-    pub(super) fn is_due(&self, step: &str) -> bool {
+    pub(super) fn is_due(&mut self, step: &str) -> bool {
         let is_due = !self.state.done.iter().any(|done| done == step);
         if is_due {
+            if let Some(done) = self.resumed.take() {
+                self.tell(&format!("{} continues after: {done}\n", self.state.name));
+            }
             self.tell(&format!("{step}\n"));
         }
         is_due
+    }
+
+    /// Says so if no step was due.
+    pub(super) fn tell_if_complete(&self) {
+        if let (Some(_), Some(file)) = (&self.resumed, &self.options.state) {
+            let (file, name) = (file.display(), &self.state.name);
+            self.tell(&format!(
+                "Nothing was done: {file} says that {name} is complete; remove it, or give another `--state`, to begin a new rotation\n"
+            ));
+        }
     }
 
     /// Records that a step is completed.
@@ -267,27 +280,34 @@ impl Rotation {
         if self.is_careless() {
             return Ok(());
         }
-        let would = self.would_be_orphaned(commands).await?;
+        let (would, elsewhere) = self.would_be_orphaned(commands).await?;
+        self.tell_not_predicted(elsewhere);
         let why = format!("{step} would orphan {}", counted(would.len(), "client"));
         self.refuse(vec![Obstacle::of_clients(why, would, "`--force` continues regardless")])
     }
 
-    /// Clients that would be orphaned if these commands were applied now, except those that are left behind.
+    /// Clients that would be orphaned if these commands were applied now, except those that are left behind; and the number of
+    /// clients elsewhere, of which this is not known.
     pub(super) async fn would_be_orphaned(
         &self,
         commands: &[Command],
-    ) -> Result<Vec<(String, String)>, Failure> {
+    ) -> Result<(Vec<(String, String)>, u64), Failure> {
         let commands = serde_json::to_value(commands).map_err(|error| Failure::Failed(error.to_string()))?;
         let found = self.control.post("/v1/verdict/if-now", &commands).await?;
-        if let Some(elsewhere @ 1..) = found["not_predicted"].as_u64() {
+        let elsewhere = found["not_predicted"].as_u64().unwrap_or_default();
+        let would = found["clients"].as_array().into_iter().flatten();
+        let would = would.map(|one| (text(&one["client"]), format!("layer {}", text(&one["layer"]))));
+        Ok((would.filter(|(client, _)| !self.state.left.contains(client)).collect(), elsewhere))
+    }
+
+    /// Says of how many clients elsewhere it is not known whether a step would orphan them.
+    pub(super) fn tell_not_predicted(&self, elsewhere: u64) {
+        if elsewhere > 0 {
             let run = either(elsewhere, "client runs", "clients run");
             self.tell(&format!(
                 "  {run} elsewhere: whether the next step would orphan them cannot be tried in advance\n"
             ));
         }
-        let would = found["clients"].as_array().into_iter().flatten();
-        let would = would.map(|one| (text(&one["client"]), format!("layer {}", text(&one["layer"]))));
-        Ok(would.filter(|(client, _)| !self.state.left.contains(client)).collect())
     }
 
     /// Stops because of these obstacles, or continues without their clients if `--force` is given.
@@ -321,10 +341,10 @@ impl Rotation {
             }
         }
         let expected = json!([{ "expect": "rotation", "since": BASELINE, "left_behind": self.state.left }]);
-        match self.control.post("/v1/expectations", &expected).await {
-            Ok(mut judged) => Ok(judged["expectations"][0].take()),
-            Err(Failure::Undecided(_)) if is_bad => Ok(Value::Null),
-            Err(failure) => Err(failure),
+        let mut judged = self.control.post("/v1/expectations", &expected).await?;
+        match not_judged_in_json(&judged).filter(|_| !is_bad) {
+            Some(why) => Err(Failure::Undecided(format!("there is no verdict: {why}"))),
+            None => Ok(judged["expectations"][0].take()),
         }
     }
 
@@ -369,12 +389,14 @@ impl Rotation {
             })?;
             return Ok(ending);
         }
+        let was_stopped = stopped.is_some();
         if let Some(obstacles) = stopped {
             for Obstacle { why, help, clients, .. } in &obstacles {
                 say(&format!("Stopped: {why}; {help}.\n"));
                 for (client, why) in clients.iter().take(NAMED) {
                     say(&format!("  {client}: {why}\n"));
                 }
+                say(&more_than_named(clients.len()));
             }
             let again = match (has_begun, self.options.state.is_some()) {
                 (false, _) => "Nothing of the site was changed.\n",
@@ -389,6 +411,7 @@ impl Rotation {
         for one in verdict["orphaned"].as_array().into_iter().flatten().take(NAMED) {
             say(&format!("ORPHANED {}: {}\n", text(&one["client"]), shortened(&text(&one["why"]))));
         }
+        say(&more_than_named(lost));
         let why = why_in_json(&verdict);
         if !why.is_empty() {
             say(&format!("Why:\n{why}"));
@@ -403,12 +426,15 @@ impl Rotation {
             let lab = verdict["repeat"].as_str().map(|lab| format!("{lab}, then ")).unwrap_or_default();
             say(&format!("Repeat: {lab}{}\n", again::this_command()));
         }
-        say(match ending {
-            Ending::Well if verdict["well"].is_null() => {
-                "The rotation is done. The lab has no client of its own, so no client was judged.\n"
+        say(&match (ending, verdict["no_verdict"].as_str()) {
+            // Of the lab as it is, since of a rotation that did not go to its end there is nothing to judge.
+            _ if was_stopped && verdict["well"] == true => {
+                "The rotation was stopped; otherwise all is well.\n".to_owned()
             }
-            Ending::Well => "All is well.\n",
-            _ => "Not all is well; see `epm-lab check` and `epm-lab check --since`.\n",
+            (_, Some(why)) if was_stopped => format!("The rotation was stopped. No verdict: {why}.\n"),
+            (Ending::Well, Some(why)) => format!("The rotation is done. No verdict: {why}.\n"),
+            (Ending::Well, None) => "All is well.\n".to_owned(),
+            _ => "Not all is well; see `epm-lab check` and `epm-lab check --since`.\n".to_owned(),
         });
         Ok(ending)
     }
@@ -428,11 +454,25 @@ pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if names.len() > NAMED { format!("{shown} and {} more", names.len() - NAMED) } else { shown }
 }
 
-/// A progress bar of covered clients on standard error; hidden without a terminal.
+/// How many clients are not named in lines of their own.
+fn more_than_named(clients: usize) -> String {
+    match clients.saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("  and {more} more: `--json` has all\n"),
+    }
+}
+
+/// A progress bar on standard error, hidden without a terminal: of the time, until covered clients are counted.
 fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    let style = ProgressStyle::with_template("{spinner} {wide_bar} {pos} of {len} clients ({elapsed})");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::no_length().with_style(style(UNCOUNTED))
+}
+
+/// How the progress bar looks before clients are counted, and while they are.
+pub(super) const UNCOUNTED: &str = "{spinner} ({elapsed})";
+pub(super) const COUNTED: &str = "{spinner} {wide_bar} {pos} of {len} clients ({elapsed})";
+
+pub(super) fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// What tells a baseline from a later one of its name.

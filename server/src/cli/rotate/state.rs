@@ -71,7 +71,11 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(bad(&error)),
         };
-        let found: Self = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
+        let found: Self = serde_json::from_slice(&text).map_err(|error| {
+            bad(&format!(
+                "it is no state of a rotation: {error}; expected what `epm-lab rotate --state` has written, or no file to begin a rotation"
+            ))
+        })?;
         if found.way != way {
             return Err(bad(&format!(
                 "the file belongs to a rotation with the other procedure: {:?}",

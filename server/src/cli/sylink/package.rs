@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::cli::io::{Failure, say, say_json};
 use crate::cli::lab::{Where, segment};
 use crate::cli::out::{OutFile, OutFolder};
+use crate::control_api::extract::{Xml, Zip};
 
 /// Group and location that the communications file is for.
 #[derive(Debug, Args)]
@@ -76,11 +77,11 @@ impl Package {
         }
         let file = if is_archive {
             let out = OutFile::secret(&self.out, self.force)?;
-            out.write(&self.at.control()?.bytes(&path).await?)?;
+            out.write(&self.at.control()?.file::<Zip>(&path).await?)?;
             self.out
         } else {
             let folder = OutFolder::new(&self.out, self.force)?;
-            let bytes = self.at.control()?.bytes(&path).await?;
+            let bytes = self.at.control()?.file::<Xml>(&path).await?;
             folder.fill_secretly(&[(IN_PACKAGE, &bytes)])?;
             self.out.join(IN_PACKAGE)
         };

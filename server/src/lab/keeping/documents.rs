@@ -1,6 +1,7 @@
 //! The documents in which a store keeps a lab, beside the log of its site and the registered clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use epm_client_agent::agent::{Agent, AgentState, Cache, KeptAgent};
@@ -17,6 +18,7 @@ use epm_protocol::version::ClientVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::clients::ClientStatus;
+use crate::runtime::kept_pauses::KeptPauses;
 
 /// Facts about the lab as a whole.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +36,23 @@ pub(super) struct KeptLab {
     pub(super) assumptions_after_reset: Assumptions,
     /// Whether the lab was stopped, and nothing has happened since this was written.
     pub(super) is_stopped: bool,
+    /// Clients that were removed from the fleet, and when.
+    #[serde(default)]
+    pub(super) dismissed: HashMap<String, Timestamp>,
+    /// The pauses between changes, without those that have ended, as earlier versions wrote them.
+    #[serde(default, skip_serializing)]
+    pub(super) pauses: Option<KeptPauses>,
+    /// Number of source addresses that clients have had.
+    #[serde(default)]
+    pub(super) sources: u32,
+    /// Why not all that was done is known, if it is not.
+    #[serde(default = "not_recorded")]
+    pub(super) recording_gap: Option<String>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the default of a field")]
+fn not_recorded() -> Option<String> {
+    Some("the lab was begun with an earlier version of epm-lab, which did not keep what was done".to_owned())
 }
 
 /// Settings that a rotation changes, with the shared secret, which their JSON for users does not have.
@@ -94,6 +113,9 @@ pub(super) struct KeptClient {
     pub(super) place: u64,
     pub(super) part: String,
     pub(super) is_frozen: bool,
+    /// Source address of the client, if it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) source: Option<Ipv4Addr>,
     pub(super) agent: KeptAgent,
 }
 
@@ -249,10 +271,11 @@ impl KeptSnapshot {
         agents: Vec<(KeptClient, KeptCache)>,
         texts: &BTreeMap<String, String>,
         assumptions: &Arc<Assumptions>,
+        at: Timestamp,
     ) -> Result<Vec<(String, Agent, bool)>, String> {
         let text = |name: &str| texts.get(name).map(|text| Arc::from(text.as_str()));
         let agent = |(client, cache): (KeptClient, KeptCache)| {
-            let agent = client.agent.agent(cache.cache(&text)?, Arc::clone(assumptions));
+            let agent = client.agent.agent(cache.cache(&text)?, Arc::clone(assumptions), at, at);
             Ok((client.part, agent, client.is_frozen))
         };
         agents.into_iter().map(agent).collect()

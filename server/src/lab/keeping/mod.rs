@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `documents` | the documents in the store |
+//! | `actions` | what was done to the lab |
 //! | `trace` | the history of a client |
 //! | `written` | what of a lab its store has |
 //! | `go_on` | a lab that goes on from its store |
@@ -10,6 +11,7 @@
 //! Small documents are compared with what was written last; the clients of the fleet are asked for a number that grows when
 //! something happens. So a lab in which nothing happens writes little.
 
+mod actions;
 mod documents;
 mod go_on;
 mod trace;
@@ -21,8 +23,8 @@ use std::time::Duration;
 use epm_client_agent::wire::{Fleet, Member, machine_date, wait};
 use epm_protocol::fault::FaultRule;
 use epm_protocol::time::{Clock, Timestamp};
-use serde::{Deserialize, Serialize};
 
+use actions::KeptAction;
 use documents::{
     KeptCache, KeptChange, KeptClient, KeptClock, KeptFault, KeptLab, KeptPart, KeptSettings, KeptSnapshot,
 };
@@ -30,9 +32,11 @@ pub(crate) use go_on::kept_clock;
 use trace::KeptTrace;
 use written::{Written, WrittenClient};
 
+use crate::lab::baseline::KeptBaseline;
 use crate::lab::records::Snapshot;
-use crate::lab::{Baseline, Lab, lock};
+use crate::lab::{Lab, lock};
 use crate::runtime::changes;
+use crate::runtime::faults::CountsToKeep;
 use crate::runtime::kept_journal::KeptEntry;
 use crate::store::{Batch, Kind, StoreError};
 
@@ -42,12 +46,15 @@ const EVERY: Duration = Duration::from_secs(4);
 const FEW: u64 = 200;
 const PAUSES: u32 = 5;
 /// Kinds of documents that are compared with what was written last.
-const COMPARED: [Kind; 5] = [Kind::Faults, Kind::Part, Kind::Expectation, Kind::Departed, Kind::RestLogIns];
+const COMPARED: [Kind; 6] =
+    [Kind::Faults, Kind::Part, Kind::Expectation, Kind::Judgement, Kind::Departed, Kind::RestLogIns];
 /// Kinds of documents that are written as a whole after an error.
-const WRITTEN_ANEW: [Kind; 14] = [
+const WRITTEN_ANEW: [Kind; 16] = [
     Kind::Faults,
+    Kind::FaultCount,
     Kind::Part,
     Kind::Expectation,
+    Kind::Judgement,
     Kind::Departed,
     Kind::Baseline,
     Kind::SiteChange,
@@ -60,15 +67,6 @@ const WRITTEN_ANEW: [Kind; 14] = [
     Kind::RestLogIns,
     Kind::Journal,
 ];
-
-/// A baseline with what its JSON for users does not have.
-#[derive(Debug, Serialize, Deserialize)]
-struct KeptBaseline {
-    baseline: Baseline,
-    changes: u64,
-    generation: u64,
-    counts: BTreeMap<String, (u64, u64)>,
-}
 
 impl Lab {
     /// Whether the lab has a store.
@@ -103,6 +101,15 @@ impl Lab {
         self.keep_as(false).await
     }
 
+    /// Writes everything as of a lab that is stopped: a lab that goes on with a copy of the store misses nothing. [`Lab::keep`] must follow.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lab::keep`].
+    pub(crate) async fn keep_whole(&self) -> Result<(), StoreError> {
+        self.keep_as(true).await
+    }
+
     async fn keep_as(&self, is_stopped: bool) -> Result<(), StoreError> {
         if !self.is_kept() {
             return Ok(());
@@ -113,13 +120,16 @@ impl Lab {
         tokio::task::block_in_place(|| {
             let mut written = lock(&self.written);
             let mut batch = Batch::default();
-            if !written.is_known {
+            let is_known = written.is_known;
+            if !is_known {
                 let next_place = written.next_place;
                 *written = Written { is_known: true, next_place, ..Written::default() };
                 batch.cleared.extend(WRITTEN_ANEW);
             }
-            batch.put(Kind::Lab, Kind::Lab.name(), &self.kept_lab(is_stopped));
+            let gap = self.add_actions(&mut written, &mut batch);
+            batch.put(Kind::Lab, Kind::Lab.name(), &self.kept_lab(gap, is_stopped));
             self.compare(&present, &mut written, &mut batch);
+            self.add_fault_counts(!is_known, &mut batch);
             self.add_baselines(&mut written, &mut batch);
             self.add_changes(&mut written, &mut batch);
             self.add_clients(&fleet, &mut written, &mut batch);
@@ -131,7 +141,7 @@ impl Lab {
         })
     }
 
-    fn kept_lab(&self, is_stopped: bool) -> KeptLab {
+    fn kept_lab(&self, recording_gap: Option<String>, is_stopped: bool) -> KeptLab {
         let clock = self.clock();
         let hold = u64::try_from(clock.read().hold.as_millis()).unwrap_or(u64::MAX);
         let assumed = lock(&self.assumed);
@@ -145,6 +155,10 @@ impl Lab {
             assumptions_at_start: (*assumed.start).clone(),
             assumptions_after_reset: assumed.next.clone(),
             is_stopped,
+            dismissed: lock(&self.dismissed).clone(),
+            pauses: None,
+            sources: self.sources.count(),
+            recording_gap,
         }
     }
 
@@ -168,6 +182,9 @@ impl Lab {
         }
         for (name, asked) in lock(&self.expectations).iter() {
             put(Kind::Expectation, name, serde_json::to_string(asked));
+        }
+        if let Some(judged) = &*lock(&self.judged) {
+            put(Kind::Judgement, Kind::Judgement.name(), serde_json::to_string(judged));
         }
         if let Some(log_ins) = self.site.rest_log_ins() {
             put(Kind::RestLogIns, Kind::RestLogIns.name(), Ok(log_ins));
@@ -193,6 +210,15 @@ impl Lab {
         written.compared = now;
     }
 
+    /// Adds what was counted under faults since the last time, or all of it.
+    fn add_fault_counts(&self, everything: bool, batch: &mut Batch) {
+        let CountsToKeep { clears, counts } = self.site.faults().counts_to_keep(everything);
+        if clears && !everything {
+            batch.cleared.push(Kind::FaultCount);
+        }
+        batch.documents.extend(counts.into_iter().map(|(name, count)| (Kind::FaultCount, name, count)));
+    }
+
     fn add_baselines(&self, written: &mut Written, batch: &mut Batch) {
         let baselines = lock(&self.baselines);
         let gone: Vec<String> =
@@ -205,14 +231,7 @@ impl Lab {
             if written.baselines.insert(name.clone(), (one.at, one.journal)) == Some((one.at, one.journal)) {
                 continue;
             }
-            let counts = one.clients.iter().map(|(client, one)| (client.clone(), one.counts)).collect();
-            let kept = KeptBaseline {
-                baseline: one.clone(),
-                changes: one.changes,
-                generation: one.generation,
-                counts,
-            };
-            batch.put(Kind::Baseline, name, &kept);
+            batch.put(Kind::Baseline, name, &KeptBaseline::of(one));
         }
     }
 
@@ -225,6 +244,21 @@ impl Lab {
             }
             written.changes = change.number;
         }
+    }
+
+    /// Adds what was done since the last time beside the commands of the log; returns why not all is known, if it is not.
+    fn add_actions(&self, written: &mut Written, batch: &mut Batch) -> Option<String> {
+        let (gap, count, new) = self.site.action_log().to_keep(written.actions.unwrap_or_default());
+        if written.actions.is_none_or(|known| known > count) {
+            batch.cleared.push(Kind::Action);
+        }
+        for (number, one) in new {
+            if let Some(kept) = KeptAction::of(&one) {
+                batch.put(Kind::Action, &format!("{number:020}"), &kept);
+            }
+        }
+        written.actions = Some(count);
+        gap
     }
 
     fn add_commands_and_settings(&self, written: &mut Written, batch: &mut Batch) {
@@ -298,7 +332,8 @@ impl Lab {
             return;
         }
         let agent = member.handle.keep(self.clock().now());
-        let kept = KeptClient { place: known.place, part: member.part.clone(), is_frozen, agent };
+        let (part, source) = (member.part.clone(), self.sources.known(&member.name));
+        let kept = KeptClient { place: known.place, part, is_frozen, source, agent };
         batch.put(Kind::Client, &member.name, &kept);
         let mut given_up = Vec::new();
         if !known.has_cache || known.revision.1 != revision.1 || known.revision.0 > revision.0 {
@@ -347,6 +382,7 @@ impl Lab {
                 place: place as u64,
                 part: part.clone(),
                 is_frozen: *is_frozen,
+                source: self.sources.known(&agent.profile().computer_name),
                 agent: agent.keep(snapshot.at),
             };
             (client, cache)
@@ -376,6 +412,7 @@ impl Lab {
         }
         batch.cleared.extend([
             Kind::Faults,
+            Kind::FaultCount,
             Kind::Part,
             Kind::Departed,
             Kind::Client,
@@ -396,7 +433,9 @@ impl Lab {
             let name = agent.profile().computer_name.clone();
             let (cache, texts) = KeptCache::of(agent.cache());
             let agent = agent.resumed(snapshot.at, now).keep(now);
-            let client = KeptClient { place: place as u64, part: part.clone(), is_frozen: *is_frozen, agent };
+            let source = self.sources.known(&name);
+            let (place, part) = (place as u64, part.clone());
+            let client = KeptClient { place, part, is_frozen: *is_frozen, source, agent };
             batch.put(Kind::Client, &name, &client);
             batch.put(Kind::Cache, &name, &cache);
             batch.documents.extend(texts.into_iter().map(|(name, text)| (Kind::Text, name, Some(text))));

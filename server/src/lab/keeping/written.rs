@@ -17,6 +17,8 @@ pub(crate) struct Written {
     pub(crate) baselines: BTreeMap<String, (Timestamp, u64)>,
     /// Number of the last change of certificates, lists and switches.
     pub(crate) changes: u64,
+    /// Number of the last action; none if the store has others than the lab.
+    pub(crate) actions: Option<usize>,
     pub(crate) clients: HashMap<String, WrittenClient>,
     /// Number of caches that name each text.
     pub(crate) texts: HashMap<String, usize>,

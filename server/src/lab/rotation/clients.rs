@@ -11,7 +11,7 @@ use epm_protocol::trust::Fingerprint;
 
 use super::finding::{Findings, RotationCode as Code};
 use super::{JudgedClient, Judgement};
-use crate::lab::baseline::BaselineClient;
+use crate::lab::baseline::{BaselineClient, TOO_MANY};
 use epm_client_agent::cause::Change;
 
 impl Judgement<'_> {
@@ -131,7 +131,7 @@ impl Judgement<'_> {
         for one in &off {
             let before = self.baseline.clients.get(&one.name).map_or(0, |before| before.counts.0);
             // One that was orphaned since the baseline is judged by its cause.
-            if let Some((_, because)) = one.view.health.orphaned().filter(|_| one.trace.counts.0 <= before) {
+            if let Some((_, because)) = one.view.health.orphaned().filter(|_| one.counts.0 <= before) {
                 findings
                     .against(Code::AbsentReturn, format!("{}: it is orphaned already: {because}", one.name));
             }
@@ -167,7 +167,10 @@ impl Judgement<'_> {
         }
         for client in &self.clients {
             let before = self.baseline.clients.get(&client.name).map_or(0, |one| one.counts.1);
-            if client.trace.counts.1 > before {
+            if before == TOO_MANY {
+                let why = "it adopted so many policies without a verified signature that it does not count them any more";
+                findings.unknown(Code::NeverInsecure, format!("{}: {why}", client.name));
+            } else if client.counts.1 > before {
                 let why = format!("{}: it adopted a policy without a verified signature", client.name);
                 findings.against(Code::NeverInsecure, why);
             }

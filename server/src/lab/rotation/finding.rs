@@ -1,8 +1,10 @@
 //! The findings of a rotation: each has a stable code and sentence, a result, and counter-examples.
 
+use std::borrow::Cow;
+
 use epm_client_agent::catalogue;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::lab::finding_result::FindingResult;
 
@@ -13,7 +15,7 @@ const NAMED: usize = 20;
 macro_rules! codes {
     ($($(#[$about:meta])* $code:ident = $point:literal, $title:literal;)*) => {
         /// Code of a finding about a rotation.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
         pub enum RotationCode { $($(#[$about])* $code,)* }
 
@@ -96,14 +98,14 @@ codes! {
 }
 
 /// One finding about a rotation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RotationFinding {
     /// Stable code of the finding.
     pub code: RotationCode,
     /// Point of the judgement that the finding belongs to, from 1 to 8.
     pub point: u8,
     /// Sentence that is true if the finding passes.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// Outcome of the finding.
     pub result: FindingResult,
     /// Numbers of the failures in the catalogue that the counter-examples are cases of, such as `F03`; empty if none fits.
@@ -129,7 +131,7 @@ impl Findings {
         let passing = |code: RotationCode| RotationFinding {
             code,
             point: code.point(),
-            title: code.title(),
+            title: code.title().into(),
             result: FindingResult::Pass,
             failures: Vec::new(),
             remedy: None,

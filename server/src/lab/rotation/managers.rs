@@ -14,7 +14,7 @@ use crate::Service;
 use crate::lab::Lab;
 use crate::mock_site::Presented;
 use epm_client_agent::cause::{Change, GroupState, ListState, failure_of};
-use epm_client_agent::scenario::CauseCode;
+use epm_client_agent::scenario::{CauseCode, Verdict};
 
 impl Lab {
     pub(super) fn judge_managers(&self, judged: &Judgement<'_>, findings: &mut Findings) {
@@ -31,9 +31,17 @@ impl Lab {
                 findings.unknown(Code::CertificateNew, format!("the fault {name:?} replaces certificates"));
             }
         }
-        let (down, unread) = self.manager_troubles().unwrap_or_default();
-        for (code, all) in [(Code::ServicesUp, down), (Code::FilesRead, unread)] {
-            for (manager, names) in all {
+        let mut seen = Verdict::default();
+        self.observe_managers(&mut seen);
+        for manager in seen.processes_down.iter().flatten() {
+            findings.against(Code::ServicesUp, format!("{manager}: the process does not run"));
+        }
+        if let Some(why) = seen.database_error {
+            let why = format!("the database that the managers share does not answer: {why}");
+            findings.unknown(Code::ServicesUp, why);
+        }
+        for (code, all) in [(Code::ServicesUp, seen.services_down), (Code::FilesRead, seen.files_unread)] {
+            for (manager, names) in all.into_iter().flatten() {
                 names.iter().for_each(|name| findings.against(code, format!("{manager}: {name}")));
             }
         }

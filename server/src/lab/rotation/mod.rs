@@ -28,7 +28,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE};
+use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE, counts_of};
 use crate::lab::history::Trace;
 use crate::lab::{ClientView, Lab, Seen, lock};
 use crate::mock_site::Presented;
@@ -80,6 +80,8 @@ struct JudgedClient {
     is_on: bool,
     is_silent: bool,
     trace: Trace,
+    /// Numbers of orphanings and of unsigned policies so far.
+    counts: (u64, u64),
     /// Full path of the group that the site has the client in.
     group: Option<String>,
 }
@@ -138,7 +140,7 @@ impl Lab {
 
     /// Judges a rotation; none if its baseline was removed.
     pub(super) async fn judge_rotation(&self, rotation: &Rotation) -> Option<JudgedRotation> {
-        let baseline = self.baseline(&rotation.since).ok()?;
+        let baseline = lock(&self.baselines).get(&rotation.since).cloned()?;
         let has_faults = !self.site.faults().list().is_empty();
         let presented = if has_faults { None } else { Some(self.site.presented().await) };
         self.end_due_heartbeats().await;
@@ -158,7 +160,8 @@ impl Lab {
             let record = agent.cache().state.agent.and_then(|id| site.client(id));
             let group = record.and_then(|record| paths.get(&record.group).cloned());
             let (is_on, is_silent) = (!agent.is_stopped(), agent.is_silent(now));
-            JudgedClient { name, part, agent: Some(agent), view, is_on, is_silent, trace, group }
+            let counts = trace.counts;
+            JudgedClient { name, part, agent: Some(agent), view, is_on, is_silent, trace, counts, group }
         });
         let registered: BTreeMap<&str, GroupId> =
             site.clients().map(|one| (one.computer_name.as_str(), one.group)).collect();
@@ -166,7 +169,8 @@ impl Lab {
             let trace = self.history.of(&one.client).unwrap_or_default();
             let group = registered.get(one.client.as_str()).and_then(|group| paths.get(group).cloned());
             let ClientView { client: name, part, on: is_on, silent: is_silent, view, .. } = one;
-            JudgedClient { name, part, agent: None, view, is_on, is_silent, trace, group }
+            let counts = counts_of(view.harm);
+            JudgedClient { name, part, agent: None, view, is_on, is_silent, trace, counts, group }
         });
         let clients = clients.chain(reported);
         let judgement = Judgement {
@@ -202,7 +206,7 @@ impl Lab {
     /// Takes the baseline of the lab's start again, after the start was restored.
     pub(super) async fn take_start_baseline(&self) {
         lock(&self.baselines).remove(START_BASELINE);
-        let _ = self.take_baseline(START_BASELINE).await;
+        let _ = self.save_baseline(START_BASELINE).await;
     }
 }
 

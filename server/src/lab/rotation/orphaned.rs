@@ -9,7 +9,7 @@ use epm_client_agent::scenario::CauseCode;
 use super::Judgement;
 use super::finding::{Findings, RotationCode as Code};
 use crate::lab::Lab;
-use crate::lab::baseline::BaselineClient;
+use crate::lab::baseline::{BaselineClient, TOO_MANY};
 use crate::lab::history::{Orphaning, Trace};
 
 impl Lab {
@@ -18,11 +18,15 @@ impl Lab {
         let departed = self.history.departed();
         let history = judged.history();
         // Every client that was ever there since the baseline, whether its machine is on, and whether the baseline has it.
-        let mut traces: BTreeMap<&str, Option<(&str, &Trace)>> =
+        let mut traces: BTreeMap<&str, Option<(&str, &Trace, u64)>> =
             judged.baseline.clients.keys().map(|name| (name.as_str(), None)).collect();
-        traces.extend(departed.iter().map(|(name, trace)| (name.as_str(), Some(("", trace)))));
+        traces
+            .extend(departed.iter().map(|(name, trace)| (name.as_str(), Some(("", trace, trace.counts.0)))));
         traces.extend(
-            judged.clients.iter().map(|one| (one.name.as_str(), Some((one.part.as_str(), &one.trace)))),
+            judged
+                .clients
+                .iter()
+                .map(|one| (one.name.as_str(), Some((one.part.as_str(), &one.trace, one.counts.0)))),
         );
         let (mut is_watched, here) = (false, judged.names());
         for (name, trace) in traces.into_iter().filter(|(name, _)| !left_behind(name)) {
@@ -31,11 +35,29 @@ impl Lab {
             if before.is_some() && !here.contains(name) {
                 findings.unknown(Code::OrphanedOtherwise, format!("{name}: it left the fleet"));
             }
-            let Some((part, trace)) = trace else { continue };
-            if trace.counts.0 <= before.map_or(0, |one| one.counts.0) {
+            let Some((part, trace, count)) = trace else { continue };
+            let known = before.map_or(0, |one| one.counts.0);
+            if known == TOO_MANY {
+                let why = format!("{name}: it was orphaned so often that it does not count it any more");
+                findings.unknown(Code::OrphanedOtherwise, why);
+            } else if count < known {
+                let why =
+                    format!("{name}: it was installed anew, so what happened to it before is not known");
+                findings.unknown(Code::OrphanedOtherwise, why);
+            }
+            if count <= known {
                 continue;
             }
-            let Some(orphaning) = trace.orphaned.back() else { continue };
+            // The history of a client that runs elsewhere has what its reports to this process have shown.
+            let seen =
+                trace.orphaned.back().filter(|one| one.until.is_none_or(|until| until >= judged.baseline.at));
+            let Some(orphaning) = seen else {
+                let why = format!(
+                    "{name}: it was orphaned since the baseline, as it tells, and is not now: when and why was not seen"
+                );
+                findings.against(Code::OrphanedOtherwise, why);
+                continue;
+            };
             let Orphaning { since, because, held, .. } = orphaning;
             let part = before.map_or(part, |one| one.part.as_str());
             let loss = Loss { part, since: *since, because, held };

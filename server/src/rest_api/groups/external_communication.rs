@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use crate::rest_api::groups::shape;
 use crate::rest_api::http::{ApiError, Blank, GroupPath, Id, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
+use crate::runtime::redact;
 
 /// External communication settings.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +122,8 @@ impl RestApi {
     ) -> Result<Blank, ApiError> {
         let wanted = sent.configuration.unwrap_or_default();
         check(&wanted)?;
+        let mut wanted = Value::Object(wanted);
+        redact::digest(&mut wanted, &self.site.read().kcs().to_string());
         let group = GroupId(group.0);
         let _changing = self.database.store.changing();
         let path = self.own_settings(group)?;
@@ -128,7 +131,9 @@ impl RestApi {
             let kept = self.database.store.kept();
             let before = kept.external.get(&(group, location)).cloned().unwrap_or_default();
             let mut after = if way == Way::Amend { before.clone() } else { Map::new() };
-            merge(&mut after, wanted);
+            if let Value::Object(wanted) = wanted {
+                merge(&mut after, wanted);
+            }
             (before, after)
         };
         if before == after {

@@ -22,6 +22,7 @@ use crate::rest_api::groups::locations::find_location;
 use crate::rest_api::groups::shape;
 use crate::rest_api::http::{ApiError, Blank, Json, JsonBody, LocationPath, Path};
 use crate::rest_api::state::RestApi;
+use crate::runtime::redact;
 
 /// Name of the policy that stores settings which the site does not model.
 pub(crate) const OTHERS: &str = "Other settings";
@@ -230,6 +231,8 @@ impl Wanted {
             None => (&own.communication, own.list.as_str()),
         };
         let known = in_force(own, location, &site.assumptions().rest_settings);
+        let secret = site.kcs().to_string();
+        [&mut self.of_group, &mut self.of_location].into_iter().for_each(|one| redact::digest(one, &secret));
         without_same(&mut self.of_group, &known);
         without_same(&mut self.of_location, &known["configuration"]["communication_settings"]);
         let group = path.to_owned();

@@ -65,6 +65,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     let path = request.uri().path().to_owned();
     let read = request.uri().to_string();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    let token = bearer(&request).map(str::to_owned);
     let mut who = None;
     let admitted = match is_refused {
         true => Err(ApiError::Rejected),
@@ -108,7 +109,8 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     transfer.request_body = kept(&sent);
     let mut headers = head.headers.clone();
     redact::headers(&mut headers);
-    transfer.response = Some(KeptResponse { headers, body: kept(&body) });
+    let shown = redact::repeated(&body, token.as_deref());
+    transfer.response = Some(KeptResponse { headers, body: kept(&shown) });
     let is_of_computers = path.split('/').any(|part| part == "computers");
     if method == Method::GET && head.status == StatusCode::OK && is_of_computers {
         api.site.clients_read(&read);

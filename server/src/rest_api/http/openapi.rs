@@ -8,14 +8,11 @@ use aide::openapi::{
     StatusCode as ApiStatus,
 };
 use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::http::{Method, StatusCode};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::rest_api::http::middleware::{OPENAPI_PATH, is_public};
+use crate::rest_api::http::middleware::is_public;
 use crate::rest_api::http::summaries::summary;
 use crate::rest_api::http::unknown_objects;
 use crate::rest_api::state::RestApi;
@@ -23,16 +20,8 @@ use crate::rest_api::state::RestApi;
 /// Name of the security scheme.
 const BEARER: &str = "bearer";
 
-pub(crate) fn routes() -> ApiRouter<Arc<RestApi>> {
-    ApiRouter::new().route(OPENAPI_PATH, get(document))
-}
-
-async fn document(State(api): State<Arc<RestApi>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], api.document.clone())
-}
-
-/// The routes, and the document that describes them.
-pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, Bytes) {
+/// The document that describes these routes.
+pub(crate) fn describe(routes: ApiRouter<Arc<RestApi>>) -> Bytes {
     let mut api = OpenApi {
         info: Info {
             title: "epm-lab: a mock of the SEPM REST API".to_owned(),
@@ -43,7 +32,7 @@ pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, 
         servers: vec![Server { url: "/".to_owned(), ..Server::default() }],
         ..OpenApi::default()
     };
-    let router = routes.finish_api(&mut api);
+    let _: Router<Arc<RestApi>> = routes.finish_api(&mut api);
     let scheme = SecurityScheme::Http {
         scheme: "bearer".to_owned(),
         bearer_format: None,
@@ -77,7 +66,7 @@ pub(crate) fn finish(routes: ApiRouter<Arc<RestApi>>) -> (Router<Arc<RestApi>>, 
         tracing::error!(%error, "cannot serialise the OpenAPI document");
         Vec::new()
     });
-    (router, Bytes::from(document))
+    Bytes::from(document)
 }
 
 /// Adds the errors of the checks and extractors to every operation that does not describe them.

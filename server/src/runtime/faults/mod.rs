@@ -27,6 +27,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::runtime::journal::Journal;
+use crate::runtime::service::Service;
+pub(crate) use counts::CountsToKeep;
 use counts::OrdinalCounter;
 
 /// The faults of a running site. Clones refer to the same faults.
@@ -124,11 +126,22 @@ impl Faults {
         Ok(FaultGuard { faults: Some(self.clone()), rule: installed.rule })
     }
 
-    /// Adds faults that have been active since an earlier time; their ordinals begin at 1 again. Invalid ones are left out.
+    /// Adds faults that have been active since an earlier time. Invalid ones are left out.
     pub(crate) fn go_on_with(&self, faults: Vec<(FaultRule, Timestamp)>) {
         if !faults.is_empty() {
             self.0.change(|set| faults.into_iter().for_each(|(rule, since)| drop(set.add(rule, since))));
         }
+    }
+
+    /// Counts connections and exchanges on from where an earlier run with these faults was.
+    pub(crate) fn count_on_from(&self, counts: impl IntoIterator<Item = (String, String)>) {
+        let since = self.0.set().counting_since();
+        self.0.with_counter(|counter| counter.go_on_with(since, counts));
+    }
+
+    /// What a store has to write of the counts: what has changed since the last time, or everything.
+    pub(crate) fn counts_to_keep(&self, everything: bool) -> CountsToKeep {
+        self.0.with_counter(|counter| counter.take_changed(self.0.set().counting_since(), everything))
     }
 
     /// Removes a fault.
@@ -170,6 +183,11 @@ impl Faults {
     /// Identifies the client at this address. Faults see its address as 127.0.0.1, as in virtual time.
     pub(crate) fn expect(&self, from: IpAddr, client: ExpectedClient) {
         self.0.expected.lock().insert(from, client);
+    }
+
+    /// The name of the client that has this address to itself.
+    pub(crate) fn client_at(&self, address: IpAddr) -> Option<String> {
+        self.0.expected(address).map(|client| client.computer)
     }
 
     /// Peers whose connections are stalled indefinitely.
@@ -257,6 +275,16 @@ impl FaultState {
         });
     }
 
+    /// The ports of a service of a manager that are closed now.
+    pub(crate) fn closed_ports(&self, manager: &str, service: Service) -> Vec<SocketAddr> {
+        let is_of = |port: &Port| {
+            port.manager == manager
+                && port.speaks.is_some() == (service == Service::Semwebsrv)
+                && !port.is_open
+        };
+        self.ports.borrow().iter().filter(|(_, port)| is_of(port)).map(|(address, _)| *address).collect()
+    }
+
     /// Forgets a port that is served no longer.
     pub(crate) fn port_has_ended(&self, address: SocketAddr) {
         self.ports.send_modify(|ports| {
@@ -286,7 +314,11 @@ impl FaultState {
     fn change<R>(&self, with: impl FnOnce(&mut FaultSet) -> R) -> R {
         let changing = self.changing.lock();
         let mut set = FaultSet::clone(&self.set.load());
-        set.sweep(self.clock.now());
+        let now = self.clock.now();
+        for ended in set.list().iter().filter(|one| one.ends() <= now) {
+            self.journal.operator_action(format!("fault {:?} ended by itself", ended.rule.name));
+        }
+        set.sweep(now);
         let result = with(&mut set);
         let was_any = self.any();
         if !was_any && !set.is_empty() {

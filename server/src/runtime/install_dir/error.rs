@@ -1,12 +1,14 @@
 //! Why an installation folder cannot be used, and why a service does not start with its files.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use epm_protocol::installation::{ApacheError, ServerXmlError, TomcatError};
 use epm_protocol::trust::{KeystoreError, StoreError};
 
 use super::recovery::RecoveryError;
+use crate::runtime::service::Service;
 
 /// Why an installation folder cannot be created, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +60,8 @@ pub(crate) enum StoreTrouble {
     ServerXml(#[from] ServerXmlError),
     #[error("tomcat/conf/server.xml: Failed to initialize component [Connector[HTTP/1.1-{port}]]: {why}")]
     Port { port: String, why: String },
+    #[error("({number}){why}: AH00072: make_sock: could not bind to address {address}")]
+    WebPort { address: SocketAddr, number: i32, why: String },
     #[error(transparent)]
     Tomcat(#[from] TomcatError),
     #[error(transparent)]
@@ -77,6 +81,19 @@ impl StoreTrouble {
             error.to_string()
         };
         Self::Port { port: port.to_string(), why }
+    }
+}
+
+impl StoreTrouble {
+    /// A port of a service cannot be opened: that of clients in Apache's words.
+    pub(crate) fn port_of(service: Service, address: SocketAddr, error: &io::Error) -> Self {
+        if service == Service::Semsrv {
+            return Self::port(address.port(), error);
+        }
+        let number = error.raw_os_error().unwrap_or_default();
+        let why = error.to_string();
+        let why = why.strip_suffix(&format!(" (os error {number})")).unwrap_or(&why).to_owned();
+        Self::WebPort { address, number, why }
     }
 }
 

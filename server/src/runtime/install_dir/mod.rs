@@ -435,6 +435,11 @@ impl Installation {
                     self.logs.add(Log::WebError, now, &lines(&format!("ssl:{level}"), &text));
                 }
             }
+            (Service::Semwebsrv, Some(trouble @ StoreTrouble::WebPort { .. })) => {
+                for text in [trouble.to_string(), "AH00015: Unable to open logs".to_owned()] {
+                    self.logs.add(Log::WebError, now, &lines("core:crit", &text));
+                }
+            }
             (Service::Semwebsrv, Some(trouble)) => {
                 self.logs.add(Log::WebError, now, &lines("ssl:emerg", &trouble.to_string()));
             }

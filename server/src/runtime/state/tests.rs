@@ -20,7 +20,7 @@ fn a_tls_configuration_is_never_seen_with_the_publication_of_another_certificate
     };
     let clock = Arc::new(LabClock::starting_at(Timestamp::from_seconds(1_767_600_000), 0));
     let state =
-        SiteState::new(Site::found(founding, clock.now()).unwrap(), clock, 1, Keeper::new(None)).unwrap();
+        SiteState::new(Site::found(founding, clock.now()).unwrap(), clock, 1, Keeper::new(None, 0)).unwrap();
     let renewals: Vec<Command> = (1..=MANAGERS)
         .map(|number| Command::UpdateCertificate {
             manager: format!("sepm-{number}"),

@@ -10,12 +10,14 @@
 //! | `schema` | its tables |
 //! | `rows` | entries of the log and clients, read and written |
 //! | `reports` | reports of clients that run elsewhere |
+//! | `documents` | baselines and registered expectations |
 //! | `session` | the session in which a process follows its site |
 //!
 //! A process has two sessions: one in which it follows, and one in which it changes something, so that a change that waits for
 //! another process holds up nothing else. Both are driven by a thread of their own; a caller waits, for [`LIMIT`] at most.
 
 mod connection;
+mod documents;
 mod place;
 mod reports;
 mod rows;
@@ -49,8 +51,8 @@ use trouble::{LIMIT, Trouble};
 
 use crate::runtime::clients::ChangedClients;
 use crate::store::{
-    Batch, Change, ClientNews, Founded, FoundedWith, GivenBy, LastEntry, LinkState, Log, LogEntry, SharedLog,
-    Step, StoreError, StoredReport,
+    Batch, Change, ClientNews, Founded, FoundedWith, GivenBy, Kind, LastEntry, LinkState, Log, LogEntry,
+    SharedDocument, SharedLog, Step, StoreError, StoredReport,
 };
 
 /// A site in a PostgreSQL database.
@@ -348,6 +350,28 @@ impl SharedLog for PgStore {
         self.wait(
             async move { reports::forget(&client, &source).await.map_err(|error| error.at(&shared.place)) },
         )
+    }
+
+    fn put_document(&self, kind: Kind, name: &str, content: &str) -> Result<i64, StoreError> {
+        let (client, shared) = (self.follower()?, Arc::clone(&self.shared));
+        let (name, content) = (name.to_owned(), content.to_owned());
+        self.wait(async move {
+            documents::put(&client, kind, &name, &content).await.map_err(|error| error.at(&shared.place))
+        })
+    }
+
+    fn documents(&self, known: &[i64]) -> Result<Vec<SharedDocument>, StoreError> {
+        let (client, shared, known) = (self.follower()?, Arc::clone(&self.shared), known.to_vec());
+        self.wait(
+            async move { documents::all(&client, &known).await.map_err(|error| error.at(&shared.place)) },
+        )
+    }
+
+    fn remove_document(&self, kind: Kind, name: &str) -> Result<(), StoreError> {
+        let (client, shared, name) = (self.follower()?, Arc::clone(&self.shared), name.to_owned());
+        self.wait(async move {
+            documents::remove(&client, kind, &name).await.map_err(|error| error.at(&shared.place))
+        })
     }
 
     fn seen_after(&self, at: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, StoreError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::error::SqlState;
 
 use super::tls::Tls;
 
@@ -162,10 +163,31 @@ fn in_password_file(text: &str, config: &Config) -> Option<String> {
     })
 }
 
-/// An error of the database with its causes, without the words that say nothing.
+/// What to do about causes that only their words tell.
+const HINTS: [(&str, &str); 4] = [
+    ("password missing", PASSWORD_HINT),
+    ("does not support TLS", "switch `ssl` on in postgresql.conf, or add `?sslmode=disable` to the URL"),
+    ("unexpected message from server", NO_POSTGRESQL_HINT),
+    ("error parsing response from server", NO_POSTGRESQL_HINT),
+];
+const PASSWORD_HINT: &str =
+    "give the password with `--password-file FILE`, in PGPASSWORD, or in a file that PGPASSFILE names";
+/// What to look at where something answers otherwise than PostgreSQL does, or not at all.
+pub(super) const NO_POSTGRESQL_HINT: &str =
+    "make sure that this is the host and port of a PostgreSQL server, and that no firewall is between";
+
+/// An error of the database with its causes, without the words that say nothing, and what to do where that is known.
 pub(super) fn why(error: &tokio_postgres::Error) -> String {
     if let Some(error) = error.as_db_error() {
-        return error.message().to_owned();
+        let hint = match *error.code() {
+            SqlState::INVALID_PASSWORD => PASSWORD_HINT,
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                "the server's roles, and its pg_hba.conf, say who may connect from where"
+            }
+            SqlState::INVALID_CATALOG_NAME => "make it with `createdb`, or name another database",
+            _ => return error.message().to_owned(),
+        };
+        return format!("{}; {hint}", error.message());
     }
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -175,6 +197,9 @@ pub(super) fn why(error: &tokio_postgres::Error) -> String {
             text.push_str("; start PostgreSQL there, or give another host and port");
         }
         cause = next.source();
+    }
+    if let Some((_, hint)) = HINTS.iter().find(|(words, _)| text.contains(words)) {
+        text = format!("{text}; {hint}");
     }
     text
 }

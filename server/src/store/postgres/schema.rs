@@ -1,7 +1,7 @@
 //! Tables of the database, in a schema of their own. `docs/many-machines.md` describes them.
 
 /// The version of the tables that this program reads and writes.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// What makes the tables. The one row of `site` is locked by each change.
 pub(super) const TABLES: &str = "
@@ -60,6 +60,14 @@ CREATE TABLE epm_lab.report (
     origin_lab bigint NOT NULL,
     content text NOT NULL,
     PRIMARY KEY (source, part)
+);
+CREATE SEQUENCE epm_lab.document_number;
+CREATE TABLE epm_lab.document (
+    kind text NOT NULL,
+    name text NOT NULL,
+    number bigint NOT NULL,
+    content text NOT NULL,
+    PRIMARY KEY (kind, name)
 );
 ";
 

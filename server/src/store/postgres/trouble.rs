@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::place::{Place, why};
+use super::place::{NO_POSTGRESQL_HINT, Place, why};
 use crate::store::StoreError;
 
 /// The longest wait for an answer of the database.
@@ -24,6 +24,11 @@ impl From<tokio_postgres::Error> for Trouble {
 impl Trouble {
     pub(super) fn slow() -> Self {
         Self::Other(format!("no answer in {} s", LIMIT.as_secs()))
+    }
+
+    /// No answer to an attempt to connect.
+    pub(super) fn silent() -> Self {
+        Self::Other(format!("no answer in {} s; {NO_POSTGRESQL_HINT}", LIMIT.as_secs()))
     }
 
     pub(super) fn ended() -> Self {

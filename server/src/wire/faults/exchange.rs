@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 use bytes::Bytes;
+use epm_protocol::fault::FaultKind;
 use epm_protocol::fault::tamper::Tampered;
 use epm_protocol::fault::{Hit, Moment, VirtualExchange};
 use epm_protocol::heartbeat::{AgentRequest, ManagerResponse};
@@ -49,6 +50,9 @@ pub(in super::super) async fn answered(
             altered(&hit, &asked, client.as_ref(), answer, &published, context)
         }
     };
+    if matches!(hit.rule.what, FaultKind::KcsChanged) {
+        context.note_bad_format();
+    }
     note(context, &asked, tampered.response.status);
     match RawResponse::of(&hit, &tampered) {
         Some(raw_response) => {

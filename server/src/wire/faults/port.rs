@@ -43,11 +43,19 @@ pub(in super::super) async fn listen<A: Future<Output = ()> + Send + 'static>(
             manager.faults.port_is(address, port);
         }
     };
-    note(true);
     loop {
-        let pause = stopping.child_token();
-        room.tasks.spawn(watch(Arc::clone(manager), speaks, pause.clone()));
-        accept(&listener, room, &pause, stalled, &attend).await;
+        // Of a port that is closed from the start, no connection is accepted.
+        let is_closed = tokio::select! {
+            biased;
+            () = until(manager, speaks, Wanted::Closed) => true,
+            () = std::future::ready(()) => false,
+        };
+        if !is_closed {
+            note(true);
+            let pause = stopping.child_token();
+            room.tasks.spawn(watch(Arc::clone(manager), speaks, pause.clone()));
+            accept(&listener, room, &pause, stalled, &attend).await;
+        }
         let Ok(address) = listener.local_addr() else { break };
         if stopping.is_cancelled() {
             break;
@@ -55,10 +63,7 @@ pub(in super::super) async fn listen<A: Future<Output = ()> + Send + 'static>(
         drop(listener);
         note(false);
         match reopened(address, manager, speaks, stopping).await {
-            Some(again) => {
-                listener = again;
-                note(true);
-            }
+            Some(again) => listener = again,
             None => break,
         }
     }

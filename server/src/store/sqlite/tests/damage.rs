@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use epm_fixtures::until;
 use epm_protocol::site::Command;
 
 use super::*;
@@ -16,7 +17,11 @@ pub(super) struct Content {
 }
 
 pub(super) fn content(folder: &Path) -> Result<Content, StoreError> {
-    let store = SqliteStore::open(folder)?;
+    // A process that another test starts has the lock of a folder that was open, until it runs its program.
+    let store = until("the lock of the folder", || match SqliteStore::open(folder) {
+        Err(StoreError::InUse { .. }) => None,
+        opened => Some(opened),
+    })?;
     let mut log = Vec::new();
     store.read_log(&mut |entry| {
         log.push((entry.sequence, entry.at, entry.change));

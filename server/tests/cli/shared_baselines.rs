@@ -1,0 +1,95 @@
+//! Rotations that are judged by another process than the one that took their baseline, from what clients tell of themselves.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Running, RunningLab, needs};
+use crate::reports::{CLIENTS, Managers, report};
+use crate::site::Control;
+
+/// The judgement of the rotation since this baseline, and the finding of this code.
+fn judged(lab: &Control, since: &str, code: &str) -> (Value, Value) {
+    let rotation = json!([{ "expect": "rotation", "since": since }]);
+    let mut found = lab.does("POST", "/v1/expectations", &rotation)["expectations"][0].take();
+    let findings = found["findings"].take();
+    let finding = findings.as_array().unwrap().iter().find(|one| one["code"] == code).unwrap().clone();
+    (found, finding)
+}
+
+#[needs(postgres)]
+#[test]
+fn a_rotation_is_judged_by_any_process_also_after_the_one_that_took_its_baseline_was_killed() {
+    let mut site = Managers::start();
+    let _fleet = Running::start(&mut site.fleet(2));
+    site.until(1, "every client to be well", |code, verdict| code == 0 && verdict["clients"] == CLIENTS);
+    let taken = site.managers[0].does("PUT", "/v1/baselines/before", &json!({}));
+    site.managers[0].does("PUT", "/v1/expectations/none", &json!({ "expect": "no-client-is-orphaned" }));
+    assert_eq!(taken["clients"].as_object().unwrap().len(), CLIENTS, "{taken:#}");
+    assert_eq!(site.managers[2].get("/v1/baselines/before"), taken);
+    let (idle, finding) = judged(&site.managers[2], "before", "certificate-new");
+    assert_eq!((&idle["result"], &finding["result"]), (&json!("fail"), &json!("fail")), "{idle:#}");
+    // All at once, and the process that knows the baseline is gone.
+    let update = |one: u32| json!({ "update-certificate": { "manager": format!("sepm-{one}"), "certificate": { "generate": {} } } });
+    site.managers[0].does("POST", "/v1/commands", &json!([update(1), update(2)]));
+    site.managers[0].does("POST", "/v1/commands", &json!([update(3)]));
+    site.until(2, "every client to be orphaned", |_, verdict| {
+        verdict["orphaned"].as_array().is_some_and(|all| all.len() == CLIENTS)
+    });
+    site.managers.remove(0).running.kill();
+    site.managers.insert(0, site.site.start(1));
+    site.until(1, "every client to be known", |_, verdict| verdict["clients"] == CLIENTS);
+    for one in &site.managers {
+        let (found, finding) = judged(one, "before", "manager-too-early");
+        assert_eq!((&found["result"], &finding["against"]), (&json!("fail"), &json!(CLIENTS)), "{finding:#}");
+        let registered = one.get("/v1/expectations")["expectations"][0].clone();
+        assert_eq!(
+            (&registered["name"], &registered["result"]),
+            (&json!("none"), &json!("fail")),
+            "{registered:#}"
+        );
+    }
+    // Whether the tool waited between two changes is not known to a process that did not run then, nor said to be right.
+    let (_, finding) = judged(&site.managers[0], "before", "not-waited");
+    assert_eq!(finding["result"], "unknown", "{finding:#}");
+    site.managers[2].does("DELETE", "/v1/baselines/before", &json!({}));
+    site.managers[2].does("DELETE", "/v1/expectations/none", &json!({}));
+    assert_eq!(site.managers[0].call("GET", "/v1/baselines/before", &Value::Null).0, 404);
+    assert_eq!(site.managers[0].get("/v1/expectations")["expectations"], json!([]));
+    site.site.database.stop();
+    for (method, path) in
+        [("PUT", "/v1/baselines/after"), ("GET", "/v1/baselines"), ("GET", "/v1/expectations")]
+    {
+        let (status, answer) = site.managers[0].call(method, path, &json!({}));
+        assert_eq!((status, &answer["code"]), (503, &json!("no-database")), "{method} {path}: {answer}");
+    }
+}
+
+#[test]
+fn a_client_that_tells_of_an_orphaning_between_two_reports_is_counted() {
+    let lab = RunningLab::up(&["--agents", "0"]);
+    let control = Control(lab.url().to_owned());
+    let tell = |harm: [u8; 2], name: &str| {
+        let mut report = report("one", 1, &["a", "b"]);
+        report["states"][0]["first"]["harm"] = json!({ "orphaned": harm[0], "unsigned": 0 });
+        report["states"][1]["first"]["harm"] = json!({ "orphaned": harm[1], "unsigned": 0 });
+        control.does("PUT", &format!("/v1/reports/{name}"), &report);
+    };
+    let otherwise = || judged(&control, "before", "orphaned-otherwise").1;
+    tell([1, 1], "fleet");
+    control.does("PUT", "/v1/baselines/before", &json!({}));
+    assert_eq!(otherwise()["result"], "pass");
+    tell([2, 1], "fleet");
+    let finding = otherwise();
+    let why = finding["counter_examples"][0].as_str().unwrap_or_default();
+    assert_eq!((&finding["result"], &finding["against"]), (&json!("fail"), &json!(1)), "{finding:#}");
+    assert!(why.starts_with("a: it was orphaned since the baseline, as it tells"), "{why}");
+    tell([1, 0], "fleet");
+    let finding = otherwise();
+    let why = finding["counter_examples"][0].as_str().unwrap_or_default();
+    assert_eq!(finding["result"], "unknown", "{finding:#}");
+    assert!(why.starts_with("b: it was installed anew"), "{why}");
+    tell([255, 0], "fleet");
+    control.does("PUT", "/v1/baselines/before", &json!({}));
+    let finding = otherwise();
+    let why = finding["counter_examples"][0].as_str().unwrap_or_default();
+    assert!(finding["result"] == "unknown" && why.starts_with("a: it was orphaned so often"), "{finding:#}");
+}
