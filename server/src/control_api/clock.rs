@@ -88,8 +88,9 @@ struct PauseView {
     lasted_ms: u64,
     /// Milliseconds of real time in the pause for which the clock ran by itself.
     ran_ms: u64,
-    /// Number of heartbeats that the managers answered in the pause.
-    heartbeats: u64,
+    /// Number of heartbeats that the managers answered in the pause; absent on a site of several processes, where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heartbeats: Option<u64>,
 }
 
 impl PauseView {

@@ -1,5 +1,5 @@
-//! Baselines and registered expectations that the processes of a site share: kept in memory, and in their database, so that any of
-//! them judges a rotation, also after the one that began it has ended.
+//! Baselines, registered expectations and the pauses in which a tool waited, which the processes of a site share: kept in memory, and in
+//! their database, so that any of them judges a rotation, also after the one that began it has ended.
 
 use std::collections::BTreeSet;
 
@@ -24,6 +24,7 @@ impl Lab {
         for (kind, name) in gone {
             match kind {
                 Kind::Baseline => drop(lock(&self.baselines).remove(&name)),
+                Kind::Pause => {}
                 _ => drop(lock(&self.expectations).remove(&name)),
             }
             known.remove(&(kind, name));
@@ -40,6 +41,10 @@ impl Lab {
                     asked.hear_from(self.site.journal().next_number());
                     lock(&self.expectations).insert(name.clone(), asked);
                 }
+                Kind::Pause => match name.parse() {
+                    Ok(pause) => self.site.pauses().hear(pause),
+                    Err(error) => return Err(log.invalid(format!("the pause {name:?}"), &error)),
+                },
                 _ => continue,
             }
             known.insert((kind, name), number);

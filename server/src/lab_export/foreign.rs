@@ -62,7 +62,7 @@ impl Foreign {
         let mut site = Replay::begin(founded.founding(), founded.at).map_err(|error| bad(&error))?;
         let mut own: BTreeSet<Fingerprint> = certificates_of(&site, founded).collect();
         let mut snapshots = BTreeMap::new();
-        for LogEntry { sequence, at, change } in log {
+        for LogEntry { sequence, at, change, .. } in log {
             match change {
                 Change::Commands { mut commands, clocks, update } => {
                     let rules = site.assumptions().wizard_rules();

@@ -58,7 +58,7 @@ impl MockSite {
         known: u64,
         changes: u64,
     ) {
-        let (clock, heartbeats) = (self.state.clock.read(), self.state.clients.heartbeats());
+        let (clock, heartbeats) = (self.state.clock.read(), Some(self.state.clients.heartbeats()));
         self.state.pauses.go_on_with(state, pauses, clock, heartbeats);
         if changes > known {
             self.state.pauses.site_changed(clock, changes, heartbeats);

@@ -81,7 +81,7 @@ impl MockSiteBuilder {
         };
         let rest_ports: Vec<Option<u16>> =
             opened.iter().map(|(.., rest)| rest.as_ref().map(port_of)).collect();
-        let (Beginning { site, clients, snapshots, updates, faults, changes, .. }, keeper) =
+        let (Beginning { site, clients, snapshots, updates, faults, noted, .. }, keeper) =
             match (shared, begun) {
                 (Some(shared), Some((mut begun, followed))) => {
                     let updates = std::mem::take(&mut begun.updates);
@@ -94,10 +94,9 @@ impl MockSiteBuilder {
                 }
             };
         let state = Arc::new(SiteState::new(site, clock, self.seed, keeper)?);
-        if let Some(changes) = changes {
+        if let Some((changes, pauses)) = noted {
             state.changes.go_on_from(changes.start(), changes.count(), changes.kept_after(0));
-            // Whether a tool waited between two of them was seen by processes that ran then.
-            state.pauses.go_on_from(changes.count());
+            state.pauses.go_on_from_log(&pauses, state.clock.read());
         }
         state.clients.restore(clients);
         Faults::of(Arc::clone(&state.faults)).go_on_with(faults);

@@ -87,7 +87,7 @@ pub(super) fn clock(answers: &Answers) -> Markup {
                 @if pauses.is_empty() { p { "None." } } @else { div.scroll tabindex="0" role="region" aria-label="Pauses" {
                     table {
                         thead { tr { th scope="col" { "From" } th scope="col" { "To" } th.count scope="col" { "Real time" } th.count scope="col" { "Heartbeats" } } }
-                        tbody { @for one in pauses { tr { td { (instant(one.text("from"))) } td { (instant(one.text("to"))) } td.count { (grouped(one.number("lasted_ms"))) " ms" } td.count { (grouped(one.number("heartbeats"))) } } } }
+                        tbody { @for one in pauses { tr { td { (instant(one.text("from"))) } td { (instant(one.text("to"))) } td.count { (grouped(one.number("lasted_ms"))) " ms" } td.count { @if one["heartbeats"].is_null() { "not known" } @else { (grouped(one.number("heartbeats"))) } } } } }
                     }
                 } }
             }

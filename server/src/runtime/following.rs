@@ -12,7 +12,7 @@ use crate::runtime::faults::Faults;
 use crate::runtime::keeper::Recording;
 use crate::runtime::service::Service;
 use crate::runtime::state::SiteState;
-use crate::store::{Batch, Change, ClientNews, Given, GivenBy, LogEntry, StoreError};
+use crate::store::{Batch, Change, ClientNews, Given, GivenBy, Kind, LogEntry, StoreError};
 
 /// Why a fault cannot be set or removed.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,8 @@ impl SiteState {
         }
     }
 
-    /// Follows what other processes have changed since the last call; with `clients`, exchanges records of clients as well.
+    /// Follows what other processes have changed since the last call; with `clients`, exchanges records of clients as well, and tells in
+    /// which pauses the tool waited.
     /// Nothing to do for a site of one process.
     pub(crate) fn catch_up(&self, clients: bool) -> Result<(), StoreError> {
         let Some(shared) = self.keeper.shared_site() else { return Ok(()) };
@@ -86,6 +87,14 @@ impl SiteState {
         }
         if !clients {
             return Ok(());
+        }
+        let mut untold = self.pauses.take_untold();
+        while let Some(pause) = untold.first() {
+            if let Err(error) = shared.log.put_document(Kind::Pause, &pause.to_string(), "true") {
+                self.pauses.still_untold(untold);
+                return Err(error);
+            }
+            untold.pop_first();
         }
         let own = self.clients.take_changed();
         match shared.log.exchange(&own, shared.revision()) {
@@ -122,7 +131,7 @@ impl SiteState {
 
     /// Follows an entry that another process has appended, unless that is done already. On an error the process is of no more use.
     fn follow(&self, site: &mut Site, entry: LogEntry) -> Result<(), String> {
-        let LogEntry { sequence, at, change } = entry;
+        let LogEntry { sequence, at, change, .. } = entry;
         let Some(shared) = self.keeper.shared_site().filter(|shared| shared.followed() < sequence) else {
             return Ok(());
         };

@@ -49,7 +49,7 @@ impl SiteState {
     /// Adds the pauses that the store does not have, and the rest. Returns the number of the last one that has ended.
     pub(crate) fn add_pauses(&self, log_entries: i64, changed: Option<&Site>, batch: &mut Batch) -> u64 {
         let changes = self.changes.count() + u64::from(changed.is_some_and(|site| self.changes.differ(site)));
-        let (clock, heartbeats) = (self.clock.read(), self.clients.heartbeats());
+        let (clock, heartbeats) = (self.clock.read(), Some(self.clients.heartbeats()));
         let PausesToKeep { is_whole, ended, new, state } =
             self.pauses.to_keep(clock, heartbeats, changed.map(|_| changes));
         if is_whole {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
-use epm_client_agent::wire::LabClock;
+use epm_client_agent::wire::{ClockReading, LabClock};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::fault::FaultRule;
 use epm_protocol::site::{Command, CommandError, Drawn, Founding, Replay, Site};
@@ -12,6 +13,7 @@ use epm_protocol::time::{Clock, Timestamp};
 
 use crate::runtime::changes::Changes;
 use crate::runtime::clients::{ChangedClients, ClientStatus};
+use crate::runtime::pauses::Pauses;
 use crate::runtime::shared_site::Followed;
 use crate::runtime::updates::{MOST_UPDATES, Update, Updates};
 use crate::store::{
@@ -42,8 +44,8 @@ pub(crate) struct Beginning {
     pub(crate) updates: Updates,
     /// Faults that are set in every process of the site, with since when.
     pub(crate) faults: Vec<(FaultRule, Timestamp)>,
-    /// The changes of a shared site so far.
-    pub(crate) changes: Option<Changes>,
+    /// The changes of a shared site so far, and the pauses between them.
+    pub(crate) noted: Option<(Changes, Pauses)>,
     /// Number of the last entry of the log.
     pub(crate) sequence: i64,
 }
@@ -107,8 +109,8 @@ pub(crate) fn replayed(founded: &FoundedWith, store: &dyn Store) -> Result<Repla
 /// When the log cannot be read or repeated.
 pub(crate) fn changes_in(store: &dyn Store) -> Result<Vec<epm_client_agent::cause::Change>, StoreError> {
     let Some(founded) = founded(store)? else { return Ok(Vec::new()) };
-    let changes = Replayed::from_log(&founded, store, true)?.changes;
-    Ok(changes.map(|changes| changes.kept_after(0)).unwrap_or_default())
+    let noted = Replayed::from_log(&founded, store, true)?.noted;
+    Ok(noted.map(|(changes, _)| changes.kept_after(0)).unwrap_or_default())
 }
 
 fn founded(store: &dyn Store) -> Result<Option<FoundedWith>, StoreError> {
@@ -163,7 +165,7 @@ impl Beginning {
             snapshots: BTreeMap::new(),
             updates: Updates::new(),
             faults: Vec::new(),
-            changes: None,
+            noted: None,
             sequence: 0,
         })
     }
@@ -174,7 +176,7 @@ impl Beginning {
     ///
     /// When the log cannot be read or repeated.
     pub(crate) fn shared(founded: &FoundedWith, log: &dyn SharedLog) -> Result<(Self, Followed), StoreError> {
-        let Replayed { site, updates, at, sequence, faults, changes, .. } =
+        let Replayed { site, updates, at, sequence, faults, noted, .. } =
             Replayed::from_log(founded, log, true)?;
         let news = log.exchange(&ChangedClients::default(), 0)?;
         let site = site.finish(news.clients.iter().map(|one| one.client.clone()));
@@ -186,7 +188,7 @@ impl Beginning {
                 snapshots: BTreeMap::new(),
                 updates,
                 faults,
-                changes,
+                noted,
                 sequence,
             },
             followed,
@@ -207,8 +209,13 @@ impl Beginning {
             clock.set(at);
         }
         let site = site.finish(clients.iter().map(|one| one.client.clone()));
-        Ok(Self { site, clients, snapshots, updates, faults: Vec::new(), changes: None, sequence })
+        Ok(Self { site, clients, snapshots, updates, faults: Vec::new(), noted: None, sequence })
     }
+}
+
+/// The clock of a shared site: it always runs, and is never held.
+const fn running(now: Timestamp, real: Duration) -> ClockReading {
+    ClockReading { now, real, ran: real, hold: Duration::ZERO }
 }
 
 /// A site that was made again from its log.
@@ -224,7 +231,7 @@ struct Replayed {
     sequence: i64,
     faults: Vec<(FaultRule, Timestamp)>,
     history: SnapshotHistory,
-    changes: Option<Changes>,
+    noted: Option<(Changes, Pauses)>,
 }
 
 /// Which entries took snapshots, and which put the site back to one.
@@ -281,7 +288,8 @@ impl Replayed {
         let begun = Replay::begin(founded.founding(), founded.at)
             .map_err(|error| store.invalid("the founding".to_owned(), &error))?;
         let mut this = Self {
-            changes: notes_changes.then(|| Changes::new(begun.site())),
+            noted: notes_changes
+                .then(|| (Changes::new(begun.site()), Pauses::new(running(founded.at, Duration::ZERO)))),
             site: begun,
             snapshots: BTreeMap::new(),
             updates: Updates::new(),
@@ -290,13 +298,20 @@ impl Replayed {
             faults: Vec::new(),
             history: SnapshotHistory::default(),
         };
-        store.read_log(&mut |LogEntry { sequence, at, change }| {
+        let mut first = None;
+        store.read_log(&mut |LogEntry { sequence, at, written, change }| {
             this.at = this.at.max(at);
             this.sequence = sequence;
+            let ends_pause = change.ends_pause();
             this.repeat(sequence, change, at)
                 .map_err(|why| store.invalid(format!("entry {sequence} of the log"), &why))?;
-            if let Some(changes) = &this.changes {
+            if let Some((changes, pauses)) = &this.noted {
                 changes.note(this.site.site(), at);
+                let written = written.unwrap_or(at);
+                let real = written.since(*first.get_or_insert(written));
+                if ends_pause {
+                    pauses.site_changed(running(at, real), changes.count(), None);
+                }
             }
             Ok(())
         })?;
@@ -433,7 +448,7 @@ mod tests {
         group("b");
         update();
         // What tells the causes: the same for a manager's process that joins later.
-        let changes = Replayed::from_log(&founded, &store, true).unwrap().changes.unwrap();
+        let changes = Replayed::from_log(&founded, &store, true).unwrap().noted.unwrap().0;
         let updates = changes.after(0).unwrap().into_iter().filter(|one| !one.updated().is_empty());
         assert_eq!((changes.count(), updates.count()), (3, 1));
         take("gone");

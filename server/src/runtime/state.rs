@@ -31,7 +31,7 @@ use crate::runtime::manager::{ManagerRuntime, OpenConnections};
 use crate::runtime::pauses::Pauses;
 use crate::runtime::service::Service;
 use crate::runtime::tls::Served;
-use crate::store::{Batch, Change, Given, GivenBy, is_logged};
+use crate::store::{Batch, Change, Given, GivenBy, is_logged, is_of_an_operator};
 
 /// Maximum number of registered clients: twice as many as a lab runs itself.
 const MOST_CLIENTS: usize = 200_000;
@@ -313,7 +313,9 @@ impl SiteState {
     fn changed<R>(&self, show: impl FnOnce() -> R) -> R {
         let clock: ClockReading = self.clock.site_changed();
         let shown = show();
-        self.pauses.site_changed(clock, self.changes.count(), self.clients.heartbeats());
+        // The other processes answer heartbeats as well.
+        let heartbeats = self.keeper.shared_site().is_none().then(|| self.clients.heartbeats());
+        self.pauses.site_changed(clock, self.changes.count(), heartbeats);
         shown
     }
 
@@ -567,19 +569,6 @@ impl SiteState {
         });
         manager.renew(site, tls, open);
     }
-}
-
-/// Whether a command changes the site, and is none that follows from what a client does.
-const fn is_of_an_operator(command: &Command) -> bool {
-    use Command as C;
-    !matches!(
-        command,
-        C::Register(_)
-            | C::NoteConflict { .. }
-            | C::BackUp { .. }
-            | C::KeepRecovery { .. }
-            | C::BackUpAnotherSite { .. }
-    )
 }
 
 /// Applies commands to the site. A single refused command changes nothing, so it needs no copy to try it on.

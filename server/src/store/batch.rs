@@ -48,7 +48,7 @@ pub(crate) enum Kind {
     Departed,
     /// Changes of certificates, lists and switches, by number.
     SiteChange,
-    /// Pauses between changes of the site, by number.
+    /// Pauses between changes of the site, by number; in a shared store those in which the tool waited, without a content.
     Pause,
     /// The pauses between changes, without those that have ended; one document.
     Pauses,

@@ -158,6 +158,15 @@ enum CommandForm {
 }
 
 impl Change {
+    /// Whether it is a change of the site by an operator, which ends a pause.
+    pub(crate) fn ends_pause(&self) -> bool {
+        match self {
+            Self::Commands { commands, .. } => commands.iter().any(is_of_an_operator),
+            Self::Restart { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The JSON and the contents of files. Registrations and conflicts of clients are left out.
     pub(super) fn written(&self) -> Result<(String, Vec<Bytes>), serde_json::Error> {
         let mut files = Vec::new();
@@ -219,6 +228,19 @@ impl Change {
 /// clients.
 pub(crate) const fn is_logged(command: &Command) -> bool {
     !matches!(command, Command::Register(_) | Command::NoteConflict { .. })
+}
+
+/// Whether a command changes the site, and is none that follows from what a client does.
+pub(crate) const fn is_of_an_operator(command: &Command) -> bool {
+    use Command as C;
+    !matches!(
+        command,
+        C::Register(_)
+            | C::NoteConflict { .. }
+            | C::BackUp { .. }
+            | C::KeepRecovery { .. }
+            | C::BackUpAnotherSite { .. }
+    )
 }
 
 fn form_of(command: &Command, files: &mut Vec<Bytes>) -> Option<CommandForm> {

@@ -35,7 +35,7 @@ use std::path::Path;
 use epm_protocol::time::Timestamp;
 
 pub(crate) use batch::{Batch, Kind};
-pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, Replaced, is_logged};
+pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, Replaced, is_logged, is_of_an_operator};
 pub use error::StoreError;
 pub(crate) use founding::{FoundedManager, FoundedWith};
 pub(crate) use shared::{
@@ -52,6 +52,8 @@ pub(crate) struct LogEntry {
     pub(crate) sequence: i64,
     /// Lab time of the change.
     pub(crate) at: Timestamp,
+    /// When it was written, by the clock of a store that several processes share.
+    pub(crate) written: Option<Timestamp>,
     pub(crate) change: Change,
 }
 

@@ -336,7 +336,7 @@ impl Log for SqliteStore {
                 return Err(StoreError::Damaged { file: self.file.clone(), why });
             }
             expected = sequence + 1;
-            each(LogEntry { sequence, at: Timestamp::from_millis(at), change })?;
+            each(LogEntry { sequence, at: Timestamp::from_millis(at), written: None, change })?;
         }
         Ok(())
     }

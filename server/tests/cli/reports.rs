@@ -60,7 +60,7 @@ fn number(verdict: &Value, list: &str) -> usize {
 #[needs(postgres)]
 #[test]
 fn one_verdict_counts_a_fleet_elsewhere_and_a_rotation_of_all_managers_leaves_it_well() {
-    let site = Managers::start();
+    let mut site = Managers::start();
     let (code, verdict) = site.check(1);
     assert_eq!((code, number(&verdict, "sources")), (4, 0), "{verdict:#}");
     let fleet = Running::start(&mut site.fleet(1));
@@ -81,6 +81,16 @@ fn one_verdict_counts_a_fleet_elsewhere_and_a_rotation_of_all_managers_leaves_it
         (&json!(true), &json!("pass"))
     );
     assert_eq!(rotated["judgement"]["clients"], CLIENTS, "{rotated:#}");
+    // So says the process that was asked in every wait, and that took the baseline, after it was killed; and any other one.
+    site.managers.remove(1).running.kill();
+    site.managers.insert(1, site.site.start(2));
+    site.until(2, "every client to be known", |code, verdict| code == 0 && verdict["clients"] == CLIENTS);
+    for one in &site.managers {
+        let judged =
+            one.does("POST", "/v1/expectations", &json!([{ "expect": "rotation", "since": "rotate" }]));
+        assert_eq!(judged["expectations"][0]["result"], "pass", "{judged:#}");
+    }
+    let lab = &site.managers[1].control;
     // One more, with secure communications off in between.
     let rotated = run(&["rotate", "single", "--heartbeats", "2", "--lab", &lab.0]);
     assert_eq!(rotated.status.code(), Some(0), "{:?}", said(&rotated));

@@ -47,7 +47,7 @@ fn a_rotation_is_judged_by_any_process_also_after_the_one_that_took_its_baseline
             "{registered:#}"
         );
     }
-    // Whether the tool waited between two changes is not known to a process that did not run then, nor said to be right.
+    // The pauses between two changes are known from the log: too short to be waits, and no process has seen the tool ask for anything.
     let (_, finding) = judged(&site.managers[0], "before", "not-waited");
     assert_eq!(finding["result"], "unknown", "{finding:#}");
     site.managers[2].does("DELETE", "/v1/baselines/before", &json!({}));

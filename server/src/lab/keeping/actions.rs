@@ -100,7 +100,7 @@ pub(super) fn done_until_now(
     let mut others = others.into_iter().peekable();
     let mut downtime = Some(downtime);
     let mut last = Timestamp::EPOCH;
-    log.read_log(&mut |LogEntry { sequence, at, change }| {
+    log.read_log(&mut |LogEntry { sequence, at, change, .. }| {
         while let Some(other) = others.next_if(|other| other.entry < sequence) {
             logged.add(other.logged());
         }
@@ -150,7 +150,7 @@ mod tests {
             let entries = (1..).zip(&self.0);
             entries
                 .map(|(sequence, (at, change))| (sequence, Timestamp::from_seconds(*at), change.clone()))
-                .try_for_each(|(sequence, at, change)| each(LogEntry { sequence, at, change }))
+                .try_for_each(|(sequence, at, change)| each(LogEntry { sequence, at, written: None, change }))
         }
 
         fn invalid(&self, what: String, why: &dyn fmt::Display) -> StoreError {

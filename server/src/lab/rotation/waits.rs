@@ -95,6 +95,12 @@ const fn is_told(pause: &Pause) -> bool {
 
 fn reason(pause: &Pause, step: Duration) -> String {
     let shown = shown(pause);
+    if pause.heartbeats.is_none() {
+        return format!(
+            "a pause of {shown} between two steps: the tool may have waited, or be as slow as that; a tool that asks for the state \
+             of the clients until they know a certificate, or waits ten seconds, is known to wait"
+        );
+    }
     if pause.hold.is_zero() {
         return format!(
             "a pause of {shown} between two steps: the tool may have waited, or be as slow as that; start the lab with \
@@ -118,7 +124,8 @@ fn shown(pause: &Pause) -> String {
     // Whole tenths are enough to compare with the hold.
     let lasted =
         Duration::from_millis(u64::try_from(pause.lasted.as_millis()).unwrap_or(u64::MAX) / 100 * 100);
-    format!("{} ({} heartbeats)", Span(lasted), pause.heartbeats)
+    let lasted = Span(lasted);
+    pause.heartbeats.map_or_else(|| lasted.to_string(), |number| format!("{lasted} ({number} heartbeats)"))
 }
 
 /// The number of pairs of steps that lie one after the other: the number of waits that they need.
@@ -150,7 +157,7 @@ mod tests {
             lasted,
             ran: lasted.saturating_sub(hold),
             hold,
-            heartbeats: 1,
+            heartbeats: Some(1),
             was_asked: false,
             was_polled: false,
         }
@@ -165,7 +172,7 @@ mod tests {
         assert!(is_doubtful(&[pause(1999, 1000)]) && !is_doubtful(&[pause(2000, 1000)]));
         assert!(!is_doubtful(&[pause(1200, 1000), pause(3000, 1000), pause(1100, 1000)]));
         // Without a hold, time passes in every pause.
-        assert!(!is_doubtful(&[Pause { heartbeats: 0, ..pause(500, 0) }]));
+        assert!(!is_doubtful(&[Pause { heartbeats: Some(0), ..pause(500, 0) }]));
         assert!(is_doubtful(&[pause(500, 0)]) && is_doubtful(&[pause(3000, 0)]));
         assert!(!is_doubtful(&[pause(10_000, 0)]));
         for told in

@@ -59,7 +59,8 @@ impl Columns {
 
 /// Reads at most a page of the entries after this one.
 pub(super) async fn entries_after(client: &Client, after: i64) -> Result<Vec<LogEntry>, Trouble> {
-    let query = "SELECT sequence, at, given_by, change, checksum FROM epm_lab.log WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+    let query = "SELECT sequence, at, given_by, change, checksum, floor(extract(epoch FROM written) * 1000)::bigint \
+                 FROM epm_lab.log WHERE sequence > $1 ORDER BY sequence LIMIT $2";
     let rows = client.query_typed(query, &[(&after, Type::INT8), (&PAGE, Type::INT8)]).await?;
     let Some(last) = rows.last().map(|row| row.get::<_, i64>(0)) else { return Ok(Vec::new()) };
     let query = "SELECT sequence, content FROM epm_lab.log_file WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence, number";
@@ -81,7 +82,8 @@ pub(super) async fn entries_after(client: &Client, after: i64) -> Result<Vec<Log
         let change = Change::read(json, own).map_err(|error| {
             Trouble::damaged(format!("entry {sequence} of the log cannot be used: {error}"))
         })?;
-        entries.push(LogEntry { sequence, at: Timestamp::from_millis(at), change });
+        let written = Some(Timestamp::from_millis(row.get(5)));
+        entries.push(LogEntry { sequence, at: Timestamp::from_millis(at), written, change });
     }
     Ok(entries)
 }

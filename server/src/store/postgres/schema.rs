@@ -19,6 +19,7 @@ CREATE TABLE epm_lab.site (
 CREATE TABLE epm_lab.log (
     sequence bigint PRIMARY KEY,
     at bigint NOT NULL,
+    written timestamptz NOT NULL DEFAULT clock_timestamp(),
     given_by text NOT NULL,
     change text NOT NULL,
     checksum bigint NOT NULL
