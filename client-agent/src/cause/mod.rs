@@ -29,6 +29,7 @@ pub use change::{Change, Facts, GroupState, ListState, ManagerCertificates, Rota
 pub use history::SiteHistory;
 pub use number::{failure_of, reproduced};
 pub use rules::{Found, Loss};
+pub use trouble::port_without_answer;
 
 use crate::agent::TrustLayer;
 use crate::scenario::{CauseCode, ClientFinding, OrphanedClient, Reason, Returning, Troubled, Verdict};
@@ -247,6 +248,7 @@ fn reason(
         step: None,
         step_title: None,
         since_steps: Vec::new(),
+        faults: Vec::new(),
         failure: number.failure,
         failure_title: number.title,
         alike: number.alike,

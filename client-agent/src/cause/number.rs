@@ -188,6 +188,7 @@ pub fn reproduced(entry: &Entry, layer: Option<TrustLayer>, clients: &[String]) 
         step: None,
         step_title: None,
         since_steps: Vec::new(),
+        faults: Vec::new(),
         failure: Some(entry.id.clone()),
         failure_title: Some(entry.title.clone()),
         alike: entry.unlike.iter().map(|one| Alike { failure: one.id.clone(), by: one.by.clone() }).collect(),

@@ -178,7 +178,8 @@ const fn own_port(list: &ListState, server: &ManagementServer) -> Option<u16> {
 }
 
 /// The port at which nothing took the connection.
-fn port_without_answer(trouble: &Trouble) -> Option<u16> {
+/// The port at which nothing answered, if that is the trouble.
+pub fn port_without_answer(trouble: &Trouble) -> Option<u16> {
     let Trouble::Exchange { failure } = trouble else { return None };
     match failure {
         ExchangeFailure::ConnectionRefused { address } | ExchangeFailure::Unreachable { address, .. } => {

@@ -68,6 +68,7 @@ pub(super) fn reason() -> Reason {
         step: Some(4),
         step_title: Some(STEPS[4].0.to_owned()),
         since_steps: vec![4, 5],
+        faults: Vec::new(),
         failure: Some("F03".to_owned()),
         failure_title: Some("Away".to_owned()),
         alike: Vec::new(),

@@ -188,6 +188,9 @@ pub struct Reason {
     /// The numbers of the steps during which the clients were orphaned; empty in a lab without a scenario.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub since_steps: Vec<usize>,
+    /// The faults, set in the lab, that hit the last contact of some of the clients with their manager.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
     /// The number of the failure in the catalogue, such as `F03`; absent where none fits, or several do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -253,6 +256,22 @@ impl Held {
 }
 
 impl Reason {
+    /// Adds the faults of a lab that hit the clients: what these observe may be their doing.
+    pub fn hit_by(&mut self, faults: Vec<String>) {
+        if faults.is_empty() {
+            return;
+        }
+        let named: Vec<String> = faults.iter().map(|name| format!("{name:?}")).collect();
+        let kind = if faults.len() == 1 { "fault" } else { "faults" };
+        let commands: Vec<String> =
+            named.iter().map(|name| format!("`epm-lab fault remove {name}`")).collect();
+        self.sentence +=
+            &format!(" The {kind} {}, set in this lab, hit the last of their requests.", named.join(" and "));
+        self.remedy =
+            format!("See whether it is the {kind}: {}. If not: {}", commands.join(", "), self.remedy);
+        self.faults = faults;
+    }
+
     /// The failure's number and title, or that none or several fit: `F03 (TITLE)`.
     pub fn failure_in_words(&self) -> String {
         match (&self.failure, &self.failure_title) {

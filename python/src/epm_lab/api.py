@@ -550,9 +550,6 @@ class PauseView:
     #: Lab time of the change before the pause.
     from_: str = field(metadata={"key": "from"})
 
-    #: Number of heartbeats that the managers answered in the pause.
-    heartbeats: int
-
     #: Length of the pause in milliseconds of real time.
     lasted_ms: int
 
@@ -561,6 +558,10 @@ class PauseView:
 
     #: Lab time of the change after the pause.
     to: str
+
+    #: Number of heartbeats that the managers answered in the pause; absent on a site of several processes, where it
+    #: is not known.
+    heartbeats: typing.Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -1723,6 +1724,9 @@ class VerdictReason:
 
     #: The title of that failure.
     failure_title: typing.Optional[str] = None
+
+    #: The faults, set in the lab, that hit the last contact of some of the clients with their manager.
+    faults: typing.Optional[typing.List[str]] = None
 
     #: The code of the layer of trust that failed; absent where trust is not the reason.
     layer: typing.Optional[typing.Literal["tls", "signature", "shared-secret"]] = None

@@ -1,12 +1,12 @@
 //! What each client holds, which clients are orphaned since when and why, and which would be after given commands.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use epm_client_agent::agent::Agent;
-use epm_client_agent::cause::{SiteHistory, explain};
+use epm_client_agent::cause::{SiteHistory, explain, port_without_answer};
 use epm_client_agent::rehearsal::{WouldBeOrphaned, would_be_orphaned};
-use epm_client_agent::scenario::{PartHolding, Standing, Verdict};
+use epm_client_agent::scenario::{ClientFinding, PartHolding, Reason, Standing, Troubled, Verdict};
 use epm_client_agent::wire::{ByState, Glance, Member};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::Clock;
@@ -14,6 +14,7 @@ use epm_protocol::time::Clock;
 use crate::Service;
 use crate::lab::reports::Heard;
 use crate::lab::{Lab, Seen, lock};
+use crate::runtime::faults::Key;
 
 impl Lab {
     /// The verdict on every client.
@@ -93,7 +94,41 @@ impl Lab {
             ..verdict
         };
         explain(&mut verdict, &self.site_history());
+        self.name_faults(&mut verdict);
         verdict
+    }
+
+    /// Says which faults of the lab hit the last contact of the clients of each reason.
+    fn name_faults(&self, verdict: &mut Verdict) {
+        let faults = self.site.faults();
+        if verdict.reasons.is_empty() || faults.list().is_empty() {
+            return;
+        }
+        let mut hit: HashMap<String, BTreeSet<String>> = HashMap::new();
+        for (key, fault) in faults.last_hits() {
+            let client = match key {
+                Key::Source(address) => faults.client_at(address),
+                Key::Agent(agent) => self.site.look(|site| Some(site.client(agent)?.computer_name.clone())),
+            };
+            hit.entry(client.unwrap_or_default()).or_default().insert(fault);
+        }
+        // Where a port is closed, nothing else could hit the client since.
+        let ports = faults.closed_by();
+        let closed =
+            |one: &Troubled| Some((one.client.clone(), ports.get(&port_without_answer(&one.trouble)?)?));
+        let closed: HashMap<String, &String> = verdict.troubled.iter().filter_map(closed).collect();
+        let of = |reason: &Reason| -> Vec<String> {
+            let mut names = BTreeSet::new();
+            for client in verdict.clients_of(reason.number) {
+                match closed.get(client).filter(|_| reason.finding == ClientFinding::OutOfTouch) {
+                    Some(fault) => names.extend([(*fault).clone()]),
+                    None => names.extend(hit.get(client).into_iter().flatten().cloned()),
+                }
+            }
+            names.into_iter().collect()
+        };
+        let named: Vec<Vec<String>> = verdict.reasons.iter().map(of).collect();
+        verdict.reasons.iter_mut().zip(named).for_each(|(reason, faults)| reason.hit_by(faults));
     }
 
     /// Adds those of these clients, which are off, that would be orphaned if they were switched on now. Of clients in one state, and

@@ -175,6 +175,7 @@ pub(super) fn reason(one: &Value) -> Markup {
                 @for (index, name) in one.texts("examples").enumerate() { @if index > 0 { ", " } (client(name)) }
                 @if more > 0 { " and " (grouped(more)) " more" }
                 "; " a href={ "/clients?reason=" (one.number("number")) } { "all of them" }
+                @if !one.list("faults").is_empty() { "; " a href="/faults" { "faults that are set" } }
                 @if let Some(at) = moment_in(one.text("sentence")) {
                     "; " a href={ "/timeline?show=acts&from=" (segment(&earlier(at))) } { "who did what about " (at) " and later" }
                 }

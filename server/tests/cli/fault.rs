@@ -3,7 +3,9 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use crate::harness::{RunningLab, needs, output, refused, run, stdout, well};
+use serde_json::json;
+
+use crate::harness::{RunningLab, needs, output, refused, run, said, stdout, well};
 
 fn fault(arguments: &[&str]) -> Output {
     run(&[&["fault"], arguments].concat())
@@ -148,4 +150,34 @@ fn an_orphaned_client_whose_manager_does_not_answer_either_shows_both_causes() {
     well(&lab.run(&["fault", "remove", "mute"]));
     well(&lab.run(&["clock", "advance", "5m"]));
     assert!(lab.json(&["check"], 3)["orphaned"][0].get("also").is_none());
+}
+
+#[test]
+fn a_fault_is_named_in_the_reason_of_clients_that_it_hit_last_and_of_no_others() {
+    let lab = RunningLab::frozen(&["--agents", "6"]);
+    // The faults of the reasons of orphaned clients and of those out of touch, after two more heartbeats.
+    let faults = || {
+        well(&lab.run(&["clock", "heartbeats", "2"]));
+        let verdict: serde_json::Value =
+            serde_json::from_slice(&lab.run(&["check", "--json"]).stdout).unwrap();
+        let all = verdict["reasons"].as_array().unwrap().clone();
+        ["orphaned", "out-of-touch"].map(|finding| {
+            let of = all.iter().filter(|one| one["finding"] == finding);
+            of.map(|one| one["faults"].clone()).collect::<Vec<_>>()
+        })
+    };
+    let none = serde_json::Value::Null;
+    let add = |arguments: &[&str]| well(&lab.run(&[&["fault", "add"], arguments].concat()));
+    add(&["busy", "status", "--set", "code=503", "--agent", "desk-*"]);
+    assert_eq!(faults(), [vec![], vec![json!(["busy"])]]);
+    let shown = said(&lab.run(&["check"])).1;
+    assert!(shown.contains("`epm-lab fault remove \"busy\"`"), "{shown}");
+    // The others have another reason, though a fault hit one of their requests before.
+    add(&["once", "status", "--set", "code=500", "--agent", "old-*", "--first", "1"]);
+    well(&lab.run(&["manager", "update", "sepm-1"]));
+    assert_eq!(faults(), [vec![none.clone()], vec![]], "no request comes to the fault any more");
+    add(&["closed", "refuse"]);
+    assert_eq!(faults(), [vec![none], vec![json!(["closed"])]]);
+    well(&lab.run(&["fault", "clear"]));
+    assert!(faults().concat().iter().all(serde_json::Value::is_null));
 }

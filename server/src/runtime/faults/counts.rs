@@ -6,8 +6,9 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use epm_protocol::fault::{Moment, Route};
+use epm_protocol::fault::{FaultRule, Moment, Route};
 use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub(crate) struct OrdinalCounter {
     /// Connections to the REST API, and calls of it.
     rest: Bounded<(IpAddr, usize, Moment), u64>,
     seen: Bounded<IpAddr, Neighbours>,
+    /// The fault that hit the last contact of each client; none if none did.
+    last: Bounded<Key, Option<Arc<FaultRule>>>,
     /// What has changed since it was kept; none if nothing is kept.
     changed: Option<HashSet<Counted>>,
     /// Whether what was kept is of no use any more.
@@ -76,6 +79,7 @@ impl OrdinalCounter {
     /// Starts counting with the first fault; the journal tells which clients were seen at which addresses.
     pub(crate) fn begin(&mut self, records: &[Record]) {
         self.seen = Bounded::default();
+        self.last = Bounded::default();
         self.begins_anew = true;
         for record in records {
             if let Some(agent) = record.agent {
@@ -124,6 +128,16 @@ impl OrdinalCounter {
         let ordinal = count(counted);
         self.note_dropped(dropped.map(|(source, manager, moment)| Counted::Rest(source, manager, moment)));
         ordinal
+    }
+
+    /// Notes which fault hit a client's contact, if any did.
+    pub(crate) fn hit(&mut self, key: Key, fault: Option<&Arc<FaultRule>>) {
+        *self.last.entry(key, None).0 = fault.cloned();
+    }
+
+    /// The clients whose last contact a fault hit, each with the fault.
+    pub(crate) fn last_hits(&self) -> Vec<(Key, Arc<FaultRule>)> {
+        self.last.entries.iter().filter_map(|(key, fault)| Some((*key, fault.clone()?))).collect()
     }
 
     /// Records that a client sent a request from this address.

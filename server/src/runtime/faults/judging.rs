@@ -51,7 +51,7 @@ impl FaultQuery<'_> {
         let verdict = set.judge_connection(&facts, now);
         let replaced = ConnectionFacts { past: Past::REPLACED, ..facts };
         self.note_spared(&set.judge_connection(&replaced, now), past, Moment::Connection);
-        self.noted(verdict, known.agent, None, ordinal)
+        self.noted(verdict, &known, None, ordinal)
     }
 
     /// The fault that hits this exchange, if any; recorded in the journal.
@@ -75,7 +75,7 @@ impl FaultQuery<'_> {
         let verdict = set.judge_exchange(&facts, now);
         let replaced = ExchangeFacts { past: Past::REPLACED, ..facts };
         self.note_spared(&set.judge_exchange(&replaced, now), past, Moment::Exchange);
-        self.noted(verdict, known.agent, Some(route), ordinal)
+        self.noted(verdict, &known, Some(route), ordinal)
     }
 
     /// Notes a fault that would hit if something had been replaced before.
@@ -87,14 +87,11 @@ impl FaultQuery<'_> {
         }
     }
 
-    fn noted(
-        self,
-        verdict: Verdict,
-        agent: Option<AgentId>,
-        route: Option<Route>,
-        ordinal: u64,
-    ) -> Option<Hit> {
-        let Verdict::Hit(hit) = verdict else { return None };
+    fn noted(self, verdict: Verdict, known: &Known, route: Option<Route>, ordinal: u64) -> Option<Hit> {
+        let hit = if let Verdict::Hit(hit) = verdict { Some(hit) } else { None };
+        let rule = hit.as_ref().map(|hit| &hit.rule);
+        self.manager.faults.with_counter(|counts| counts.hit(known.key(self.peer), rule));
+        let hit = hit?;
         let moment = if route.is_some() { Moment::Exchange } else { Moment::Connection };
         self.manager.journal.fault_applied(FaultApplied {
             at: self.manager.now(),
@@ -102,7 +99,7 @@ impl FaultQuery<'_> {
             peer: self.peer,
             moment,
             route,
-            agent,
+            agent: known.agent,
             ordinal,
             rule: hit.rule.clone(),
         });

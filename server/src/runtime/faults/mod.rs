@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use crate::runtime::journal::Journal;
 use crate::runtime::service::Service;
 pub(crate) use counts::CountsToKeep;
+pub(crate) use counts::Key;
 use counts::OrdinalCounter;
 
 /// The faults of a running site. Clones refer to the same faults.
@@ -183,6 +184,27 @@ impl Faults {
     /// Identifies the client at this address. Faults see its address as 127.0.0.1, as in virtual time.
     pub(crate) fn expect(&self, from: IpAddr, client: ExpectedClient) {
         self.0.expected.lock().insert(from, client);
+    }
+
+    /// The active faults that hit the last contact of clients, each with the client: by its number, or by its address.
+    pub(crate) fn last_hits(&self) -> Vec<(Key, String)> {
+        let active = self.list();
+        let hits = self.0.with_counter(|counts| counts.last_hits());
+        let is_active = |rule: &Arc<FaultRule>| active.iter().any(|one| Arc::ptr_eq(&one.rule, rule));
+        hits.into_iter()
+            .filter(|(_, rule)| is_active(rule))
+            .map(|(key, rule)| (key, rule.name.clone()))
+            .collect()
+    }
+
+    /// The clients' ports that faults close, each with the fault.
+    pub(crate) fn closed_by(&self) -> BTreeMap<u16, String> {
+        let (set, now) = (self.0.set(), self.0.clock.now());
+        let closed = |(address, port): (&SocketAddr, &Port)| {
+            let fault = set.closed(&port.manager, port.speaks?, now)?;
+            Some((address.port(), fault.rule.name.clone()))
+        };
+        self.0.ports.borrow().iter().filter_map(closed).collect()
     }
 
     /// The name of the client that has this address to itself.
