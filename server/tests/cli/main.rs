@@ -29,6 +29,7 @@ mod journal;
 mod killed;
 mod lab;
 mod labs;
+mod lost_answers;
 mod messages;
 mod metrics;
 mod package;

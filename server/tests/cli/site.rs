@@ -62,18 +62,14 @@ impl Site {
     }
 
     pub(crate) fn manager(&self, number: usize) -> Command {
+        self.manager_at(number, &self.database.url())
+    }
+
+    /// The manager of this number, with the database at this URL.
+    pub(crate) fn manager_at(&self, number: usize, database: &str) -> Command {
         let mut command = program();
         let name = format!("sepm-{number}");
-        command.args([
-            "site",
-            "manager",
-            "--site",
-            &self.database.url(),
-            "--name",
-            &name,
-            "--control-port",
-            "0",
-        ]);
+        command.args(["site", "manager", "--site", database, "--name", &name, "--control-port", "0"]);
         command
     }
 
@@ -93,7 +89,7 @@ impl Manager {
     }
 
     /// The certificate that its clients' port presents.
-    fn presents(&self) -> String {
+    pub(crate) fn presents(&self) -> String {
         let place = self.ready["managers"][0]["https"].as_str().unwrap().trim_start_matches("https://");
         let script = format!(
             "openssl s_client -connect {place} </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256"
@@ -140,7 +136,7 @@ impl Control {
     }
 
     /// The certificate of a manager, as this process knows it.
-    fn knows(&self, manager: &str) -> String {
+    pub(crate) fn knows(&self, manager: &str) -> String {
         let shown = self.get(&format!("/v1/managers/{manager}/certificate"));
         shown["stores"]["client"]["fingerprint"].as_str().unwrap_or_else(|| panic!("{shown:#}")).to_owned()
     }
