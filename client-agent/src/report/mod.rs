@@ -18,7 +18,7 @@ use crate::rehearsal::Outcome;
 pub use csv::{course as csv, not_well as not_well_csv, orphaned as orphaned_csv};
 pub use html::{
     Evidence, EvidenceEvent, EvidenceExpectation, EvidenceFinding, EvidenceOldCertificate, EvidenceRotation,
-    STYLE, evidence_html, html, sweep_html,
+    STYLE, evidence_html, html, prose, sweep_html,
 };
 pub use junit::{junit, verdict_junit};
 pub use sweep::sweep_csv;

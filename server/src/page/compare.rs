@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use epm_client_agent::report::prose;
 use epm_client_agent::scenario::Span;
 use epm_protocol::plural::either;
 use maud::{Markup, html};
@@ -164,11 +165,11 @@ fn causes(compared: &Value) -> Markup {
                         @for one in causes {
                             li {
                                 p.place { strong { (counted(one.number("clients"), "client")) } @if let Some(number) = one["failure"].as_str() { " " (failure(number)) } }
-                                p.cause { (one.text("sentence")) }
+                                p.cause { (prose(one.text("sentence"))) }
                                 @if !one.list("steps").is_empty() {
                                     ul.alike { @for step in one.list("steps") { li { "Step " (step.number("number")) ": " (step.text("title")) } } }
                                 }
-                                @if let Some(remedy) = one["remedy"].as_str() { p.remedy { strong { "To do: " } (remedy) } }
+                                @if let Some(remedy) = one["remedy"].as_str() { p.remedy { strong { "To do: " } (prose(remedy)) } }
                             }
                         }
                     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use epm_client_agent::report::prose;
 use epm_protocol::plural::either;
 use epm_protocol::time::Timestamp;
 use maud::{Markup, html};
@@ -163,13 +164,13 @@ pub(super) fn reason(one: &Value) -> Markup {
                 @if !one.text("layer_title").is_empty() { ", layer " (one.text("layer_title")) }
                 @if let Some(number) = one["failure"].as_str() { " " (failure(number)) }
             }
-            p.cause { (one.text("sentence")) }
+            p.cause { (prose(one.text("sentence"))) }
             @if let Some(title) = one["failure_title"].as_str() { p.note { (one.text("failure")) ": " (title) "." } }
             @if let Some(observed) = one["observed"].as_str() { p.note { "Seen by one of them: " (observed) "." } }
             @if !one.list("alike").is_empty() {
                 ul.alike { @for other in one.list("alike") { li { "It is " (failure(other.text("failure"))) " if " (other.text("by")) "." } } }
             }
-            p.remedy { strong { "To do: " } (one.text("remedy")) }
+            p.remedy { strong { "To do: " } (prose(one.text("remedy"))) }
             p.note {
                 "Clients: "
                 @for (index, name) in one.texts("examples").enumerate() { @if index > 0 { ", " } (client(name)) }

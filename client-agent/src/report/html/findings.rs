@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::rehearsal::Outcome;
+use crate::report::html::prose;
 use crate::report::words;
 use crate::scenario::{OrphanedClient, Reason};
 
@@ -60,7 +61,7 @@ fn client(outcome: &Outcome, place: usize, one: &OrphanedClient) -> Markup {
                     "and " a href={ "#reason-" (other.number) } title=(other.sentence) { (other.failure.as_deref().unwrap_or("another cause")) }
                 }
             }
-            td.remedy { @if let Some(reason) = reason { (reason.remedy) } }
+            td.remedy { @if let Some(reason) = reason { (prose(&reason.remedy)) } }
             td.because { (one.why) @for other in &further { div { "Also: " (other.sentence) } } }
         }
     }

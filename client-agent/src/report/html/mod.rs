@@ -6,6 +6,7 @@ mod evidence;
 mod evidence_rotation;
 mod figures;
 mod findings;
+mod prose;
 mod repeat;
 mod sentence;
 mod steps;
@@ -22,6 +23,7 @@ use crate::rehearsal::{Outcome, Sweep};
 
 pub use evidence::{Evidence, EvidenceEvent, EvidenceExpectation, evidence_html};
 pub use evidence_rotation::{EvidenceFinding, EvidenceOldCertificate, EvidenceRotation};
+pub use prose::prose;
 use sentence::Sentence;
 
 /// Writes the outcome as a page.

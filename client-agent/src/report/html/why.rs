@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::rehearsal::Outcome;
+use crate::report::html::prose;
 use crate::report::words;
 use crate::scenario::Reason;
 
@@ -43,7 +44,7 @@ fn reason(outcome: &Outcome, one: &Reason) -> Markup {
                 @if !one.since_steps.is_empty() { ", found out in step " (since(one)) }
                 @if let Some(failure) = &one.failure { " " span.failure title=[&one.failure_title] { (failure) } }
             }
-            p.cause { (one.sentence) }
+            p.cause { (prose(&one.sentence)) }
             @if let Some(observed) = &one.observed { p.note { "Seen by one of them: " (observed) "." } }
             @if let Some(title) = &one.failure_title {
                 p.note { (one.failure.as_deref().unwrap_or_default()) ": " (title) "." }
@@ -55,7 +56,7 @@ fn reason(outcome: &Outcome, one: &Reason) -> Markup {
             @if !one.alike.is_empty() {
                 ul.alike { @for other in &one.alike { li { "It is " strong { (other.failure) } " if " (other.by) "." } } }
             }
-            p.remedy { strong { "To do: " } (one.remedy) }
+            p.remedy { strong { "To do: " } (prose(&one.remedy)) }
         }
     }
 }
