@@ -29,6 +29,7 @@ pub use change::{Change, Facts, GroupState, ListState, ManagerCertificates, Rota
 pub use history::SiteHistory;
 pub use number::{failure_of, reproduced};
 pub use rules::{Found, Loss};
+pub use sentence::short;
 pub use trouble::port_without_answer;
 
 use crate::agent::TrustLayer;

@@ -349,7 +349,7 @@ pub(super) fn some(names: impl IntoIterator<Item = String>) -> String {
 }
 
 /// A text with the first four bytes of each fingerprint.
-pub(super) fn short(text: &str) -> String {
+pub fn short(text: &str) -> String {
     let shorten = |word: &str| {
         let bare = word.trim_end_matches([',', ';', '.']);
         let is = bare.len() == 95 && bare.bytes().all(|one| one.is_ascii_hexdigit() || one == b':');

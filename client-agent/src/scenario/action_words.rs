@@ -13,10 +13,10 @@ use super::plan::{FleetAction, StepPlan, Wait};
 impl StepPlan {
     /// The actions of the step in words, one per line, in the order in which they take effect.
     pub fn actions(&self) -> Vec<String> {
-        let fleet = self.fleet.iter().map(|action| fleet_action(action.get_ref()));
+        let fleet = self.fleet.iter().map(|action| fleet_action_in_words(action.get_ref()));
         let healed = self.heal.iter().map(|name| format!("Remove the fault {:?}", name.get_ref()));
         let faults = self.faults.iter().map(|name| format!("Set the fault {:?}", name.get_ref()));
-        let operator = self.operator.iter().map(|one| command(one.get_ref()));
+        let operator = self.operator.iter().map(|one| command_in_words(one.get_ref()));
         let wait = self.wait.iter().map(Wait::to_string);
         fleet.chain(healed).chain(faults).chain(operator).chain(wait).collect()
     }
@@ -36,7 +36,7 @@ impl fmt::Display for Wait {
 }
 
 /// An operator's command in words.
-fn command(command: &Command) -> String {
+pub fn command_in_words(command: &Command) -> String {
     match command {
         Command::AddGroup { group, inherits } => {
             let alone = if *inherits { "" } else { ", which inherits nothing" };
@@ -125,7 +125,7 @@ fn command(command: &Command) -> String {
 }
 
 /// A change of the fleet in words.
-fn fleet_action(action: &FleetAction) -> String {
+pub fn fleet_action_in_words(action: &FleetAction) -> String {
     match action {
         FleetAction::SwitchOff(part) => format!("Switch off the machines of {part}"),
         FleetAction::SwitchOn(part) => format!("Switch on the machines of {part}"),

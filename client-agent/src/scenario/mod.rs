@@ -15,6 +15,7 @@ mod reason;
 mod span;
 mod verdict;
 
+pub use action_words::{command_in_words, fleet_action_in_words};
 pub use communications_file::{SylinkEdit, SylinkSource};
 #[cfg(feature = "wire")]
 pub(crate) use identity::client_profile;

@@ -1,7 +1,11 @@
 //! Which clients would be orphaned if the certificate of a manager were replaced now.
 
+use epm_client_agent::agent::Distrust;
+use epm_client_agent::cause::short;
 use epm_protocol::plural::either;
 use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::asked::{Answers, Query};
 use super::json::Fields;
@@ -9,6 +13,11 @@ use super::words::{client, counted};
 
 /// Number of clients that are named.
 const NAMED: usize = 200;
+
+/// What a client would find, in words.
+fn because(found: &Value) -> String {
+    Distrust::deserialize(found).map_or_else(|_| found.to_string(), |found| short(&found.to_string()))
+}
 
 pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
     let (ahead, manager) = (answers.of("ahead"), query.get("manager"));
@@ -35,7 +44,7 @@ pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
                 thead { tr { th scope="col" { "Client" } th scope="col" { "Layer" } th scope="col" { "What it would find" } } }
                 tbody {
                     @for one in ahead.list("clients").iter().take(NAMED) {
-                        tr { th scope="row" { (client(one.text("client"))) } td { (one.text("layer_title")) } td.long { code { (one["because"].to_string()) } } }
+                        tr { th scope="row" { (client(one.text("client"))) } td { (one.text("layer_title")) } td.long { (because(&one["because"])) } }
                     }
                 }
             }

@@ -1,6 +1,8 @@
 //! The failure catalogue: what each failure is and how to tell it, its steps to take in this lab, and its repair.
 
+use epm_client_agent::scenario::{command_in_words, fleet_action_in_words};
 use maud::{Markup, html};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::action::{Action, Field};
@@ -64,8 +66,10 @@ fn show(step: &Value, play: &Value) -> Markup {
     html! {
         article.stage {
             h3 { (step.text("title")) }
-            @if operator.is_array() { pre { code { (serde_json::to_string_pretty(operator).unwrap_or_default()) } } }
-            @for one in step.list("fleet") { p { "To clients: " code { (one.to_string()) } } }
+            ul {
+                @for one in operator.as_array().into_iter().flatten() { li { (in_words(one, command_in_words)) } }
+                @for one in step.list("fleet") { li { "To clients: " (in_words(one, fleet_action_in_words)) } }
+            }
             @if operator.is_array() { (Action { label: "Give these commands", method: "POST", path: "/v1/commands", body: operator.to_string().into(), ..Action::default() }.view()) }
             @for name in step.texts("faults") { @if let Some(rule) = rule(name) { (fault_action(name, rule).view()) } }
             @for name in step.texts("heal") {
@@ -75,6 +79,14 @@ fn show(step: &Value, play: &Value) -> Markup {
                 (Action { label: "Wait for its heartbeats", method: "POST", path: "/v1/clock/heartbeats", body: json!({ "heartbeats": heartbeats }).to_string().into(), command: format!("clock heartbeats {heartbeats}").into(), ..Action::default() }.view())
             }
         }
+    }
+}
+
+/// What is in the catalogue, in words; as JSON, should this program not know it.
+fn in_words<T: DeserializeOwned>(one: &Value, words: impl Fn(&T) -> String) -> Markup {
+    match T::deserialize(one) {
+        Ok(known) => html! { (words(&known)) },
+        Err(_) => html! { code { (one.to_string()) } },
     }
 }
 
