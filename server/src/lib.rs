@@ -11,6 +11,7 @@
 //! | `wire` | listening, TLS, one exchange after another: the hot path |
 //! | `rest_api` | the vendor's REST API |
 //! | [`control_api`] | the lab's control API |
+//! | `unique_keys` | JSON whose objects have no key twice |
 //! | `comparison` | two runs compared: read from files or a lab, and what differs |
 //! | `page` | the lab's page: views of the control API's JSON |
 //! | [`cli`] | the program `epm-lab` |
@@ -52,6 +53,7 @@ pub mod rest_case;
 mod runtime;
 mod schema;
 mod store;
+mod unique_keys;
 mod wire;
 
 pub use addresses::Addresses;

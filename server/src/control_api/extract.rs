@@ -25,6 +25,7 @@ use tokio::time::timeout;
 
 pub(super) use crate::control_api::error::Problem;
 use crate::lab::Lab;
+use crate::unique_keys;
 use crate::wire::PATIENCE;
 
 /// The state of every handler.
@@ -207,19 +208,25 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let read = timeout(PATIENCE, Json::<T>::from_request(request, state)).await;
-        match read.map_err(|_| slow())? {
-            Ok(Json(body)) => Ok(Self(body)),
+        let (parts, body) = request.into_parts();
+        let File(body) = File::from_request(Request::from_parts(parts.clone(), body), state).await?;
+        let read = Json::<T>::from_request(Request::from_parts(parts, body.clone().into()), state).await;
+        match read {
+            // The type finds duplicate keys of its own fields, and not those of maps and of values without a type.
+            Ok(Json(read)) => match unique_keys::check(&body) {
+                Ok(()) => Ok(Self(read)),
+                Err(error) => Err(Problem::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "malformed",
+                    format!("the body: {error}"),
+                )),
+            },
             Err(JsonRejection::MissingJsonContentType(_)) => Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "no-json",
                 "expected a JSON body with `content-type: application/json`",
             )),
-            Err(error) => {
-                let code =
-                    if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too-large" } else { "malformed" };
-                Err(Problem::new(error.status(), code, plain(&error.body_text())))
-            }
+            Err(error) => Err(Problem::new(error.status(), "malformed", plain(&error.body_text()))),
         }
     }
 }
@@ -229,7 +236,11 @@ impl<S: Send + Sync> FromRequest<S> for File {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let read = timeout(PATIENCE, Bytes::from_request(request, state)).await.map_err(|_| slow())?;
-        let refused = |error: BytesRejection| Problem::new(error.status(), "too-large", error.body_text());
+        let refused = |error: BytesRejection| {
+            let code =
+                if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too-large" } else { "malformed" };
+            Problem::new(error.status(), code, error.body_text())
+        };
         read.map(Self).map_err(refused)
     }
 }

@@ -219,6 +219,33 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
         assert_eq!(problem["code"], code, "{method} {path}: {text}");
         assert!(!problem["detail"].as_str().unwrap().is_empty());
     }
+    for (method, path, body, named) in [
+        (
+            "PUT",
+            "/v1/faults/f",
+            r#"{"what":{"kind":"status","code":503,"code":500}}"#,
+            "what: duplicate field `code` at line 1 column 42",
+        ),
+        (
+            "PUT",
+            "/v1/faults/f",
+            r#"{"what":"reset","probability":0,"probability":1}"#,
+            "duplicate field `probability`",
+        ),
+        (
+            "PUT",
+            "/v1/assumptions",
+            r#"{"hello_answer":"x","hello_answer":"y"}"#,
+            "duplicate field `hello_answer`",
+        ),
+        ("POST", "/v1/commands", r#"[{"add-group":{"group":"a","group":"b"}}]"#, "duplicate field `group`"),
+        ("PUT", "/v1/fleet/desk", r#"{"count":1,"count":2}"#, "duplicate field `count`"),
+    ] {
+        let (status, _, text) = lab.ask(method, path, Some(body)).await;
+        let problem: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &problem["code"]), (422, &"malformed".into()), "{method} {path}: {text}");
+        assert!(problem["detail"].as_str().unwrap().contains(named), "{method} {path}: {text}");
+    }
     let (status, _, text) = lab.ask("POST", "/v1/clock/advance", None).await;
     assert_eq!(status, 415, "{text}");
     assert_eq!(lab.get("/v1/groups").await, before);

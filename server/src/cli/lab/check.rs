@@ -15,6 +15,7 @@ use crate::cli::print::{
     failures_in_json, holdings_in_json, not_judged_in_json, short, shortened, why_in_json,
 };
 use crate::lab::{Expectation, START_BASELINE};
+use crate::unique_keys;
 
 /// Show the verdict of a running lab: client states, orphaned clients, since when and why.
 #[derive(Debug, Args)]
@@ -121,7 +122,7 @@ impl Check {
     async fn foresee(&self, file: &std::path::Path) -> Result<Ending, Failure> {
         let bad = |error: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {error}", file.display()));
         let text = read_file(file).map_err(|error| bad(&error))?;
-        let commands: Value = serde_json::from_slice(&text).map_err(|error| bad(&error))?;
+        let commands: Value = unique_keys::read(&text).map_err(|error| bad(&error))?;
         let found = self.at.control()?.post("/v1/verdict/if-now", &commands).await;
         let found = found.map_err(|failure| match failure {
             // The lab knows the file only as the body of a request.

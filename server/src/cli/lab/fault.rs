@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::answer::{Act, Where, table, words};
 use super::control_client::segment;
 use crate::cli::io::{Ending, Failure};
+use crate::unique_keys;
 
 /// Commands on the faults of a running lab.
 #[derive(Debug, Subcommand)]
@@ -98,13 +99,17 @@ pub(crate) struct Add {
 }
 
 /// A value in JSON, or as `fault kinds` and scenarios have it; any other text is itself.
-fn value_of(text: &str) -> Value {
+fn value_of(text: &str) -> Result<Value, Failure> {
     let in_toml = || {
         let is_table = text.starts_with(['{', '[']);
         let read = toml::from_str::<BTreeMap<String, Value>>(&format!("value = {text}"));
         read.ok().filter(|_| is_table)?.remove("value")
     };
-    serde_json::from_str(text).ok().or_else(in_toml).unwrap_or_else(|| Value::String(text.to_owned()))
+    if let Ok(value) = serde_json::from_str(text) {
+        let duplicate = |error| Failure::BadInput(format!("invalid value {text:?} of a parameter: {error}"));
+        return unique_keys::check(text.as_bytes()).map(|()| value).map_err(duplicate);
+    }
+    Ok(in_toml().unwrap_or_else(|| Value::String(text.to_owned())))
 }
 
 impl Add {
@@ -116,7 +121,12 @@ impl Add {
                     "invalid parameter {parameter:?}: expected NAME=VALUE, such as code=503"
                 ))
             })?;
-            what[name] = value_of(value);
+            if !what[name].is_null() {
+                return Err(Failure::BadInput(format!(
+                    "duplicate parameter {name:?}: set each once, and none named kind"
+                )));
+            }
+            what[name] = value_of(value)?;
         }
         let what = if self.parameters.is_empty() { Value::String(self.what.clone()) } else { what };
         let mut version = json!({ "from": self.version_from, "until": self.version_until });
