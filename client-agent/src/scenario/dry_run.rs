@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use epm_protocol::fault::FaultRule;
 use epm_protocol::id::AgentId;
+use epm_protocol::name::check_name;
 use epm_protocol::site::{ClientKey, Command, CommandError, Founding, ManagerPorts, Site, agent_id};
 use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
@@ -270,6 +271,7 @@ impl Scenario {
                 ));
             }
             if !names.insert(&part.name) {
+            check_name("a part", &part.name).map_err(|error| (span.clone(), error.to_string()))?;
                 return Err((span, format!("a part {:?} exists already", part.name)));
             }
             let calendar = Calendar::new(part, now, now + A_YEAR).map_err(|error| {

@@ -3,13 +3,14 @@
 use super::kind::FaultKind;
 use super::layer::Layer;
 use super::rule::{FaultRule, Listener, Route, Whom};
+use crate::name::{InvalidName, check_name};
 
 /// The reason why a fault is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// The name of the fault is empty.
-    #[error("the fault has no name")]
-    NoName,
+    /// The name of the fault is blank or too long, or has a control character.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// A value of the rule is out of range.
     #[error("fault {fault:?}: {what} is {found}; expected {expected}")]
     Range {
@@ -40,9 +41,7 @@ impl FaultRule {
     /// # Errors
     /// The first part of the rule that is out of range or impossible.
     pub fn check(&self) -> Result<(), RuleError> {
-        if self.name.trim().is_empty() {
-            return Err(RuleError::NoName);
-        }
+        check_name("a fault", &self.name)?;
         self.ranges()?;
         self.contradictions()
     }

@@ -355,7 +355,7 @@ fn rules_that_make_no_sense_are_refused_with_the_reason_and_change_nothing() {
             json!({"what": "empty", "whom": {"version": {"from": "14.3", "until": "14.2"}}}),
             "is not after `from`",
         ),
-        (json!({"what": "empty", "name": " "}), "no name"),
+        (json!({"what": "empty", "name": " "}), "invalid name of a fault"),
     ] {
         let mut set = FaultSet::new(1);
         let error = set.add(rule(value.clone()), NOW).unwrap_err().to_string();

@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
+use epm_protocol::name::check_name;
 use epm_protocol::site::{Command, Material, NewCertificate, Stores};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::keystore::MAX_BYTES;
@@ -316,6 +317,7 @@ async fn update(
     if lab.site.certificate(&manager).is_none() {
         return Err(unknown(&lab, &manager));
     }
+    check_name("an update", &update)?;
     let stores = setting.stores;
     let certificate = setting.certificate()?;
     let command = Command::UpdateCertificate { manager: manager.clone(), certificate, stores };

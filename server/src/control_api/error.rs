@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use epm_protocol::assume::AssumeError;
 use epm_protocol::fault::FaultError;
+use epm_protocol::name::InvalidName;
 use epm_protocol::site::CommandError;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -125,6 +126,12 @@ impl From<CommandError> for Problem {
     }
 }
 
+impl From<InvalidName> for Problem {
+    fn from(error: InvalidName) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
 impl From<UpdateDiffers> for Problem {
     fn from(error: UpdateDiffers) -> Self {
         Self::new(StatusCode::CONFLICT, "differs", error.to_string())
@@ -168,6 +175,7 @@ impl From<FleetError> for Problem {
     fn from(error: FleetError) -> Self {
         let (status, code) = match error {
             FleetError::Command(error) => return error.into(),
+            FleetError::Name(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             FleetError::TooMany(_) => (StatusCode::UNPROCESSABLE_ENTITY, "too-many"),
             FleetError::Differs { .. } => (StatusCode::CONFLICT, "differs"),
             FleetError::NotHere => (StatusCode::GATEWAY_TIMEOUT, "not-here"),

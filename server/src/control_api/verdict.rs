@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use epm_client_agent::rehearsal::WouldBeOrphaned;
 use epm_client_agent::report::{TestCase, TestResult, TestSuite, verdict_junit};
 use epm_client_agent::scenario::Verdict;
+use epm_protocol::name::check_name;
 use epm_protocol::plural::counted;
 use epm_protocol::site::Command;
 use schemars::JsonSchema;
@@ -155,6 +156,7 @@ async fn expect(
     Path(ExpectationName { expectation: name }): Path<ExpectationName>,
     JsonBody(expectation): JsonBody<Expectation>,
 ) -> Answer<Finding> {
+    check_name("an expectation", &name)?;
     lab.check_expectations(std::slice::from_ref(&expectation))?;
     let found = lab.expect(&name, expectation).await?;
     found.map(Json).ok_or_else(|| Problem::invalid("too many registered expectations: remove some"))

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 
 use epm_client_agent::agent::Harm;
 use epm_client_agent::cause::RotationSettings;
+use epm_protocol::name::{InvalidName, check_name};
 use epm_protocol::site::CommandError;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::saved_name::{InvalidName, check_name};
 use crate::lab::{Lab, Seen, lock};
 use crate::schema::BridgedSchema;
 use crate::store::{Kind, StoreError};
@@ -175,7 +175,7 @@ impl Lab {
     /// When the name is not allowed or is that of the lab's start, there are too many baselines, or the database that the managers
     /// share is not available.
     pub async fn take_baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
-        check_name("baseline", name)?;
+        check_name("a baseline", name)?;
         if name == START_BASELINE {
             return Err(BaselineError::OfStart);
         }

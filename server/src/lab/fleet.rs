@@ -7,6 +7,7 @@ use std::time::Duration;
 use epm_client_agent::agent::{Agent, AgentView, Health, Input};
 use epm_client_agent::scenario::{FleetAction, PartPlan};
 use epm_client_agent::wire::{AgentCopy, Fleet, Glance, Member, MemberSpec};
+use epm_protocol::name::{InvalidName, check_name};
 use epm_protocol::site::{Command, CommandError};
 use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::{Clock, Timestamp};
@@ -139,6 +140,9 @@ pub enum FleetError {
         "not all clients were served, and none within the last two minutes or, with the clock stopped, at the current lab time"
     )]
     NotHere,
+    /// The name of the part is blank or too long, or has a control character.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// A part of this name exists with other clients.
     #[error("the part {part:?} exists with clients of {what}; choose another name")]
     Differs {
@@ -160,7 +164,7 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When the group or location is unknown, or a part of this name has other clients.
+    /// When the name is invalid, the group or location is unknown, or a part of this name has other clients.
     pub async fn set_part(&self, plan: PartPlan) -> Result<(), FleetError> {
         self.change_part(&plan.name.clone(), |_| plan).await
     }
@@ -182,6 +186,9 @@ impl Lab {
             self.with_present_group(known, &members.collect::<Vec<_>>());
         }
         let plan = plan(known.as_ref());
+        if known.is_none() {
+            check_name("a part", &plan.name)?;
+        }
         if let Some(known) = &known
             && (known.version != plan.version || known.group != plan.group || known.location != plan.location)
         {

@@ -16,7 +16,6 @@
 //! | `rotation` | judges a rotation against a baseline |
 //! | `rotation_evidence` | what evidence has of a rotation: the last judgement, and old certificates that clients hold |
 //! | `shared_documents` | baselines and expectations that the processes of a site share |
-//! | `saved_name` | names of baselines and snapshots |
 //! | `expectation` | expectations of test authors, and counter-examples |
 //! | `keeping` | keeps the lab in its store, and goes on from there |
 //! | `snapshot` | snapshots of the lab |
@@ -62,7 +61,6 @@ mod reproduce;
 mod rotation;
 mod rotation_evidence;
 mod run_error;
-mod saved_name;
 pub mod scenario_run;
 mod shared_documents;
 mod snapshot;
@@ -97,7 +95,6 @@ pub use reproduce::{refused, reproduced};
 pub use rotation::{Rotation, RotationCode, RotationFinding};
 pub(crate) use rotation_evidence::{OldCertificate, RotationJudgement};
 pub use run_error::RunError;
-pub use saved_name::InvalidName;
 pub use snapshot::{SnapshotError, SnapshotInfo};
 pub use time_error::TimeError;
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use epm_client_agent::wire::AgentCopy;
 use epm_protocol::fault::FaultRule;
+use epm_protocol::name::{InvalidName, check_name};
 use epm_protocol::site::{CommandError, Site};
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::lab::records::Snapshot;
-use crate::lab::saved_name::{InvalidName, check_name};
 use crate::lab::{Lab, held, lock};
 use crate::store::{Batch, Change, Kind};
 
@@ -68,7 +68,7 @@ impl Lab {
     ///
     /// When the name is not allowed, in use, or that of the lab's start, or there are too many snapshots.
     pub async fn take_snapshot(&self, name: &str) -> Result<(), SnapshotError> {
-        check_name("snapshot", name)?;
+        check_name("a snapshot", name)?;
         if name == START {
             return Err(SnapshotError::OfStart);
         }

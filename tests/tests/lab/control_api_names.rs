@@ -55,6 +55,28 @@ async fn the_baseline_of_the_start_stays_and_long_names_and_control_characters_a
     }
 }
 
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_faults_expectations_and_updates_have_names_of_at_most_128_characters_without_control_characters()
+ {
+    let lab = Opened::with(None).await;
+    for (kind, place, body) in [
+        ("a part", "/v1/fleet", json!({ "count": 1, "at_once": true })),
+        ("a fault", "/v1/faults", json!({ "what": "reset" })),
+        ("an expectation", "/v1/expectations", json!({ "expect": "every-client-is-secure" })),
+        ("an update", "/v1/managers/sepm-1/certificate", json!({})),
+    ] {
+        for (name, found) in
+            [("x".repeat(129), "found 129 characters"), ("a%1Bb".to_owned(), "found the control character")]
+        {
+            let (status, _, text) = lab.ask("PUT", &format!("{place}/{name}"), Some(&body.to_string())).await;
+            assert_eq!(status, 422, "{kind}: {text}");
+            assert!(text.contains(&format!("invalid name of {kind}")) && text.contains(found), "{text}");
+        }
+        lab.put(&format!("{place}/{}", "x".repeat(128)), body).await;
+    }
+}
+
 async fn refused(lab: &Opened, path: &str, body: &Value) -> Value {
     let (status, kind, text) = lab.ask("PUT", path, Some(&body.to_string())).await;
     assert_eq!((status, kind.as_str()), (409, "application/problem+json"), "{body}: {text}");

@@ -1,26 +1,26 @@
-//! Names under which a lab saves states of itself: baselines and snapshots.
+//! Names that a lab is given for things of its own: parts of the fleet, faults, baselines, snapshots, expectations and
+//! updates of certificates.
 
-/// Maximum number of characters of a name.
-pub(crate) const LONGEST_NAME: usize = 128;
+/// The largest number of characters of a name.
+pub const LONGEST_NAME: usize = 128;
 
-/// Why a name is refused.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+/// The reason why a name is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "invalid name of a {kind}: expected 1 to {LONGEST_NAME} characters without control characters, found {found}; choose another name"
+    "invalid name of {kind}: expected 1 to {LONGEST_NAME} characters without control characters, found {found}; choose another name"
 )]
 pub struct InvalidName {
-    /// What the name is for: a baseline or a snapshot.
+    /// The kind of thing that the name is for, such as a snapshot.
     kind: &'static str,
-    /// What is wrong with the name.
+    /// The problem with the name.
     found: String,
 }
 
-/// Checks the name of something that is to be saved; `kind` says what it is.
+/// Checks a name; `kind` says what it is for, with its article.
 ///
 /// # Errors
-///
-/// When the name is blank or too long, or has a control character.
-pub(super) fn check_name(kind: &'static str, name: &str) -> Result<(), InvalidName> {
+/// If the name is blank or too long, or has a control character.
+pub fn check_name(kind: &'static str, name: &str) -> Result<(), InvalidName> {
     let characters = name.chars().count();
     let found = if name.trim().is_empty() {
         "a blank one".to_owned()
@@ -40,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_name_has_at_most_128_characters_and_no_control_character() {
-        let check = |name: &str| check_name("snapshot", name).map_err(|error| error.to_string());
+        let check = |name: &str| check_name("a snapshot", name).map_err(|error| error.to_string());
         assert_eq!(check(&"é".repeat(LONGEST_NAME)), Ok(()));
         for (name, found) in [
             ("x".repeat(LONGEST_NAME + 1), "found 129 characters"),
