@@ -3,10 +3,13 @@
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::sha256_hex;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// Stands in the place of a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
+/// Stands in the place of a secret in an address or a form, which brackets would break.
+const IN_ADDRESS: &str = "redacted";
 /// Parts of names whose values are secrets, in lower case.
 const SECRET: &[&str] = &[
     "password",
@@ -65,7 +68,7 @@ pub(crate) fn repeated(answer: &Bytes, token: Option<&str>) -> Bytes {
     }
 }
 
-/// Redacts the values of headers that carry credentials.
+/// Redacts the values of headers that carry credentials, and the addresses in others.
 pub(crate) fn headers(headers: &mut HeaderMap) {
     let is_secret = |name: &header::HeaderName| {
         *name == header::COOKIE || *name == header::SET_COOKIE || is_secret_in_lower_case(name.as_str())
@@ -73,31 +76,86 @@ pub(crate) fn headers(headers: &mut HeaderMap) {
     for (name, value) in headers.iter_mut() {
         if is_secret(name) {
             *value = HeaderValue::from_static(REDACTED);
+        } else if [header::REFERER, header::LOCATION, header::CONTENT_LOCATION].contains(name) {
+            let redacted = value.to_str().map(address).unwrap_or_default();
+            *value = redacted.parse().unwrap_or_else(|_| HeaderValue::from_static(REDACTED));
         }
     }
 }
 
-/// Redacts the values of query parameters.
+/// Redacts the values of query parameters, and of what looks like one in the path; drops a user name and password before
+/// the host.
 pub(crate) fn uri(uri: &Uri) -> Uri {
-    let Some(query) = uri.query().filter(|query| query.split('&').any(|pair| is_secret(name_of(pair))))
-    else {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    if !has_user && !target.contains('=') {
         return uri.clone();
-    };
-    let with = format!("{}?{}", uri.path(), form(query));
-    with.parse().unwrap_or_else(|_| Uri::from_static("/"))
+    }
+    let redacted = address(target);
+    if !has_user && redacted == target {
+        return uri.clone();
+    }
+    redacted.parse().unwrap_or_else(|_| Uri::from_static("/"))
+}
+
+/// Redacts the values of query parameters of an address, and of what looks like one in its path.
+pub(crate) fn address(text: &str) -> String {
+    match text.split_once('?') {
+        Some((path, query)) => format!("{}?{}", pairs(path, &['/', ';']), form(query)),
+        None => pairs(text, &['/', ';']),
+    }
 }
 
 /// Redacts the values of a form or a query.
 fn form(text: &str) -> String {
-    let pairs = text.split('&').map(|pair| {
-        let name = name_of(pair);
-        if is_secret(name) { format!("{name}={REDACTED}").replace(['[', ']'], "") } else { pair.to_owned() }
-    });
-    pairs.collect::<Vec<_>>().join("&")
+    pairs(text, &[';'])
 }
 
-fn name_of(pair: &str) -> &str {
-    pair.split_once('=').map_or(pair, |(name, _)| name)
+/// Redacts secret values of pairs that begin at an `&` or one of `starts`. They end at an `&` only: a secret may have the
+/// other characters in it.
+fn pairs(text: &str, starts: &[char]) -> String {
+    let redacted = text.split('&').map(|piece| {
+        let mut begin = 0;
+        for part in piece.split_inclusive(starts) {
+            if let Some((name, _)) = part.split_once('=')
+                && is_secret(&percent_decode_str(name).decode_utf8_lossy())
+            {
+                return format!("{}{name}={IN_ADDRESS}", &piece[..begin]);
+            }
+            begin += part.len();
+        }
+        piece.to_owned()
+    });
+    redacted.collect::<Vec<_>>().join("&")
+}
+
+/// Redacts the user name of a refused log-in, in JSON or in a form, unless it is that of an administrator: a password may
+/// have been typed into its field. A body that is neither is redacted as a whole.
+pub(crate) fn user_name(body: &Bytes, is_known: impl Fn(&str) -> bool) -> Bytes {
+    let is_user = |name: &str| {
+        let name = name.to_lowercase();
+        name == "name" || name.contains("user") || name.contains("login")
+    };
+    if body.is_empty() || *body == REDACTED {
+        return body.clone();
+    }
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    if let Ok(Value::Object(mut fields)) = serde_json::from_str(text) {
+        for (name, value) in &mut fields {
+            if is_user(name) && !value.as_str().is_some_and(&is_known) {
+                *value = Value::from(REDACTED);
+            }
+        }
+        return serde_json::to_vec(&fields).map_or_else(|_| REDACTED.into(), Bytes::from);
+    }
+    if text.starts_with(['{', '[', '"']) || !text.contains('=') {
+        return Bytes::from_static(REDACTED.as_bytes());
+    }
+    let pairs = text.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, value)) if is_user(name) && !is_known(value) => format!("{name}={IN_ADDRESS}"),
+        _ => pair.to_owned(),
+    });
+    pairs.collect::<Vec<_>>().join("&").into()
 }
 
 /// Redacts a body: the values of JSON fields, of a form, or of attributes and elements of XML. What has the word for a secret
@@ -211,7 +269,18 @@ mod tests {
         );
         let uri = uri(&"/a/b?x=1&access_token=hush&y=2".parse().unwrap());
         assert_eq!(uri.to_string(), "/a/b?x=1&access_token=redacted&y=2");
+        for (address, redacted) in [
+            ("/a?x=1;password=hush&y", "/a?x=1;password=redacted&y"),
+            ("/a?pass%77ord=hush", "/a?pass%77ord=redacted"),
+            ("/a/token=hush/b?c=d", "/a/token=redacted?c=d"),
+            ("/a?token=hu/sh;h?ush&b", "/a?token=redacted&b"),
+            ("https://admin:hush@host/a?b=c", "/a?b=c"),
+            ("https://host/a?b=c", "https://host/a?b=c"),
+        ] {
+            assert_eq!(self::uri(&address.parse().unwrap()).to_string(), redacted);
+        }
         let mut map = HeaderMap::new();
+        map.insert(header::REFERER, HeaderValue::from_static("https://h/a?token=hush&b=c"));
         map.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer hush"));
         map.insert(header::COOKIE, HeaderValue::from_static("JSESSIONID=hush"));
         map.insert("x-api-key", HeaderValue::from_static("hush"));
@@ -227,5 +296,25 @@ mod tests {
         assert_eq!(answer, "no token [redacted] here");
         headers(&mut map);
         assert!(!format!("{map:?}").contains("hush") && map[header::HOST] == "h");
+        assert_eq!(map[header::REFERER], "https://h/a?token=redacted&b=c");
+    }
+
+    #[test]
+    fn the_user_name_of_a_refused_log_in_is_kept_only_if_it_is_known() {
+        for (body, kept) in [
+            (
+                r#"{"password":"[redacted]","username":"hush"}"#,
+                r#"{"password":"[redacted]","username":"[redacted]"}"#,
+            ),
+            (r#"{"domain":"d","username":"admin"}"#, r#"{"domain":"d","username":"admin"}"#),
+            (r#"{"userName":["hush"]}"#, r#"{"userName":"[redacted]"}"#),
+            (r#"{"username":"hush""#, REDACTED),
+            ("hush", REDACTED),
+            ("grant_type=password&username=hush", "grant_type=password&username=redacted"),
+            ("username=admin&x", "username=admin&x"),
+            ("", ""),
+        ] {
+            assert_eq!(user_name(&Bytes::from_static(body.as_bytes()), |name| name == "admin"), kept);
+        }
     }
 }

@@ -29,6 +29,7 @@ use crate::runtime::counters::Handshake;
 use crate::runtime::faults::judging::RestQuery;
 use crate::runtime::install_dir::Access;
 use crate::runtime::journal::{Call, ConnectionClosed};
+use crate::runtime::redact;
 use crate::runtime::service::Service;
 use crate::runtime::transfer::Transfer;
 use crate::wire::activity::{ActivityStream, LateClose};
@@ -89,7 +90,7 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
             let _ = stream.set_nodelay(true);
             let web = TowerToHyperService::new(router);
             let respond = |request: Request<_>| {
-                let (method, uri) = (request.method().clone(), request.uri().clone());
+                let (method, uri) = (request.method().clone(), redact::uri(request.uri()));
                 let response = web.call(request);
                 async move {
                     let Ok(response) = response.await;

@@ -235,3 +235,27 @@ async fn any_other_assumption_of_a_running_lab_takes_effect_at_the_next_reset() 
     assert!(status == 422 && text.contains("an HTTP status from 200 to 599"), "{text}");
     assert_eq!(assumed(&lab, "hello_answer").await, ("hi".to_owned(), None), "all of them or none");
 }
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_is_sent_in_the_wrong_place_is_not_kept_and_the_name_of_an_administrator_is() {
+    let lab = Opened::of(MockSite::builder().rest_api(0), None).await;
+    let rest = Rest::log_in(&lab.lab.site);
+    let authenticate = "identity/authenticate";
+    assert_eq!(log_in(&rest, "hush-1", "x").status, 400);
+    assert_eq!(log_in(&rest, "admi%6E", "wrong").status, 400);
+    assert_eq!(rest.with("POST", authenticate, r#"{"username":"hush-2"#).status, 400);
+    assert_eq!(rest.send("POST", "/sepm/oauth/token", &["--data", "username=hush-3"]).status, 400);
+    for path in ["version?token=hush-4&x=1", "version?pass%77ord=hush-5", "version?x=1;password=hush-6"] {
+        assert_eq!(rest.get(path).status, 200, "{path}");
+    }
+    assert_eq!(rest.get("token=hush-7").status, 404);
+    let referer = ["-H", "Referer: https://127.0.0.1/page?token=hush-8"];
+    assert_eq!(rest.send("GET", "/sepm/api/v1/version", &referer).status, 200);
+    for form in ["journal", "journal?format=har"] {
+        let kept = lab.get(&format!("/v1/{form}")).await.to_string();
+        let found = kept.match_indices("hush").map(|(at, _)| &kept[at.saturating_sub(80)..at + 6]);
+        assert_eq!(found.collect::<Vec<_>>(), Vec::<&str>::new(), "{form}");
+        assert!(kept.contains("admi%6E") && kept.contains("redacted"), "{form}: {kept}");
+    }
+}

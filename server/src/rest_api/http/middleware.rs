@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::rest_api::auth::tokens::{self, Session};
+use crate::rest_api::auth::url_decoder;
 use crate::rest_api::http::error::{ApiError, Gone};
 use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
 use crate::rest_api::http::operations::{Known, known};
@@ -31,6 +32,8 @@ pub(crate) const OPENAPI_PATH: &str = "/sepm/api/v1/openapi.json";
 /// Paths that need no token.
 const PUBLIC: &[&str] =
     &["/sepm/api/v1/identity/authenticate", "/sepm/api/v1/version", "/sepm/oauth/token", OPENAPI_PATH];
+/// Paths to which credentials are sent.
+const LOG_INS: &[&str] = &["/sepm/api/v1/identity/authenticate", "/sepm/oauth/token"];
 /// Maximum size of a body without a token.
 const MAX_PUBLIC_BODY: usize = 64 * 1024;
 /// Number of bytes of an oversized body that are read, so that its sender receives the response.
@@ -63,7 +66,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
         *request.uri_mut() = plain;
     }
     let path = request.uri().path().to_owned();
-    let read = request.uri().to_string();
+    let read = redact::uri(request.uri()).to_string();
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     let token = bearer(&request).map(str::to_owned);
     let mut who = None;
@@ -107,6 +110,13 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     transfer.took = watch.elapsed();
     transfer.request_body = kept(&sent);
+    if LOG_INS.contains(&path.as_str()) && !head.status.is_success() {
+        let is_known = |name: &str| {
+            let name = url_decoder::decode(name, assumed.rest_password_plus_is_space);
+            name.is_ok_and(|name| api.database.administrators.named(&name).is_some())
+        };
+        transfer.request_body.bytes = redact::user_name(&transfer.request_body.bytes, is_known);
+    }
     let mut headers = head.headers.clone();
     redact::headers(&mut headers);
     let shown = redact::repeated(&body, token.as_deref());
@@ -120,7 +130,7 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
         manager: api.manager.number,
         peer,
         method: method.to_string(),
-        path: asked,
+        path: redact::address(&asked),
         status: head.status.as_u16(),
         who,
         transfer: Arc::new(transfer),

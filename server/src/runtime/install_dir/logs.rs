@@ -23,6 +23,7 @@ use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
 
 use super::files::make_folder_of;
+use crate::runtime::redact;
 
 /// Maximum length of a line, since some contain what a peer sent.
 const LONGEST_LINE: usize = 4096;
@@ -59,7 +60,7 @@ pub(crate) struct Access {
 
 impl Access {
     pub(crate) fn of<B>(peer: IpAddr, request: &axum::http::Request<B>) -> Self {
-        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let (method, uri) = (request.method().clone(), redact::uri(request.uri()));
         Self { peer, method, uri, version: request.version() }
     }
 
