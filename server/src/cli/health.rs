@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::lab::ControlClient;
 use super::print;
-use crate::cli::io::{Ending, Failure, say, say_json};
+use crate::cli::io::{Ending, Failure, say, say_json, say_whole};
 
 /// Checks that a manager or a lab responds.
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ impl Health {
                 return Ok(Ending::Well);
             }
             if self.json {
-                say(&format!("{found:#}\n"));
+                say_whole(&format!("{found:#}\n"));
             }
             return Err(Failure::Failed(format!("not healthy: {}", down.join("; "))));
         }

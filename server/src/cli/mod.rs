@@ -17,6 +17,7 @@ mod labs;
 mod out;
 mod pcap;
 mod print;
+mod prose;
 mod recovery;
 mod rehearse;
 mod rotate;
@@ -43,7 +44,7 @@ use epm_client_agent::program::{
 };
 use epm_client_agent::wire::log_keys;
 use epm_protocol::assumption::Assumptions;
-use io::{Ending, Failure, say, say_json, waiting};
+use io::{Ending, Failure, say, say_json, say_whole, waiting};
 
 use crate::runtime::descriptors::raise_descriptor_limit;
 
@@ -211,7 +212,7 @@ pub fn main() -> ExitCode {
         Verb::Schema(schema) => schema.go(),
         Verb::Health(health) => waiting(health.go()),
         Verb::Completions { shell } => {
-            say(&completions(command(), shell));
+            say_whole(&completions(command(), shell));
             Ok(Ending::Well)
         }
     };

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{again, print, scenario};
-use crate::cli::io::{Ending, Failure, is_quiet, notice, say, say_json};
+use crate::cli::io::{Ending, Failure, is_quiet, notice, say, say_json, say_whole};
 use crate::cli::out::OutFolder;
 use crate::schema::BridgedSchema;
 
@@ -178,7 +178,7 @@ impl Rehearse {
             ])?;
         }
         if self.json {
-            say(&report::json(&outcome));
+            say_whole(&report::json(&outcome));
         } else {
             say(&print::rehearsal_verdict(&outcome, &again));
             self.say_where();
@@ -283,7 +283,7 @@ impl Rehearse {
             ])?;
         }
         if self.json {
-            say(&sweep_json(&swept));
+            say_whole(&sweep_json(&swept));
         } else {
             say(&print::sweep_verdict(&swept, is_stopped));
             self.say_where();

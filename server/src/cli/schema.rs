@@ -17,7 +17,7 @@ use crate::cli::config::InForce;
 use crate::cli::failure::{Listed, Reproduced};
 use crate::cli::fault::Explained;
 use crate::cli::health::Responds;
-use crate::cli::io::{Ending, Failure, say};
+use crate::cli::io::{Ending, Failure, say_whole};
 use crate::cli::labs::LabFacts;
 use crate::cli::recovery::RecoveryFacts;
 use crate::cli::rehearse::{SeedsOutcome, SweepOutcome};
@@ -159,7 +159,7 @@ impl Schema {
     pub(super) fn go(self) -> Result<Ending, Failure> {
         let names = OUTPUTS.iter().flat_map(|(commands, _)| commands.iter().copied());
         let text = schema_text(&self.command, names, schema).map_err(Failure::BadInput)?;
-        say(&text);
+        say_whole(&text);
         Ok(Ending::Well)
     }
 }

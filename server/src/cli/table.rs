@@ -133,7 +133,7 @@ impl std::fmt::Display for Table {
 const USUAL: usize = 80;
 
 /// The width of the terminal; none if the output goes elsewhere and COLUMNS does not say it.
-fn width() -> Option<usize> {
+pub(super) fn width() -> Option<usize> {
     let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     columns.filter(|columns| *columns > 0).or_else(|| {
         let out = std::io::stdout();

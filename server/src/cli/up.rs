@@ -18,7 +18,7 @@ use epm_protocol::trust::{StoreType, read_private_key};
 
 use crate::cli::again;
 use crate::cli::config::in_force::{InForce, elsewhere};
-use crate::cli::io::{Ending, Failure, complain, notice, read, say, warning};
+use crate::cli::io::{Ending, Failure, complain, notice, read, say_whole, warning};
 use crate::cli::lab::OwnReadyFile;
 use crate::cli::out::OutFolder;
 use crate::cli::pcap::Pcap;
@@ -261,7 +261,7 @@ impl Up {
             plan.seed,
             elsewhere(options),
         ));
-        say(&said);
+        say_whole(&said);
         // The reader of that line would wait for it without end.
         if let Some(why) = unwritten() {
             return Err(Failure::Failed(why));

@@ -124,6 +124,30 @@ fn the_log_says_what_the_lab_does_and_a_level_that_does_not_exist_is_refused() {
 }
 
 #[test]
+fn prose_fits_80_columns_and_breaks_neither_a_word_nor_a_command_nor_a_line_elsewhere() {
+    for arguments in [
+        &["rehearse", "fixtures/scenarios/single-manager-no-wait.toml"][..],
+        &["failure", "show", "F38"],
+        &["failure", "reproduce", "F29"],
+    ] {
+        let narrow = stdout(&output(program().args(arguments).env("COLUMNS", "80")));
+        let long = narrow.lines().find(|line| line.chars().count() > 80 && !line.starts_with("epm-lab "));
+        assert_eq!(long, None, "{arguments:?}");
+        let wide = stdout(&output(program().args(arguments).env_remove("COLUMNS")));
+        assert!(wide.lines().any(|line| line.chars().count() > 80), "{arguments:?}");
+        // Tables break words where nothing else is left.
+        if arguments[1] == "show" {
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(words(&narrow), words(&wide), "{arguments:?}");
+        }
+    }
+    let json = |columns| {
+        stdout(&output(program().args(["failure", "show", "F38", "--json"]).env("COLUMNS", columns)))
+    };
+    assert_eq!(json("20"), json("2000"));
+}
+
+#[test]
 fn tables_fit_80_columns_and_break_no_line_elsewhere() {
     for arguments in [&["assumptions"][..], &["fault", "kinds"], &["failure", "list"]] {
         let narrow = well(&output(program().args(arguments).env("COLUMNS", "80")));

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json as value};
 
-use crate::harness::{RunningLab, json, refused, run, said, stdout, well};
+use crate::harness::{RunningLab, json, output, program, refused, run, said, stdout, well};
 
 /// What a rehearsal of a scenario of the project prints as JSON, in a file.
 fn rehearsed(folder: &tempfile::TempDir, scenario: &str) -> String {
@@ -31,6 +31,8 @@ fn what_differs_between_two_runs_is_who_is_lost_why_and_what_was_done() {
     ] {
         assert!(words.contains(expected), "{expected}: {words}");
     }
+    let narrow = stdout(&output(program().args(["compare", &green, &red]).env("COLUMNS", "80")));
+    assert!(narrow.lines().all(|line| line.chars().count() <= 80 || line.contains(".json:")), "{narrow}");
     let output = run(&["compare", &red, &green, "--json"]);
     let compared = json(&output);
     assert_eq!((output.status.code(), &compared["same"]), (Some(1), &value!(false)));

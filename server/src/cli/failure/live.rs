@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::io::{Ending, Failure, notice, say};
+use crate::cli::io::{Ending, Failure, notice, say, say_whole};
 use crate::cli::out::OutFolder;
 use crate::control_api;
 use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay, silent};
@@ -43,7 +43,7 @@ pub(super) async fn stand(
         let logs = Arc::clone(&logs);
         Arc::new(move |name: &str, line: &LogLine| {
             logs.lock().entry(name.to_owned()).or_default().push(line.clone());
-            say(&format!("  {name}: {line}\n"));
+            say_whole(&format!("  {name}: {line}\n"));
         })
     };
     let trouble: Mutex<Option<Failure>> = Mutex::default();

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::cli::again;
 use crate::cli::assume::{assumption, override_with};
-use crate::cli::io::{Ending, Failure, say, say_json};
+use crate::cli::io::{Ending, Failure, say, say_json, say_whole};
 use crate::cli::out::OutFolder;
 use crate::cli::pcap::Pcap;
 use crate::lab;
@@ -180,7 +180,7 @@ impl Catalogue {
             Self::Show { id, json: false } => say(&print::entry(find(&id)?)),
             Self::Show { id, json: true } => say_json(find(&id)?.to_json())?,
             Self::Diagnose(diagnose) => return diagnose.go(),
-            Self::Page => say(&page::page(catalogue::entries())),
+            Self::Page => say_whole(&page::page(catalogue::entries())),
             Self::Reproduce(reproduce) => return reproduce.go().await,
         }
         Ok(Ending::Well)

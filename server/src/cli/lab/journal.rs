@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::answer::{Act, Where, rows, table, words};
 use super::control_client::segment;
-use crate::cli::io::{Ending, Failure, is_heard, say};
+use crate::cli::io::{Ending, Failure, is_heard, say_whole};
 
 /// Commands on the journal of a running lab.
 #[derive(Debug, Subcommand)]
@@ -146,7 +146,7 @@ impl Act for JournalVerb {
             Self::Export { fits, har } => {
                 let form = if har { "har" } else { "ndjson" };
                 let fits = Fits { limit: fits.limit.or(Some(ALL)), ..fits };
-                say(&control.text(&format!("/v1/journal?{}&format={form}", fits.query())).await?);
+                say_whole(&control.text(&format!("/v1/journal?{}&format={form}", fits.query())).await?);
                 Ok(Ending::Well)
             }
             Self::Tail(fits) => {
@@ -154,7 +154,7 @@ impl Act for JournalVerb {
                     if let Some(data) = line.strip_prefix("data: ") {
                         let entry: Value = serde_json::from_str(data).unwrap_or_default();
                         let text = if at.json { data.to_owned() } else { row(&entry).join("  ") };
-                        say(&format!("{text}\n"));
+                        say_whole(&format!("{text}\n"));
                     }
                     is_heard()
                 };

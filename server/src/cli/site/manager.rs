@@ -89,7 +89,7 @@ mod run {
     use epm_protocol::time::Clock;
 
     use crate::StoreError;
-    use crate::cli::io::{Ending, Failure, notice, say};
+    use crate::cli::io::{Ending, Failure, notice, say_whole};
     use crate::cli::lab::OwnReadyFile;
     use crate::cli::out::OutFolder;
     use crate::cli::site::manager::Manager;
@@ -163,7 +163,7 @@ mod run {
                 self.name,
                 site.look(|one| one.name().to_owned())
             ));
-            say(&said);
+            say_whole(&said);
             if let Some(why) = unwritten() {
                 return Err(Failure::Failed(why));
             }

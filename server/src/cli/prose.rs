@@ -1,0 +1,109 @@
+//! Prose for people: no line longer than the terminal is wide, with words whole and the indentation kept. Where the output
+//! goes elsewhere, lines are as they are.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::table::width;
+
+/// The smallest width of text beside an indentation.
+const LEAST: usize = 24;
+/// The beginnings of commands, which are copied whole.
+const COMMANDS: [&str; 4] = ["epm-lab ", "epm-agent ", "curl ", "openssl "];
+
+/// The text in lines that fit the terminal.
+pub(super) fn wrapped(text: &str) -> String {
+    match width() {
+        Some(width) => text.split_inclusive('\n').map(|line| within(line, width)).collect(),
+        None => text.to_owned(),
+    }
+}
+
+/// A line in lines of at most this width, where its words allow it.
+fn within(line: &str, width: usize) -> String {
+    let (content, end) = line.strip_suffix('\n').map_or((line, ""), |content| (content, "\n"));
+    let text = content.trim_start_matches(' ');
+    let indent = content.len() - text.len();
+    if content.width() <= width || COMMANDS.iter().any(|command| text.starts_with(command)) {
+        return line.to_owned();
+    }
+    let hang = hanging(text, indent, width);
+    let (mut broken, mut used) = (" ".repeat(indent), indent);
+    let mut begun = false;
+    for word in words(text) {
+        if begun && used + word.trim_end().width() > width {
+            broken.truncate(broken.trim_end_matches(' ').len());
+            broken.push('\n');
+            broken.push_str(&" ".repeat(hang));
+            used = hang;
+        }
+        broken.push_str(word);
+        used += word.width();
+        begun = true;
+    }
+    broken + end
+}
+
+/// The indentation of the further lines: that of the first, or the column of what stands after a bullet or in a second column.
+fn hanging(text: &str, indent: usize, width: usize) -> usize {
+    let second = text.find("  ").map(|gap| gap + text[gap..].len() - text[gap..].trim_start().len());
+    let bullet = text.starts_with("- ").then_some(2);
+    let hang = bullet.or(second).map_or(indent, |at| indent + text[..at].width());
+    [hang, indent].into_iter().find(|hang| hang + LEAST <= width).unwrap_or(0)
+}
+
+/// The words of a line, each with the spaces after it; a command at the end is one.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let command = COMMANDS.iter().filter_map(|command| text.find(&format!(": {command}"))).min();
+    let (prose, command) = text.split_at(command.map_or(text.len(), |at| at + 2));
+    let mut rest = prose;
+    let words = std::iter::from_fn(move || {
+        let gap = rest.find(' ').unwrap_or(rest.len());
+        let end = gap + rest[gap..].len() - rest[gap..].trim_start_matches(' ').len();
+        let (word, others) = rest.split_at(end);
+        rest = others;
+        (!word.is_empty()).then_some(word)
+    });
+    words.chain((!command.is_empty()).then_some(command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_keep_their_indentation() {
+        for (line, broken) in [
+            (
+                "      To do: give every client a new file.\n",
+                "      To do: give every client a\n      new file.\n",
+            ),
+            (
+                "  - a point that is longer than a line is\n",
+                "  - a point that is longer than\n    a line is\n",
+            ),
+            (
+                "where  in the folder of the manager, twice",
+                "where  in the folder of the\n       manager, twice",
+            ),
+            ("short", "short"),
+            ("\n", "\n"),
+            (
+                "  epm-lab rehearse a-file-with-a-long-name.toml --seed 1\n",
+                "  epm-lab rehearse a-file-with-a-long-name.toml --seed 1\n",
+            ),
+            (
+                "Seed 1; repeat with epm-lab 0.1.0: epm-lab rehearse a.toml --seed 1",
+                "Seed 1; repeat with epm-lab\n0.1.0:\nepm-lab rehearse a.toml --seed 1",
+            ),
+            (
+                "a-word-that-is-longer-than-the-line is not broken",
+                "a-word-that-is-longer-than-the-line\nis not broken",
+            ),
+            // Twice as wide as other letters.
+            ("証明書が信頼されていない 証明書が信頼され", "証明書が信頼されていない\n証明書が信頼され"),
+        ] {
+            assert_eq!(within(line, 32), broken);
+        }
+        assert_eq!(hanging("- x", 40, 50), 0);
+    }
+}
