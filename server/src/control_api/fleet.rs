@@ -6,7 +6,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::State;
-use epm_client_agent::agent::{AgentView, LastServer};
+use epm_client_agent::agent::{AgentView, Health, LastServer};
 use epm_client_agent::scenario::PartPlan;
 use epm_client_agent::wire::ByState;
 use epm_protocol::plural::counted;
@@ -177,13 +177,14 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
     let view = agent.view();
     let status_detail = status_detail(&view);
     let state = &agent.cache().state;
+    let last_server = state.last_server.as_ref().map(|last| in_lab(last, &view.health, lab));
     Ok(Json(WholeClient {
         part: member.part.clone(),
         on: !agent.is_stopped(),
         frozen: member.handle.is_frozen(),
         status_detail,
         view,
-        last_server: state.last_server.clone(),
+        last_server,
         packages: state.packages.clone(),
         next_heartbeat: Some(member.handle.next_wake()),
         reported_by: None,
@@ -210,6 +211,14 @@ impl WholeClient {
             client,
         }
     }
+}
+
+/// The server that last served a client, since when it has in this lab. A client whose machine was on before the lab has an
+/// earlier beginning for the day after which it asks its list again.
+fn in_lab(last: &LastServer, health: &Health, lab: &Lab) -> LastServer {
+    let connected = if let Health::Connected { since } = health { Some(*since) } else { None };
+    let began = connected.or_else(|| lab.began()).unwrap_or(last.since);
+    LastServer { server: last.server.clone(), since: last.since.max(began) }
 }
 
 /// How a client is, for people.

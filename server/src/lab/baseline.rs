@@ -182,6 +182,11 @@ impl Lab {
         self.save_baseline(name).await
     }
 
+    /// Lab time at which the lab began; none before it has.
+    pub(crate) fn began(&self) -> Option<Timestamp> {
+        lock(&self.baselines).get(START_BASELINE).map(|start| start.at)
+    }
+
     /// Takes a baseline under any name, also that of the lab's start.
     pub(super) async fn save_baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
         let mut clients = BTreeMap::new();

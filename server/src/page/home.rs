@@ -190,14 +190,11 @@ fn earlier(at: &str) -> String {
     at.parse::<Timestamp>().map_or_else(|_| at.to_owned(), |at| (at - Duration::from_secs(5)).to_string())
 }
 
-/// The first lab time in a sentence.
+/// The lab time of the first change of the site that a sentence names. Its other times may be dates of a certificate.
 fn moment_in(sentence: &str) -> Option<&str> {
-    let word = sentence
-        .split([' ', ',', ':', ';', '(', ')'])
-        .find(|word| word.len() >= 8 && word.starts_with("20"))?;
-    let at = sentence.find(word)?;
-    let end = sentence[at..].find('Z')? + at + 1;
-    sentence.get(at..end).filter(|text| text.len() <= 32 && text.contains('T'))
+    let (_, after) = sentence.split_once("he change at ")?;
+    let end = after.find('Z')? + 1;
+    after.get(..end).filter(|text| text.parse::<Timestamp>().is_ok())
 }
 
 /// The fleet as numbers, over time, and by part.
@@ -249,6 +246,11 @@ mod tests {
     fn the_moment_of_a_cause_is_found_in_its_sentence() {
         let sentence = "The change at 2026-01-05T08:00:00.000Z gave sepm-1 a new certificate (C2F150E9).";
         assert_eq!(moment_in(sentence), Some("2026-01-05T08:00:00.000Z"));
-        assert_eq!(moment_in("No change is known, 2026 clients are Zen."), None);
+        for no_change in [
+            "No change is known, 2026 clients are Zen.",
+            "The certificate is not valid before 2026-01-12T08:00:00.000Z.",
+        ] {
+            assert_eq!(moment_in(no_change), None);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! has dropped.
 
 use epm_fixtures::needs;
+use epm_protocol::time::{Clock, Timestamp};
 use epm_server::MockSite;
 use epm_tests::control_api::{Opened, two_managers};
 use epm_tests::rest_curl::Rest;
@@ -14,6 +15,25 @@ const OF_TWO: &str = "/v1/managers/sepm-2/replication";
 /// The number of clients of the part desk that hold each certificate.
 fn held(verdict: &Value) -> Value {
     verdict["parts"][0]["certificates"].clone()
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_serves_no_client_of_the_lab_since_before_the_lab() {
+    let lab = Opened::with(None).await;
+    let began = lab.lab.clock().now();
+    let lab = lab.and_clients(4).await;
+    let mut earlier = 0;
+    for number in 1..=4 {
+        let name = format!("desk-{number}");
+        let client = lab.get(&format!("/v1/clients/{name}")).await;
+        let since: Timestamp = client["last_server"]["since"].as_str().unwrap().parse().unwrap();
+        assert!(since >= began, "{client}");
+        let member = lab.lab.member(&name).await.unwrap();
+        let own = member.handle.agent().cache().state.last_server.clone().unwrap().since;
+        earlier += usize::from(own < began);
+    }
+    assert!(earlier > 0, "their machines were on before the lab");
 }
 
 #[needs(curl)]
