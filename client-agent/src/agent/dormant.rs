@@ -15,6 +15,7 @@ use epm_protocol::time::Timestamp;
 use serde::Serialize;
 
 use super::cache::{AgentState, Cache, OwnCache};
+use super::contact::Contact;
 use super::equivalence::Counts;
 use super::exchange::AgentProfile;
 use super::failover::Server;
@@ -248,6 +249,12 @@ impl DormantAgent {
     /// The beginning of the client's last heartbeat, or of its series.
     pub fn last_heartbeat(&self) -> Timestamp {
         self.own.times.last
+    }
+
+    /// What is known of the client's contact with its managers beside its health.
+    pub fn contact(&self) -> Contact {
+        let last_server = Some(self.own.last_server_since);
+        self.shared.agent.contact_by(&self.schedule(0), last_server)
     }
 
     fn schedule(&self, seed: u64) -> Schedule {

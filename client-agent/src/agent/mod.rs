@@ -10,6 +10,7 @@
 mod adoption;
 mod cache;
 mod commands;
+mod contact;
 mod dormant;
 mod equivalence;
 mod exchange;
@@ -40,6 +41,7 @@ use epm_protocol::sylink::{CommunicationMode, Sylink};
 use epm_protocol::time::Timestamp;
 
 pub use cache::{AgentState, Cache, Harm, OwnCache, Rescue};
+pub use contact::Contact;
 pub use dormant::{DormantAgent, SharedStates};
 pub use exchange::{AgentProfile, Exchange, Input, Output, TlsCheck, TlsVersions};
 pub use failover::{LastServer, Server};

@@ -209,6 +209,8 @@ mod tests {
             policy_vouched_by: None,
             complete: None,
             group: None,
+            preferred_group: None,
+            downloads_off: false,
             secure_communications: true,
             list: "list".to_owned(),
             server: None,

@@ -282,6 +282,11 @@ impl Schedule {
         self.accelerated.map_or(regular, |early| early.min(regular))
     }
 
+    /// The beginning of the last heartbeat, or of the series.
+    pub(super) const fn last(&self) -> Timestamp {
+        self.last
+    }
+
     /// The next heartbeat, if it is before `end`.
     pub(crate) fn next_before(&self, end: Timestamp) -> Option<Timestamp> {
         let could_be = self.regular.is_some_and(|k| self.ideal(k) < end.as_millis());

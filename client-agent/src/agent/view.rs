@@ -28,6 +28,12 @@ pub struct AgentView {
     pub complete: Option<PolicySerial>,
     /// The group that the client's policy is for.
     pub group: Option<String>,
+    /// The group that the client's communications file prefers: where the client registers, if there is such a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_group: Option<String>,
+    /// Whether the client downloads neither policies nor lists, by its communication settings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub downloads_off: bool,
     /// Whether the client authenticates its manager.
     pub secure_communications: bool,
     /// The name of the client's management server list.
@@ -87,6 +93,8 @@ impl AgentView {
             policy_vouched_by: *policy_vouched_by,
             complete: *complete,
             group: group.clone(),
+            preferred_group: trust_state.cache.sylink.preferred_group(),
+            downloads_off: trust_state.settings().disable_download_profile,
             secure_communications: trust_state.secure(),
             list: trust_state.conf.list.name.clone(),
             server: last_server.as_ref().map(|last| last.server.clone()).or(listed),

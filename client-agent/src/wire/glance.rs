@@ -6,7 +6,7 @@ use std::sync::Arc;
 use epm_protocol::id::AgentId;
 use epm_protocol::time::Timestamp;
 
-use crate::agent::{Agent, AgentProfile, AgentView, DormantAgent, SharedStates};
+use crate::agent::{Agent, AgentProfile, AgentView, Contact, DormantAgent, SharedStates};
 use crate::scenario::Pause;
 
 /// What is seen of a client at a moment.
@@ -18,6 +18,8 @@ pub struct Glance {
     pub agent: Option<AgentId>,
     /// The time since when the client's health is what it is; 1970 for a new client.
     pub since: Timestamp,
+    /// The client's last heartbeat, and how long it stays with its server; none for a client of another process.
+    pub contact: Option<Contact>,
     /// The number of heartbeats that the client has begun.
     pub heartbeats: u64,
     /// The number of heartbeats in which a manager served the client.
@@ -49,13 +51,19 @@ pub struct ByState<T>(HashMap<usize, (Arc<AgentView>, T), rustc_hash::FxBuildHas
 impl Glance {
     pub(super) fn of_agent(agent: &Agent, now: Timestamp) -> Self {
         let glance = Self::of_view(agent.view(), !agent.is_stopped(), agent.is_silent(now));
-        Self { agent: agent.cache().state.agent, is_in_heartbeat: !agent.is_resting(), ..glance }
+        Self {
+            agent: agent.cache().state.agent,
+            contact: Some(agent.contact()),
+            is_in_heartbeat: !agent.is_resting(),
+            ..glance
+        }
     }
 
     /// What is seen of a client whose whole view is known.
     pub fn of_view(view: AgentView, is_on: bool, is_silent: bool) -> Self {
         Self {
             agent: None,
+            contact: None,
             since: view.health.since().unwrap_or(Timestamp::EPOCH),
             heartbeats: view.heartbeats,
             heartbeats_served: view.heartbeats_served,
@@ -72,6 +80,7 @@ impl Glance {
         Self {
             agent: dormant.agent_id(),
             common: Arc::clone(dormant.common_view()),
+            contact: Some(dormant.contact()),
             since: dormant.health_since(),
             heartbeats,
             heartbeats_served,
