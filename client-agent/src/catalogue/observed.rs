@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::agent::{AgentView, Health, LogLine, Server};
+use crate::scenario::Note;
 
 /// What was observed of both acts.
 #[derive(Clone, Debug)]
@@ -30,6 +31,9 @@ pub struct Act {
     pub ended: Timestamp,
     /// The clients, in the order of the fleet.
     pub clients: Vec<ObservedClient>,
+    /// The notes of the verdict on these clients at the end of the act; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     /// The actions of the managers, in order.
     pub managers: Vec<ManagerNote>,
     /// The lines in the managers' logs.

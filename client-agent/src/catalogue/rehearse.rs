@@ -72,6 +72,7 @@ fn act(rehearsal: Rehearsal, parts: &[String], skipped: &[(usize, usize)], first
         ended: rehearsal.outcome.ended,
         manager_log: refused.map(|_| BAD_FORMAT.to_owned()).collect(),
         clients,
+        notes: rehearsal.outcome.verdict.notes,
         managers,
         site: rehearsal.site,
     }

@@ -8,6 +8,7 @@
 //! | `rules` | the rules that tell the cause of a loss of trust |
 //! | `laggard` | the same for clients that are served, or should be, and not well |
 //! | `trouble` | the same for clients that are out of touch for a reason other than trust |
+//! | `notes` | the rules for what is to be noted of clients that are served and trust their manager |
 //! | `sentence` | a cause in one sentence |
 //! | `number` | the number of a cause in the failure catalogue, what looks alike, and the remedy |
 //!
@@ -16,6 +17,9 @@
 mod change;
 mod history;
 mod laggard;
+#[cfg(test)]
+mod note_tests;
+mod notes;
 mod number;
 mod rules;
 mod sentence;
@@ -27,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use change::{Change, Facts, GroupState, ListState, ManagerCertificates, RotationSettings};
 pub use history::SiteHistory;
+pub use notes::{NoteTaker, NotedClient, StateFacts};
 pub use number::{failure_of, reproduced};
 pub use rules::{Found, Loss};
 pub use sentence::short;

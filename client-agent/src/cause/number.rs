@@ -99,7 +99,12 @@ pub(super) fn failure_named(
     (code, layer): (Code, Option<TrustLayer>),
     remedy: impl FnOnce() -> String,
 ) -> Number {
-    match failure_of(code, layer).and_then(|id| find(id).ok()) {
+    of_failure(failure_of(code, layer), remedy)
+}
+
+/// The failure of this number, or the remedy where there is none.
+pub(super) fn of_failure(id: Option<&str>, remedy: impl FnOnce() -> String) -> Number {
+    match id.and_then(|id| find(id).ok()) {
         Some(entry) => Number::of(entry),
         None => Number { failure: None, title: None, alike: Vec::new(), remedy: remedy() },
     }

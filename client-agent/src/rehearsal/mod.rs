@@ -29,6 +29,7 @@ mod installation;
 mod machine;
 mod memo;
 mod moves;
+mod notes;
 mod outcome;
 mod preview;
 mod run;

@@ -524,8 +524,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         for shard in &self.shards {
             hourly.merge(&shard.hourly);
         }
-        let counts =
-            self.shards.iter().flat_map(|shard| &shard.machines).map(|machine| machine.client.counts());
+        let counts = self.shards.iter().flat_map(|shard| &shard.machines).map(|one| one.client.counts());
         let (heartbeats, served) =
             counts.fold((0, 0), |(all, served), one| (all + one.heartbeats, served + one.heartbeats_served));
         let site = &self.world.site;
@@ -547,6 +546,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         for one in judged {
             one.add_to(&mut verdict, &self.parts[one.place.0 as usize].name);
         }
+        verdict.notes = super::notes::notes(&self.shards, &self.world, name, &verdict);
         explain(&mut verdict, &self.history);
         let outcome = Outcome {
             about: self.scenario.about.clone(),

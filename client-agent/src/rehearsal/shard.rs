@@ -16,6 +16,7 @@ use super::virtual_client::{Context, MemoizedClient, VirtualClient};
 use super::what_if::outcome_if;
 use super::world::World;
 use crate::agent::{AgentView, Distrust};
+use crate::cause::{NoteTaker, NotedClient, StateFacts};
 use crate::scenario::{PartHolding, Standing, Verdict};
 
 /// The progress of a rehearsal, shared with a thread that shows it.
@@ -286,6 +287,25 @@ impl<C: VirtualClient> Shard<C> {
             }
         }
         judged
+    }
+
+    /// The installed clients of which there is something to note, each with its place and with what follows from its state.
+    pub(super) fn noted(&self, taker: &NoteTaker) -> Vec<((u32, u32), StateFacts, NotedClient)> {
+        let mut known: BTreeMap<NodeId, StateFacts> = BTreeMap::new();
+        let mut noted = Vec::new();
+        for machine in self.machines.iter().filter(|machine| machine.is_installed()) {
+            let client = &machine.client;
+            let of_state = || taker.of_state(&client.view(&self.memo));
+            let facts = match client.equivalence_key() {
+                None => &of_state(),
+                Some(node) => known.entry(node).or_insert_with(of_state),
+            };
+            // Only clients that interact can have one record, and only these have identifiers of their own.
+            if !facts.is_empty() || self.interact && taker.is_shared(client.noted(&self.memo).agent) {
+                noted.push(((machine.part, machine.number), facts.clone(), client.noted(&self.memo)));
+            }
+        }
+        noted
     }
 
     pub(super) fn view(&self, machine: &Machine<C>) -> AgentView {

@@ -12,6 +12,7 @@ use super::stimulus::{ClientIdentity, EventKind, Stimulus};
 use super::transcript::Transcript;
 use super::world::World;
 use crate::agent::{Agent, AgentView, Counts, Dates, Input, Row, Schedule, Timing, stays, stays_until};
+use crate::cause::NotedClient;
 
 /// The context of a client: the world, the memo table, counts and logs.
 pub(super) struct Context<'a> {
@@ -41,6 +42,8 @@ pub(super) trait VirtualClient: Sized + Send {
     fn counted(&self, context: &Context<'_>) -> Counted;
     fn counts(&self) -> Counts;
     fn view(&self, memo: &MemoTable) -> AgentView;
+    /// What the notes of a verdict need to know of it beside its state.
+    fn noted(&self, memo: &MemoTable) -> NotedClient;
     /// The equivalence key: clients with the same key differ only in names, dates and counts. None if it is not
     /// known.
     fn equivalence_key(&self) -> Option<NodeId>;
@@ -146,6 +149,15 @@ impl VirtualClient for FullClient {
 
     fn view(&self, _: &MemoTable) -> AgentView {
         self.snapshot.agent.view()
+    }
+
+    fn noted(&self, _: &MemoTable) -> NotedClient {
+        let ClientSnapshot { agent, record, .. } = &self.snapshot;
+        NotedClient {
+            agent: agent.cache().state.agent,
+            contact: Some(agent.contact()),
+            group: record.as_ref().map(|record| record.group),
+        }
     }
 }
 
@@ -306,6 +318,15 @@ impl VirtualClient for MemoizedClient {
 
     fn view(&self, memo: &MemoTable) -> AgentView {
         self.snapshot(memo).agent.view()
+    }
+
+    fn noted(&self, memo: &MemoTable) -> NotedClient {
+        let ClientSnapshot { agent, record, .. } = &memo.node(self.node).snapshot;
+        NotedClient {
+            agent: agent.cache().state.agent,
+            contact: Some(agent.contact_by(&self.schedule, self.dates.last_server)),
+            group: record.as_ref().map(|record| record.group),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod action_words;
 mod communications_file;
 mod dry_run;
 mod identity;
+mod note;
 mod plan;
 mod plan_error;
 mod power_schedule;
@@ -20,6 +21,7 @@ pub use communications_file::{SylinkEdit, SylinkSource};
 #[cfg(feature = "wire")]
 pub(crate) use identity::client_profile;
 pub(crate) use identity::hardware_key;
+pub use note::{Note, NoteCode};
 pub use plan::{
     ChangedMachines, ClockPlan, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, StepPhase, StepPlan,
     Wait,

@@ -9,6 +9,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::Serialize;
 
+use super::note::Note;
 use super::reason::{ClientFinding, Held, Reason};
 use crate::agent::{AgentView, Distrust, Health, Trouble, TrustLayer};
 
@@ -150,6 +151,10 @@ pub struct Verdict {
     /// of these and of the others, those of most clients first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+    /// Facts about clients that do not decide whether all is well, such as clients that hold an old policy; absent where there are
+    /// none. A verdict that is well may have notes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     /// The command that repeats it; absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeat: Option<String>,

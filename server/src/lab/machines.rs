@@ -79,6 +79,12 @@ impl Machines {
         Ok(this)
     }
 
+    /// The installed clients.
+    pub(super) fn installed<'a>(&'a self, members: &'a [Member]) -> impl Iterator<Item = &'a Member> {
+        let all = self.machines.iter().zip(members);
+        all.filter(|(machine, _)| machine.power.is_installed()).map(|(_, member)| member)
+    }
+
     /// The installed clients, each with its state, and whether its machine is on.
     pub(super) fn views<'a>(
         &'a self,

@@ -11,6 +11,7 @@
 //! | `reports`, `known_reports` | clients that run elsewhere, as their processes report them |
 //! | `history`, `client_log` | recorded history of each client; the latest lines of the clients' logs |
 //! | `verdict` | what each client holds, which are orphaned and since when, and which would be |
+//! | `notes` | what is to be noted of clients that are served and trust their manager |
 //! | `assumed` | assumptions that are set on a running lab |
 //! | `baseline` | the state of a lab before a rotation |
 //! | `rotation` | judges a rotation against a baseline |
@@ -51,6 +52,7 @@ mod history;
 mod keeping;
 mod known_reports;
 mod machines;
+mod notes;
 mod pace;
 mod presence;
 mod present_machines;

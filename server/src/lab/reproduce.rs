@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentView, LogLine};
 use epm_client_agent::catalogue::{Act, ManagerNote, Observed, ObservedClient, Play, RefusalCheck, Refused};
+use epm_client_agent::scenario::Note;
 use epm_client_agent::wire::LogSink;
 use epm_protocol::time::{Clock, Timestamp};
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ type Logs = BTreeMap<String, Vec<LogLine>>;
 struct Snapshot {
     ended: Timestamp,
     clients: Vec<(String, AgentView, Vec<LogLine>)>,
+    notes: Vec<Note>,
     answered: Vec<ManagerNote>,
     broken_off: Vec<ManagerNote>,
     log: Vec<String>,
@@ -49,11 +51,11 @@ pub async fn reproduced(
     let mut began = Vec::new();
     let last = play.failure.len() + play.repair.len();
     run_scenario_moved(&play.scenario(title), &sink, capture, |event| {
-        let ProgressEvent::Ended { step, clients, site } = event else { return };
+        let ProgressEvent::Ended { step, clients, notes, site } = event else { return };
         began.push(step.began);
         let snapshot = || {
             let logs = logs.lock();
-            Snapshot::of(site, clients, &logs)
+            Snapshot::of(site, clients, notes, &logs)
         };
         if step.number == play.failure.len() {
             failure = Some(snapshot());
@@ -93,7 +95,7 @@ pub async fn refused(entry: &Refused) -> Result<Vec<RefusalCheck>, StartError> {
 }
 
 impl Snapshot {
-    fn of(site: &MockSite, clients: &[(String, AgentView)], logs: &Logs) -> Self {
+    fn of(site: &MockSite, clients: &[(String, AgentView)], notes: &[Note], logs: &Logs) -> Self {
         let state = site.look(Clone::clone);
         let names: Vec<&str> = state.managers().map(|manager| manager.name.as_str()).collect();
         let name = |manager: usize| names.get(manager).copied().unwrap_or_default().to_owned();
@@ -118,6 +120,7 @@ impl Snapshot {
         Self {
             ended: site.clock().now(),
             clients: clients.iter().map(|(part, view)| (part.clone(), view.clone(), log_of(view))).collect(),
+            notes: notes.to_vec(),
             answered: answered.collect(),
             broken_off: broken_off.collect(),
             log: site.journal().server_log(),
@@ -145,6 +148,7 @@ impl Snapshot {
             began,
             ended: self.ended,
             clients: clients.collect(),
+            notes: self.notes.clone(),
             managers,
             manager_log: self.log.iter().skip(before.map_or(0, |one| one.log.len())).cloned().collect(),
             site: self.site.clone(),

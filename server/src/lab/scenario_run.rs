@@ -1,5 +1,6 @@
 //! Runs a scenario over real sockets: a lab, and an operator who takes one step after another.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use epm_client_agent::agent::{AgentView, LogLine};
 use epm_client_agent::cause::{RotationSettings, SiteHistory, explain};
 use epm_client_agent::program::read_file;
 use epm_client_agent::scenario::{
-    PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
+    Note, PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
 };
 use epm_client_agent::wire::{LabClock, LogSink, Member};
 use epm_protocol::site::{CommandError, Effect, Site};
@@ -39,6 +40,8 @@ pub enum ProgressEvent<'a> {
         step: &'a StepReport,
         /// Every installed client with its part.
         clients: &'a [(String, AgentView)],
+        /// The notes on these clients.
+        notes: &'a [Note],
         /// The running site.
         site: &'a MockSite,
     },
@@ -257,10 +260,18 @@ impl<'a> ScenarioRun<'a> {
             .views(fleet.members())
             .map(|(member, view, _)| (member.part.clone(), view))
             .collect();
+        let mut seen = Verdict::new(self.lab.clock().now(), self.scenario.seed, BTreeMap::new());
+        self.lab.observe_managers(&mut seen);
+        let notes = self.lab.notes_on(self.machines.installed(fleet.members()), &seen);
         if let Some(report) = self.steps.last_mut() {
             let views = clients.iter().map(|(part, view)| (part.as_str(), view.clone()));
             report.holdings = holdings(parts, views);
-            tell(ProgressEvent::Ended { step: report, clients: &clients, site: &self.lab.site });
+            tell(ProgressEvent::Ended {
+                step: report,
+                clients: &clients,
+                notes: &notes,
+                site: &self.lab.site,
+            });
         }
         Ok(())
     }
@@ -370,8 +381,15 @@ impl<'a> ScenarioRun<'a> {
         drop(fleet);
         self.lab.try_returns(&mut verdict, &away);
         self.lab.observe(&mut verdict).await;
+        verdict.notes = self.notes(&verdict).await;
         explain(&mut verdict, &self.history);
         verdict
+    }
+
+    /// The notes on the installed clients.
+    async fn notes(&self, verdict: &Verdict) -> Vec<Note> {
+        let fleet = self.lab.fleet.read().await;
+        self.lab.notes_on(self.machines.installed(fleet.members()), verdict)
     }
 }
 

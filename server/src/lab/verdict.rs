@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use epm_client_agent::agent::Agent;
-use epm_client_agent::cause::{SiteHistory, explain, port_without_answer};
+use epm_client_agent::cause::{SiteHistory, StateFacts, explain, port_without_answer};
 use epm_client_agent::rehearsal::{WouldBeOrphaned, would_be_orphaned};
 use epm_client_agent::scenario::{ClientFinding, PartHolding, Reason, Standing, Troubled, Verdict};
 use epm_client_agent::wire::{ByState, Glance, Member};
@@ -12,6 +12,7 @@ use epm_protocol::site::{Command, CommandError};
 use epm_protocol::time::Clock;
 
 use crate::Service;
+use crate::lab::notes::noted;
 use crate::lab::reports::Heard;
 use crate::lab::{Lab, Seen, lock};
 use crate::runtime::faults::Key;
@@ -28,8 +29,9 @@ impl Lab {
         self.observe_managers(&mut verdict);
         let in_force = verdict.in_force();
         let mut parts: Vec<PartHolding> = Vec::new();
-        // How clients in each state stand, and how many there are in each part.
-        let mut states = ByState::<(Standing, Vec<usize>)>::default();
+        // How clients in each state stand, how many there are in each part, and what is to be noted of them.
+        let mut states = ByState::<(Standing, Vec<usize>, StateFacts)>::default();
+        let mut taker = self.note_taker(&verdict);
         let marked = self.history.marked();
         let (mut ever_orphaned, mut ever_unsigned) = (Vec::new(), Vec::new());
         let (mut clients, mut here, mut away) = (0, 0, Vec::new());
@@ -40,8 +42,9 @@ impl Lab {
                 parts.push(PartHolding::of(part));
                 parts.len() - 1
             });
-            let (standing, counts) =
-                states.of(&glance.common, |view| (Standing::of(view, &in_force), Vec::new()));
+            let (standing, counts, facts) = states
+                .of(&glance.common, |view| (Standing::of(view, &in_force), Vec::new(), taker.of_state(view)));
+            taker.see(name, facts, noted(glance));
             counts.resize(counts.len().max(place + 1), 0);
             counts[place] += 1;
             clients += 1;
@@ -64,7 +67,7 @@ impl Lab {
         };
         let Heard { sources, unknown, removed, reported_twice } = self.look_at_everyone(see).await;
         self.try_returns(&mut verdict, &away);
-        for (view, (_, counts)) in states.iter() {
+        for (view, (_, counts, _)) in states.iter() {
             let counts = parts.iter_mut().zip(counts).filter(|(_, count)| **count > 0);
             counts.for_each(|(part, count)| part.add(view, *count));
         }
@@ -78,6 +81,7 @@ impl Lab {
         }
         let (registered, console_troubles, ports) =
             self.site.look(|site| (site.clients().count(), site.console_troubles(), site.clients_ports()));
+        let notes = self.site.look(|site| taker.finish(site));
         let mut verdict = Verdict {
             clients,
             sources,
@@ -86,6 +90,7 @@ impl Lab {
             console_troubles,
             ports,
             elsewhere: Some(registered.saturating_sub(here + removed)),
+            notes,
             parts,
             ever_orphaned: Some(ever_orphaned),
             ever_unsigned: Some(ever_unsigned),
