@@ -8,7 +8,7 @@ use super::test_suite::{TestCase, TestResult, TestRun, TestSuite};
 use super::words;
 use crate::agent::TrustLayer;
 use crate::rehearsal::Outcome;
-use crate::scenario::{ClientFinding, OrphanedClient, Reason, Verdict};
+use crate::scenario::{ClientFinding, Note, OrphanedClient, Reason, Verdict};
 
 /// The outcome as JUnit XML.
 pub fn junit(outcome: &Outcome) -> String {
@@ -28,12 +28,24 @@ pub fn junit(outcome: &Outcome) -> String {
         lasted: outcome.ended.since(outcome.began),
         properties: properties(outcome),
     };
-    TestSuite { name: &verdict.scenario, run: Some(run), cases }.to_xml()
+    TestSuite { name: &verdict.scenario, run: Some(run), cases, said: notes(verdict) }.to_xml()
 }
 
 /// A verdict without a rehearsal as JUnit XML, with a link to the page of the lab.
 pub fn verdict_junit(verdict: &Verdict, link: Option<&str>) -> String {
-    TestSuite { name: "epm-lab verdict", run: None, cases: promises(verdict) }.with_page(link).to_xml()
+    let suite =
+        TestSuite { name: "epm-lab verdict", run: None, cases: promises(verdict), said: notes(verdict) };
+    suite.with_page(link).to_xml()
+}
+
+/// The notes of a verdict, in lines.
+fn notes(verdict: &Verdict) -> String {
+    let of = |one: &Note| {
+        let mut lines = vec![format!("{}, noted: {}", words::clients(one.clients), one.names())];
+        lines.extend(one.lines().into_iter().map(|line| format!("  {line}")));
+        lines.join("\n")
+    };
+    verdict.notes.iter().map(of).collect::<Vec<_>>().join("\n")
 }
 
 /// Each promise of a verdict as a test case: the verdict is well if all of them pass.
@@ -273,6 +285,21 @@ mod tests {
         let suite = suite(&sample::well());
         assert_eq!((number(&suite, "failures"), number(&suite, "errors")), (0, 0));
         assert!(suite.descendants_named("failure").is_empty());
+    }
+
+    #[test]
+    fn notes_are_said_beside_the_cases_and_fail_none() {
+        let mut outcome = sample::well();
+        assert!(suite(&outcome).child("system-out").is_none());
+        outcome.verdict.notes = vec![sample::note()];
+        let suite = suite(&outcome);
+        assert_eq!(number(&suite, "failures"), 0);
+        let said = suite.child("system-out").unwrap().text().to_string();
+        assert!(
+            said.starts_with(&format!("2 clients, noted: {}, PC-2\n  They hold", sample::NASTY)),
+            "{said}"
+        );
+        assert!(said.ends_with("\n  Failure: F37 (No downloads)\n  To do: Switch it on."), "{said}");
     }
 
     #[test]

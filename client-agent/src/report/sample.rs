@@ -12,7 +12,7 @@ use crate::agent::{Distrust, TrustLayer};
 use crate::rehearsal::{AtRisk, Course, InForce, Outcome, StepOutcome};
 use crate::rehearsal::{Sweep, SweepPoint};
 use crate::scenario::{
-    CauseCode, ClientFinding, Held, OrphanedClient, PartHolding, Reason, StepReport, Verdict,
+    CauseCode, ClientFinding, Held, Note, NoteCode, OrphanedClient, PartHolding, Reason, StepReport, Verdict,
 };
 
 /// A name that reveals missing escapes.
@@ -75,6 +75,19 @@ pub(super) fn reason() -> Reason {
         remedy: "Give the late clients a new file.".to_owned(),
         clients: LOST,
         examples: vec!["LT-00001".to_owned()],
+    }
+}
+
+/// A note on two clients.
+pub(super) fn note() -> Note {
+    Note {
+        code: NoteCode::DownloadsOff,
+        sentence: "They hold an older policy.".to_owned(),
+        failure: Some("F37".to_owned()),
+        failure_title: Some("No downloads".to_owned()),
+        remedy: "Switch it on.".to_owned(),
+        clients: 2,
+        examples: vec![NASTY.to_owned(), "PC-2".to_owned()],
     }
 }
 

@@ -16,6 +16,8 @@ pub struct TestSuite<'a> {
     pub run: Option<TestRun>,
     /// The cases of the suite, in order.
     pub cases: Vec<TestCase>,
+    /// What else is to be said of the suite, as its `system-out`; left out if empty.
+    pub said: String,
 }
 
 /// The time and the properties of a run.
@@ -101,6 +103,11 @@ impl TestSuite<'_> {
         }
         for case in &self.cases {
             suite.push(case.element());
+        }
+        if !self.said.is_empty() {
+            let mut said = Element::new("system-out");
+            said.set_text(&self.said);
+            suite.push(said);
         }
         suites.push(suite);
         Document::compose(suites).to_xml()

@@ -346,6 +346,9 @@ class AgentView:
     #: The serial of the last policy for which the client also holds the list and the packages that belong to it.
     complete: typing.Optional[str] = None
 
+    #: Whether the client downloads neither policies nor lists, by its communication settings.
+    downloads_off: typing.Optional[bool] = None
+
     #: Whether the client was given a communications file without a certificate that it knew, and has not met a
     #: manager since. Defaults to `false`.
     given_older_file: typing.Optional[bool] = None
@@ -361,6 +364,9 @@ class AgentView:
 
     #: The certificate whose key signed that policy; none if it was adopted without authentication.
     policy_vouched_by: typing.Optional[str] = None
+
+    #: The group that the client's communications file prefers: where the client registers, if there is such a group.
+    preferred_group: typing.Optional[str] = None
 
     #: The serial of the policy that the client holds.
     serial: typing.Optional[str] = None
@@ -1565,6 +1571,39 @@ class SnapshotChanges:
 
 
 @dataclass(frozen=True)
+class VerdictNote:
+    """A fact about clients that does not decide whether they are well: they may be served and trust their manager."""
+
+    #: The number of clients.
+    clients: int
+
+    #: The code of the fact.
+    code: typing.Literal[
+        "downloads-off",
+        "old-policy",
+        "shared-record",
+        "lower-priority",
+        "preferred-group-missing",
+        "not-in-preferred-group",
+    ]
+
+    #: The names of the first of these clients, at most 20.
+    examples: typing.List[str]
+
+    #: What to do.
+    remedy: str
+
+    #: The fact in one sentence.
+    sentence: str
+
+    #: The number of the failure in the catalogue; absent where none fits.
+    failure: typing.Optional[str] = None
+
+    #: The title of that failure.
+    failure_title: typing.Optional[str] = None
+
+
+@dataclass(frozen=True)
 class VerdictOrphaned:
     """A client that is orphaned."""
 
@@ -1863,6 +1902,10 @@ class Verdict:
 
     #: The reason why there is no verdict; absent where there is one.
     no_verdict: typing.Optional[str] = None
+
+    #: Facts about clients that do not decide whether all is well, such as clients that hold an old policy; absent
+    #: where there are none. A verdict that is well may have notes.
+    notes: typing.Optional[typing.List[VerdictNote]] = None
 
     #: The clients in `away` that would be orphaned if they were switched on now, as tried on copies of them; absent
     #: where there are none.

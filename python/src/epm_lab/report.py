@@ -62,6 +62,9 @@ def _clients(api: ControlApi, finding: Finding, verdict: Verdict) -> List[str]:
     for reason in verdict.reasons or []:
         lines.append(f"why ({reason.clients} of them): {reason.sentence}")
         lines.append(f"  to do: {reason.remedy}")
+    for note in verdict.notes or []:
+        lines.append(f"note ({note.clients} of them): {note.sentence}")
+        lines.append(f"  to do: {note.remedy}")
     return lines
 
 

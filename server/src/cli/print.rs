@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use epm_client_agent::rehearsal::{Outcome, RunInfo, StepOutcome, Sweep, SweepPoint};
-use epm_client_agent::scenario::{ClientFinding, PartHolding, Reason, Scenario, Span, StepReport, Verdict};
+use epm_client_agent::scenario::{
+    ClientFinding, Note, PartHolding, Reason, Scenario, Span, StepReport, Verdict,
+};
 use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
 use epm_protocol::plural::{counted, either};
@@ -250,13 +252,17 @@ pub(super) fn verdict(verdict: &Verdict, again: &RunInfo) -> String {
 fn verdict_of(verdict: &Verdict) -> String {
     let mut text = String::from("\nVerdict: ");
     if verdict.well == Some(true) {
+        let noted = with_notes(verdict.notes.len());
         let _ = match verdict.clients - verdict.away.len() {
             1 => {
-                writeln!(text, "the client is secure and holds the certificate in force; it is not orphaned.")
+                writeln!(
+                    text,
+                    "the client is secure and holds the certificate in force; it is not orphaned{noted}."
+                )
             }
             clients => writeln!(
                 text,
-                "all {clients} clients are secure and hold the certificate in force; none is orphaned."
+                "all {clients} clients are secure and hold the certificate in force; none is orphaned{noted}."
             ),
         };
     } else if verdict.well.is_none() {
@@ -304,7 +310,32 @@ fn verdict_of(verdict: &Verdict) -> String {
             let _ = writeln!(text, "  {what}: {}", some(&names));
         }
     }
+    text.push_str(&notes(&verdict.notes));
     text
+}
+
+/// The end of a headline that says that all is well: `, with 2 notes`, or nothing without any.
+pub(super) fn with_notes(number: usize) -> String {
+    if number == 0 { String::new() } else { format!(", with {}", counted(number, "note")) }
+}
+
+/// What is to be noted of clients, beside whether they are well: each note with its number and what to do; nothing without any.
+pub(super) fn notes(notes: &[Note]) -> String {
+    let mut text = String::new();
+    for one in notes {
+        let _ = writeln!(text, "  {}, noted: {}", counted(one.clients, "client"), one.names());
+        for line in one.lines() {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+    text
+}
+
+/// As [`notes`], of a verdict as the control API returns it.
+pub(super) fn notes_in_json(verdict: &Value) -> String {
+    let all = verdict["notes"].as_array().cloned().unwrap_or_default();
+    let all: Vec<Note> = all.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect();
+    notes(&all)
 }
 
 pub(super) fn assumptions(list: &[Assumption]) -> String {

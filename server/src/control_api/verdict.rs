@@ -228,7 +228,9 @@ fn junit(findings: &[Finding], repeat: Option<&str>, link: &str) -> String {
             result,
         });
     }
-    TestSuite { name: "epm-lab expectations", run: None, cases }.with_page(Some(link)).to_xml()
+    TestSuite { name: "epm-lab expectations", run: None, cases, said: String::new() }
+        .with_page(Some(link))
+        .to_xml()
 }
 
 /// How the text of a failed finding ends: the failures of the catalogue, what to do, and the command that repeats it.

@@ -29,7 +29,7 @@ pub(super) fn view(answers: &Answers, place: &Place) -> Markup {
     let verdict = &summary["verdict"];
     html! {
         div #verdict data-live="" role="status" { (banner(verdict)) }
-        div #why data-live="" { (reasons(verdict)) }
+        div #why data-live="" { (reasons(verdict)) (notes(verdict)) }
         section aria-labelledby="fleet-title" {
             h2 #fleet-title { "The fleet" }
             div #fleet data-live="" { (fleet(summary)) }
@@ -90,8 +90,12 @@ fn banner(verdict: &Value) -> Markup {
     let down = verdict.entries("services_down").map(|(manager, all)| format!("{manager}: {}", names(all)));
     let unread = verdict.entries("files_unread").map(|(manager, all)| format!("{manager}: {}", names(all)));
     let (down, unread): (Vec<String>, Vec<String>) = (down.collect(), unread.collect());
+    let well = match verdict.list("notes").len() {
+        0 => "All is well".to_owned(),
+        notes => format!("All is well, with {}", counted(notes as u64, "note")),
+    };
     let (class, badge, words) = match verdict["well"].as_bool() {
-        Some(true) => ("well", "All is well", "every client that is on is served, authenticates its manager and holds the certificates in force.".to_owned()),
+        Some(true) => ("well", well.as_str(), "every client that is on is served, authenticates its manager and holds the certificates in force.".to_owned()),
         None => ("partial", "No verdict", format!("{}.", verdict.text("no_verdict"))),
         Some(false) if wrong.is_empty() => ("unwell", "Not well", "every client is, but not every manager.".to_owned()),
         Some(false) => {
@@ -148,6 +152,40 @@ fn reasons(verdict: &Value) -> Markup {
             section aria-labelledby="why-title" {
                 h2 #why-title { "Why, and what to do" }
                 ol.reasons { @for one in all { (reason(one)) } }
+            }
+        }
+    }
+}
+
+/// What is to be noted of clients, whether or not all is well, with links to the clients and the failure.
+fn notes(verdict: &Value) -> Markup {
+    let all = verdict.list("notes");
+    html! {
+        @if !all.is_empty() {
+            section aria-labelledby="notes-title" {
+                h2 #notes-title { "Notes" }
+                ol.reasons { @for one in all { (note(one)) } }
+            }
+        }
+    }
+}
+
+fn note(one: &Value) -> Markup {
+    let more = one.number("clients").saturating_sub(one.list("examples").len() as u64);
+    html! {
+        li id={ "note-" (one.text("code")) } {
+            p.place {
+                strong { (counted(one.number("clients"), "client")) }
+                @if let Some(number) = one["failure"].as_str() { " " (failure(number)) }
+            }
+            p.cause { (one.text("sentence")) }
+            @if let Some(title) = one["failure_title"].as_str() { p.note { (one.text("failure")) ": " (title) "." } }
+            p.remedy { strong { "To do: " } (one.text("remedy")) }
+            p.note {
+                "Clients: "
+                @for (index, name) in one.texts("examples").enumerate() { @if index > 0 { ", " } (client(name)) }
+                @if more > 0 { " and " (grouped(more)) " more" }
+                "."
             }
         }
     }
@@ -241,6 +279,29 @@ fn fleet(summary: &Value) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_verdict_that_is_well_says_in_its_headline_that_it_has_notes() {
+        let mut verdict = serde_json::json!({ "well": true, "clients": 30, "counts": {} });
+        assert!(banner(&verdict).into_string().contains("All is well<"));
+        assert_eq!(notes(&verdict).into_string(), "");
+        verdict["notes"] = serde_json::json!([{
+            "code": "downloads-off", "sentence": "They hold <an> older policy.", "failure": "F37", "failure_title": "No downloads",
+            "remedy": "Switch it on.", "clients": 30, "examples": ["desk-1", "desk-2"],
+        }]);
+        assert!(banner(&verdict).into_string().contains("All is well, with 1 note<"));
+        let page = notes(&verdict).into_string();
+        for expected in [
+            "30 clients",
+            "/failures/F37",
+            "They hold &lt;an&gt; older policy.",
+            "Switch it on.",
+            "/clients/desk-2",
+            " and 28 more",
+        ] {
+            assert!(page.contains(expected), "{expected}: {page}");
+        }
+    }
 
     #[test]
     fn the_moment_of_a_cause_is_found_in_its_sentence() {

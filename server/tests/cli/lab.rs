@@ -129,6 +129,43 @@ fn a_client_imports_a_given_file_and_the_secret_in_it_is_shown_nowhere() {
 }
 
 #[test]
+fn a_verdict_that_is_well_says_what_is_to_be_noted_of_clients() {
+    let lab = RunningLab::frozen(&["--agents", "30"]);
+    let change = json!({ "group": "My Company", "change": { "download_profile": false } });
+    ask(&lab, "POST", "/v1/commands", &json!([{ "set-communication": change }]));
+    lab.words(&["clock", "heartbeats", "2"], 0);
+    assert!(lab.words(&["check"], 0).contains("All is well.\n"));
+    let policy = json!({ "group": "My Company", "policy": "Firewall", "content": "allow nothing" });
+    ask(&lab, "POST", "/v1/commands", &json!([{ "set-policy": policy }]));
+    assert!(lab.words(&["check"], 0).contains("All is well.\n"), "clients have not heard of it yet");
+    lab.words(&["clock", "heartbeats", "1"], 0);
+    let verdict = lab.json(&["check"], 0);
+    let [note] = verdict["notes"].as_array().unwrap().as_slice() else { panic!("{verdict}") };
+    assert_eq!(
+        (&verdict["well"], &note["code"], &note["failure"]),
+        (&json!(true), &json!("downloads-off"), &json!("F37"))
+    );
+    assert_eq!(note["examples"].as_array().unwrap().len(), 20);
+    let clients = note["clients"].as_u64().unwrap();
+    let words = lab.words(&["check"], 0);
+    assert!(words.ends_with("All is well, with 1 note.\n"), "{words}");
+    let named = format!("Notes:\n  {clients} clients, noted: ");
+    let more = format!(" and {} more\n", clients - 20);
+    assert!(
+        words.contains(&named) && words.contains(&more) && words.contains("To do: Switch it on again"),
+        "{words}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("junit.xml");
+    lab.words(&["check", "--junit", file.to_str().unwrap()], 0);
+    let junit = std::fs::read_to_string(file).unwrap();
+    assert!(
+        junit.contains("<system-out>") && junit.contains("F37 (") && !junit.contains("<failure"),
+        "{junit}"
+    );
+}
+
+#[test]
 fn clients_that_are_not_named_are_counted() {
     let lab = RunningLab::frozen(&["--agents", "30"]);
     let stopped = lab.words(&["rotate", "multi"], 3);

@@ -75,6 +75,7 @@ pub fn evidence_html(outcome: &Outcome, evidence: &Evidence) -> String {
         &html! {
             (heading(outcome, evidence, &sentence))
             (why::all(outcome, "verdict.json"))
+            (why::notes(outcome))
             (expectations(&evidence.expectations))
             (judgement(evidence.rotation.as_ref()))
             (findings::lost(outcome))

@@ -34,6 +34,7 @@ pub fn html(outcome: &Outcome) -> String {
         &html! {
             (heading(outcome, &sentence))
             (why::all(outcome, "outcome.json"))
+            (why::notes(outcome))
             (figures::all(outcome))
             (steps::all(outcome))
             (findings::lost(outcome))

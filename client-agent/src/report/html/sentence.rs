@@ -67,6 +67,11 @@ impl Sentence {
                 "No client was orphaned: all {all} are served, are secure, and hold every certificate in force."
             ),
         };
+        let text = match verdict.notes.len() {
+            0 => text,
+            1 => format!("{text} There is 1 note."),
+            notes => format!("{text} There are {notes} notes."),
+        };
         Self { badge: "Well", class: "well", text }
     }
 }
@@ -96,6 +101,8 @@ mod tests {
             said(&outcome),
             "Well: No client was orphaned: all 100,000 clients are served, are secure, and hold every certificate in force."
         );
+        outcome.verdict.notes = vec![sample::note()];
+        assert!(said(&outcome).ends_with("hold every certificate in force. There is 1 note."));
         outcome.verdict.not_secure.push("PC-1".to_owned());
         outcome.verdict.well = Some(false);
         assert_eq!(said(&outcome), "With problems: No client was orphaned; 1 is not secure.");

@@ -90,6 +90,23 @@ fn two_hundred_of_the_lost_are_listed_and_all_are_counted() {
 }
 
 #[test]
+fn notes_stand_on_the_page_of_an_outcome_that_is_well() {
+    let mut outcome = sample::well();
+    assert!(!html(&outcome).contains("<h2>Notes</h2>"));
+    outcome.verdict.notes = vec![sample::note()];
+    let text = all_text(&main_of(&html(&outcome)));
+    for expected in [
+        "There is 1 note.",
+        "They hold an older policy.",
+        "F37: No downloads.",
+        "Switch it on.",
+        sample::NASTY,
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
 fn why_stands_before_the_charts_and_each_orphaned_client_has_its_failure_and_remedy() {
     let mut outcome = sample::ninety_days();
     assert!(!html(&outcome).contains("<h2>Why</h2>"));

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::rehearsal::Outcome;
 use crate::report::html::prose;
 use crate::report::words;
-use crate::scenario::Reason;
+use crate::scenario::{Note, Reason};
 
 /// The number of reasons on paper.
 const PRINTED: usize = 8;
@@ -22,6 +22,34 @@ pub(super) fn all(outcome: &Outcome, file: &str) -> Markup {
                     p.note.print-only { (reasons.len() - PRINTED) " more are in " (file) "." }
                 }
             }
+        }
+    }
+}
+
+/// The section with the notes; nothing where there are none.
+pub(super) fn notes(outcome: &Outcome) -> Markup {
+    let notes = &outcome.verdict.notes;
+    html! {
+        @if !notes.is_empty() {
+            section.why {
+                h2 { "Notes" }
+                ol.reasons { @for one in notes { (note(one)) } }
+            }
+        }
+    }
+}
+
+fn note(one: &Note) -> Markup {
+    html! {
+        li {
+            p.place {
+                strong { (words::clients(one.clients)) }
+                @if let Some(failure) = &one.failure { " " span.failure title=[&one.failure_title] { (failure) } }
+            }
+            p.cause { (one.sentence) }
+            @if let (Some(failure), Some(title)) = (&one.failure, &one.failure_title) { p.note { (failure) ": " (title) "." } }
+            p.remedy { strong { "To do: " } (one.remedy) }
+            p.note { "Clients: " (one.names()) "." }
         }
     }
 }

@@ -10,7 +10,7 @@ use epm_client_agent::scenario::{Reason, StepPlan};
 use epm_protocol::plural::{counted, either};
 use epm_protocol::time::Timestamp;
 
-use crate::cli::print::why;
+use crate::cli::print::{notes, why};
 use crate::cli::table::Table;
 
 /// Number of moments of an act that are shown per client, not counting repetitions.
@@ -94,7 +94,12 @@ pub(super) fn reproduction(entry: &Entry, play: &Play, seen: &Reproduction, driv
 
 /// How the printed reproduction of a failure ends: why, its number, what to do, and the command that repeats it.
 pub(super) fn ending(reason: &Reason, repeat: &str) -> String {
-    format!("\nWhy:\n{}Repeat: {repeat}\n", why(std::slice::from_ref(reason)))
+    let why = match reason.clients {
+        // Of clients that are well there is a note.
+        0 => reason.lines().iter().map(|line| format!("      {line}\n")).collect(),
+        _ => why(std::slice::from_ref(reason)),
+    };
+    format!("\nWhy:\n{why}Repeat: {repeat}\n")
 }
 
 pub(super) fn refusals(entry: &Entry, verdicts: &[RefusalCheck], driver: &str) -> String {
@@ -140,6 +145,7 @@ fn act(text: &mut String, steps: &[StepPlan], act: &Act) {
         }
         let _ = writeln!(text, "\n{}\n{}", side_by_side(steps, act, client), standing(client));
     }
+    text.push_str(&notes(&act.notes));
     if !act.manager_log.is_empty() {
         let _ = writeln!(
             text,

@@ -12,7 +12,8 @@ use super::control_client::{ControlClient, segment};
 use crate::cli::io::{Ending, Failure};
 use crate::cli::out::OutFile;
 use crate::cli::print::{
-    failures_in_json, holdings_in_json, not_judged_in_json, short, shortened, why_in_json,
+    failures_in_json, holdings_in_json, not_judged_in_json, notes_in_json, short, shortened, why_in_json,
+    with_notes,
 };
 use crate::lab::{Expectation, START_BASELINE};
 use crate::unique_keys;
@@ -341,8 +342,14 @@ fn shown(verdict: &Value) -> String {
     if let (Some(false), Some(again)) = (verdict["well"].as_bool(), verdict["repeat"].as_str()) {
         text.push_str(&format!("The same lab again: {again}\n"));
     }
+    let notes = notes_in_json(verdict);
+    if !notes.is_empty() {
+        text.push_str(&format!("Notes:\n{notes}"));
+    }
     match verdict["well"].as_bool() {
-        Some(true) => text.push_str("All is well.\n"),
+        Some(true) => {
+            text.push_str(&format!("All is well{}.\n", with_notes(rows(verdict, "/notes").count())));
+        }
         Some(false) => text.push_str("Not all is well.\n"),
         None => text.push_str(&format!("No verdict: {}.\n", words(verdict, "/no_verdict"))),
     }
