@@ -22,8 +22,9 @@ pub(crate) struct Heard {
     pub(super) sources: Vec<ReportSource>,
     /// Clients whose state is not known.
     pub(crate) unknown: Vec<String>,
-    /// Number of registered clients that were removed from the fleet, and run nowhere.
-    pub(super) removed: usize,
+    /// Number of registered clients that run outside of the lab's process. A client that has been registered with several hardware
+    /// ids is one, and of clones that share a record each is known by its own name.
+    pub(super) elsewhere: usize,
     /// Clients that several sources report.
     pub(super) reported_twice: Vec<String>,
 }
@@ -228,21 +229,17 @@ impl Lab {
             let last = || self.site.client_status(client.agent).map(|one| one.last_seen);
             dismissed.get(&client.computer_name).is_some_and(|then| last().is_none_or(|last| last <= *then))
         };
-        let mut removed = 0;
-        self.site.look(|site| {
-            for client in site.clients().filter(|one| !is_here(&one.computer_name)) {
-                if is_gone(client) {
-                    removed += 1;
-                } else {
-                    unknown.insert(client.computer_name.clone());
-                }
-            }
+        let elsewhere: BTreeSet<String> = self.site.look(|site| {
+            let others = site.clients().filter(|one| !is_here(&one.computer_name) && !is_gone(one));
+            others.map(|one| one.computer_name.clone()).collect()
         });
+        let number = elsewhere.len();
+        unknown.extend(elsewhere);
         unknown.retain(|name| !seen.contains(name) && !is_here(name));
         Heard {
             sources: self.sources(),
             unknown: unknown.into_iter().collect(),
-            removed,
+            elsewhere: number,
             reported_twice: reported_twice.into_iter().collect(),
         }
     }

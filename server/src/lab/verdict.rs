@@ -34,7 +34,7 @@ impl Lab {
         let mut taker = self.note_taker(&verdict);
         let marked = self.history.marked();
         let (mut ever_orphaned, mut ever_unsigned) = (Vec::new(), Vec::new());
-        let (mut clients, mut here, mut away) = (0, 0, Vec::new());
+        let (mut clients, mut away) = (0, Vec::new());
         let see = |seen: Seen<'_>| {
             also(&seen);
             let Seen { name, part, glance, member, .. } = seen;
@@ -48,7 +48,6 @@ impl Lab {
             counts.resize(counts.len().max(place + 1), 0);
             counts[place] += 1;
             clients += 1;
-            here += usize::from(glance.common.serial.is_some());
             if *standing != Standing::Well || glance.common.brought_back {
                 verdict.add(part, &glance.view(name), *standing, glance.is_on);
             }
@@ -65,7 +64,7 @@ impl Lab {
             ever_orphaned.extend(was_orphaned.then(|| name.to_owned()));
             ever_unsigned.extend(ever.unsigned.then(|| name.to_owned()));
         };
-        let Heard { sources, unknown, removed, reported_twice } = self.look_at_everyone(see).await;
+        let Heard { sources, unknown, elsewhere, reported_twice } = self.look_at_everyone(see).await;
         self.try_returns(&mut verdict, &away);
         for (view, (_, counts, _)) in states.iter() {
             let counts = parts.iter_mut().zip(counts).filter(|(_, count)| **count > 0);
@@ -79,9 +78,8 @@ impl Lab {
                 ever_unsigned.push(name);
             }
         }
-        let (registered, console_troubles, ports) =
-            self.site.look(|site| (site.clients().count(), site.console_troubles(), site.clients_ports()));
-        let notes = self.site.look(|site| taker.finish(site));
+        let (console_troubles, ports, notes) =
+            self.site.look(|site| (site.console_troubles(), site.clients_ports(), taker.finish(site)));
         let mut verdict = Verdict {
             clients,
             sources,
@@ -89,7 +87,7 @@ impl Lab {
             reported_twice,
             console_troubles,
             ports,
-            elsewhere: Some(registered.saturating_sub(here + removed)),
+            elsewhere: Some(elsewhere),
             notes,
             parts,
             ever_orphaned: Some(ever_orphaned),

@@ -6,7 +6,9 @@ use epm_client_agent::catalogue::{
     Act, Entry, Finding, Means, Observed, Play, Reproduction, entries, rehearse_play, rehearse_refused,
     rehearse_rest_case,
 };
+use epm_client_agent::scenario::NoteCode;
 use epm_server::lab as play;
+use epm_server::lab::scenario_run::{ScenarioRun, silent};
 
 fn scenario_runs() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
     entries().iter().filter_map(|entry| match &entry.means {
@@ -62,10 +64,36 @@ async fn every_play_shows_its_symptom_and_is_healed_over_sockets_as_it_is_in_vir
             [("failure", &here.failure, &there.failure), ("repair", &here.repair, &there.repair)]
         {
             red.extend(differences(&format!("{}, {act}", entry.id), here, there));
+            if here.notes != there.notes {
+                red.push(format!("{}, {act}: {:#?}, over sockets {:#?}", entry.id, here.notes, there.notes));
+            }
         }
         red.extend(unexpected(&entry.id, &there.check_against(play)));
     }
     assert!(red.is_empty(), "{}", red.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clones_are_noted_by_a_lab_and_are_no_clients_elsewhere() {
+    let (entry, play) = scenario_runs().find(|(entry, _)| entry.id == "F25").unwrap();
+    let mut first = play.clone();
+    first.repair.clear();
+    let scenario = first.scenario(&entry.title);
+    let mut run = ScenarioRun::start(&scenario, &silent()).await.unwrap();
+    for step in &scenario.step {
+        run.take(step).await.unwrap();
+    }
+    let (of_run, of_lab) = (run.verdict().await, run.lab().verdict().await);
+    let [note] = &of_lab.notes[..] else { panic!("{:#?}", of_lab.notes) };
+    assert_eq!(
+        (note.code, &note.examples[..]),
+        (NoteCode::SharedRecord, &["old-1", "old-copy-1"].map(str::to_owned)[..])
+    );
+    assert_eq!(of_run.notes, of_lab.notes);
+    // One has made a new identity, and has a second record.
+    assert!(run.lab().site.look(|site| site.clients().count()) > of_lab.clients);
+    assert_eq!((of_lab.well, of_lab.elsewhere, of_lab.unknown), (Some(true), Some(0), Vec::new()));
+    run.lab().stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
