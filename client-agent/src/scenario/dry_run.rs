@@ -13,7 +13,7 @@ use epm_protocol::suggest::hint;
 use epm_protocol::time::Timestamp;
 use toml::Spanned;
 
-use super::plan::{FleetAction, ManagerPlan, Scenario, StepPlan};
+use super::plan::{FASTEST, FleetAction, ManagerPlan, Scenario, StepPlan};
 use super::presence::calendar::Calendar;
 use super::read::ScenarioError;
 
@@ -57,6 +57,13 @@ impl Scenario {
         if now < Timestamp::EPOCH {
             let problem = format!("start: {now}, expected a time from {} on", Timestamp::EPOCH);
             return Err(refuse(section(text, "[clock]"), problem));
+        }
+        if self.clock.speed > FASTEST {
+            let problem = format!(
+                "speed: {}, expected at most {FASTEST}; `epm-lab run --moved` moves the clock from event to event",
+                self.clock.speed
+            );
+            return Err(refuse(section(text, "speed ="), problem));
         }
         let managers = self.site.managers.len();
         if managers > MOST_MANAGERS {
@@ -264,6 +271,7 @@ impl Scenario {
         let mut names = BTreeSet::new();
         for part in &self.fleet {
             let (span, part) = (part.span(), part.get_ref());
+            check_name("a part", &part.name).map_err(|error| (span.clone(), error.to_string()))?;
             if part.count == 0 {
                 return Err((
                     span,
@@ -271,7 +279,6 @@ impl Scenario {
                 ));
             }
             if !names.insert(&part.name) {
-            check_name("a part", &part.name).map_err(|error| (span.clone(), error.to_string()))?;
                 return Err((span, format!("a part {:?} exists already", part.name)));
             }
             let calendar = Calendar::new(part, now, now + A_YEAR).map_err(|error| {
@@ -312,4 +319,33 @@ fn supposed_ports((place, plan): (usize, &ManagerPlan)) -> ManagerPorts {
 fn section(text: &str, heading: &str) -> Range<usize> {
     let start = text.find(heading).unwrap_or(0);
     start..start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_and_a_clock_that_overtakes_clients_are_refused_with_their_limits() {
+        let refused = |part: &str, fault: &str, speed: u32| {
+            let text = format!(
+                "title = 't'\nclock = {{ speed = {speed} }}\nsite = {{ managers = [{{ name = 'sepm-1' }}] }}\n\
+                 [[fleet]]\nname = \"{part}\"\ncount = 1\nversion = '14.3'\n[[fault]]\nname = \"{fault}\"\nwhat = 'reset'\n"
+            );
+            let checked = Scenario::parse(&text, "x.toml").and_then(|one| one.check("x.toml", &text));
+            checked.map_or_else(|error| error.to_string(), |()| "sound".to_owned())
+        };
+        assert_eq!(refused(&"x".repeat(128), &"y".repeat(128), FASTEST), "sound");
+        for (found, expected) in [
+            (
+                refused(&"x".repeat(129), "f", 1),
+                "x.toml:4:1: invalid name of a part: expected 1 to 128 characters",
+            ),
+            (refused("a\\u001Bb", "f", 1), "found the control character"),
+            (refused("a", &"y".repeat(129), 1), "invalid name of a fault: expected 1 to 128 characters"),
+            (refused("a", "f", FASTEST + 1), "x.toml:2:11: speed: 301, expected at most 300"),
+        ] {
+            assert!(found.contains(expected), "{expected}: {found}");
+        }
+    }
 }

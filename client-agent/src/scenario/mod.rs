@@ -23,8 +23,8 @@ pub(crate) use identity::client_profile;
 pub(crate) use identity::hardware_key;
 pub use note::{Note, NoteCode};
 pub use plan::{
-    ChangedMachines, ClockPlan, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, StepPhase, StepPlan,
-    Wait,
+    ChangedMachines, ClockPlan, FASTEST, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, StepPhase,
+    StepPlan, Wait,
 };
 pub use plan_error::PlanError;
 pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalendar, PowerSchedule};

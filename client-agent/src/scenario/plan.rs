@@ -47,6 +47,10 @@ pub struct Scenario {
     pub step: Vec<StepPlan>,
 }
 
+/// The fastest clock over sockets, as a multiple of real time. A client ends an exchange after 30 seconds of the clock,
+/// which are a tenth of a second of real time then; a faster clock overtakes clients whose manager answers.
+pub const FASTEST: u32 = 300;
+
 /// The lab's clock, for runs over sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -54,7 +58,7 @@ pub struct ClockPlan {
     /// The time that the clock shows at the start; real time if absent.
     #[schemars(with = "Option<String>")]
     pub start: Option<Timestamp>,
-    /// The speed of the clock over sockets, as a multiple of real time; defaults to 1.
+    /// The speed of the clock over sockets, as a multiple of real time, at most 300; defaults to 1.
     pub speed: u32,
 }
 

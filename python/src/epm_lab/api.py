@@ -2238,7 +2238,7 @@ class ControlApi(Transport):
 
         hold: Real time, such as 1s, for which the clock stands after each change of the site; 0s ends the hold.
         now: New lab time, such as 2026-01-05T08:00:00Z; certificates and heartbeats follow it at once.
-        speed: Speed as a multiple of real time; 0 stops the clock. A held clock runs on at once.
+        speed: Speed as a multiple of real time, at most 300; 0 stops the clock. A held clock runs on at once.
         """
         answer: ClockView = self._json(
             ClockView,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::rehearsal::RunInfo;
-use epm_client_agent::scenario::{PlanError, Scenario, Span, Verdict};
+use epm_client_agent::scenario::{FASTEST, PlanError, Scenario, Span, Verdict};
 use epm_client_agent::wire::LogSink;
 use indicatif::{ProgressBar, ProgressStyle};
 use schemars::JsonSchema;
@@ -39,7 +39,7 @@ pub(super) struct Run {
     /// Scenario file; - reads standard input
     scenario: PathBuf,
     /// Speed of the lab's clock as a multiple of real time; defaults to the scenario's
-    #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "TIMES", value_parser = clap::value_parser!(u32).range(1..=i64::from(FASTEST)))]
     speed: Option<u32>,
     /// Move the lab's clock from event to event instead of waiting: months take a minute, and the outcome equals that
     /// of `epm-lab rehearse` to the millisecond

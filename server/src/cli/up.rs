@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::program::unwritten;
-use epm_client_agent::scenario::{Span, SpanError};
+use epm_client_agent::scenario::{FASTEST, Span, SpanError};
 use epm_client_agent::wire::{LabClock, LogSink, interrupted};
 use epm_protocol::plural::counted;
 use epm_protocol::site::{Command, CommandError, DEFAULT_GROUP, Material, NewCertificate, Site, Stores};
@@ -75,7 +75,7 @@ pub(super) struct Up {
     #[arg(long, value_name = "DURATION", value_parser = hold)]
     hold: Option<Span>,
     /// Speed at which lab time runs on after the hold, as a multiple of real time
-    #[arg(long, requires = "hold", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, requires = "hold", default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(FASTEST)))]
     pace: u32,
     /// Initial server certificate (PEM or DER)
     #[arg(long, requires = "key", conflicts_with_all = ["keystore", "alias", "store_type", "password_file"], value_name = "FILE")]

@@ -6,7 +6,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with};
 use axum::Json;
 use axum::extract::State;
-use epm_client_agent::scenario::Span;
+use epm_client_agent::scenario::{FASTEST, Span};
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ struct ClockSetting {
     /// New lab time, such as 2026-01-05T08:00:00Z; certificates and heartbeats follow it at once.
     #[schemars(with = "Option<String>")]
     now: Option<Timestamp>,
-    /// Speed as a multiple of real time; 0 stops the clock. A held clock runs on at once.
+    /// Speed as a multiple of real time, at most 300; 0 stops the clock. A held clock runs on at once.
     speed: Option<u32>,
     /// Real time, such as 1s, for which the clock stands after each change of the site; 0s ends the hold.
     #[schemars(with = "Option<String>")]
@@ -136,8 +136,11 @@ async fn show(State(lab): LabState) -> Json<ClockView> {
 }
 
 async fn set(State(lab): LabState, JsonBody(setting): JsonBody<ClockSetting>) -> Answer<ClockView> {
-    if setting.speed.is_some_and(|speed| speed > 1_000_000) {
-        return Err(Problem::invalid("speed: expected at most 1000000"));
+    if let Some(speed) = setting.speed.filter(|speed| *speed > FASTEST) {
+        return Err(Problem::invalid(format!(
+            "speed: {speed}, expected at most {FASTEST}: a faster clock ends exchanges before a manager can answer; \
+             `clock advance` (POST /v1/clock/advance) passes any time"
+        )));
     }
     if setting.hold.is_some_and(|hold| hold.0 > LONGEST_HOLD) {
         return Err(Problem::invalid("hold: expected at most 1h"));

@@ -20,7 +20,7 @@ pub(crate) enum ClockVerb {
     /// Run the clock at a multiple of real time; with a hold, also after each later one
     #[command(after_help = "Example:\n  epm-lab clock run 60")]
     Run {
-        /// Multiple of real time
+        /// Multiple of real time, at most 300; `clock advance` passes any time at once
         #[arg(default_value_t = 1)]
         speed: u32,
     },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use epm_client_agent::scenario::ManagerPlan;
+use epm_client_agent::scenario::{FASTEST, ManagerPlan};
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::policy::CommunicationChange;
 use epm_protocol::site::{Command, Site, TOP_GROUP};
@@ -46,7 +46,7 @@ pub(crate) struct Found {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     heartbeat: Option<u32>,
     /// Speed of lab time in all processes, as a multiple of real time
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(FASTEST)))]
     speed: u32,
     /// Seed of the site's keys, serial numbers, identifiers and shared secret; the scenario's, or drawn, if absent
     #[arg(long)]
