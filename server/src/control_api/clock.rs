@@ -9,7 +9,8 @@ use axum::extract::State;
 use epm_client_agent::scenario::{FASTEST, Span};
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::control_api::extract::JsonBody;
 use crate::control_api::extract::{Answer, LabState, Problem, Routes, doc};
@@ -28,6 +29,7 @@ const LATEST: Timestamp = Timestamp::from_seconds(32_503_680_000); // 3000-01-01
 struct ClockSetting {
     /// New lab time, such as 2026-01-05T08:00:00Z; certificates and heartbeats follow it at once.
     #[schemars(with = "Option<String>")]
+    #[serde(default, deserialize_with = "moment")]
     now: Option<Timestamp>,
     /// Speed as a multiple of real time, at most 300; 0 stops the clock. A held clock runs on at once.
     speed: Option<u32>,
@@ -145,11 +147,11 @@ async fn set(State(lab): LabState, JsonBody(setting): JsonBody<ClockSetting>) ->
     if setting.hold.is_some_and(|hold| hold.0 > LONGEST_HOLD) {
         return Err(Problem::invalid("hold: expected at most 1h"));
     }
+    if let Some(now) = setting.now {
+        in_range(now).map_err(|why| Problem::invalid(format!("now: {why}")))?;
+    }
     if let Some(hold) = setting.hold {
         lab.clock().set_hold(hold.0);
-    }
-    if let Some(now) = setting.now {
-        in_range("now", now)?;
     }
     lab.set_clock(setting.speed, setting.now).await;
     Ok(effective(&lab))
@@ -159,21 +161,35 @@ async fn advance(
     State(lab): LabState,
     JsonBody(ClockAdvance { by }): JsonBody<ClockAdvance>,
 ) -> Answer<ClockView> {
-    in_range("by", lab.clock().now() + by.0)?;
+    in_range(lab.clock().now() + by.0).map_err(|why| Problem::invalid(format!("by: {why}")))?;
     lab.advance(by.0).await?;
     Ok(effective(&lab))
 }
 
 /// Refuses a lab time for which no certificate can be made, or that nothing else can tell.
-fn in_range(field: &str, time: Timestamp) -> Result<(), Problem> {
-    let range = Timestamp::EPOCH..=LATEST;
-    let why = || {
-        Problem::invalid(format!(
-            "{field}: lab time would be {time}, expected one from {} to {LATEST}",
-            Timestamp::EPOCH
-        ))
-    };
-    if range.contains(&time) { Ok(()) } else { Err(why()) }
+fn in_range(time: Timestamp) -> Result<(), String> {
+    let why = || format!("lab time would be {time}, expected one from {} to {LATEST}", Timestamp::EPOCH);
+    if (Timestamp::EPOCH..=LATEST).contains(&time) { Ok(()) } else { Err(why()) }
+}
+
+/// Reads a lab time that the clock can be set to.
+///
+/// # Errors
+///
+/// When it is no time, or out of range; the message names the range.
+pub(crate) fn lab_time(text: &str) -> Result<Timestamp, String> {
+    let time: Timestamp = read_time(text)?;
+    in_range(time).map(|()| time)
+}
+
+/// A year of more than four digits is no time either.
+fn read_time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|error| format!("{error}, from {} to {LATEST}", Timestamp::EPOCH))
+}
+
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| read_time(&text).map_err(D::Error::custom)).transpose()
 }
 
 async fn heartbeats(State(lab): LabState, JsonBody(asked): JsonBody<Heartbeats>) -> Answer<ClockView> {

@@ -63,7 +63,7 @@ use crate::wire::serve_plain;
 use crate::{Addresses, Service};
 use board::Board;
 use call_limits::{CallLimits, limit};
-pub(crate) use clock::LONGEST_HOLD;
+pub(crate) use clock::{LONGEST_HOLD, lab_time};
 pub(crate) use error::DROPPED;
 use error::Problem;
 use extract::{LabState, Routes, doc};

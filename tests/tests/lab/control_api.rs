@@ -248,6 +248,18 @@ async fn what_makes_no_sense_is_a_problem_with_a_code_and_changes_nothing() {
     }
     let (status, _, text) = lab.ask("POST", "/v1/clock/advance", None).await;
     assert_eq!(status, 415, "{text}");
+    // A time that is refused leaves the hold as it was.
+    for (body, code) in [
+        (r#"{"now":"3000-01-02T00:00:00Z","hold":"1h"}"#, "invalid"),
+        (r#"{"now":"1969-12-31T23:59:59Z","hold":"1h"}"#, "invalid"),
+        (r#"{"now":"12000-01-01T00:00:00Z","hold":"1h"}"#, "malformed"),
+    ] {
+        let (status, _, text) = lab.ask("PUT", "/v1/clock", Some(body)).await;
+        let problem: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &problem["code"]), (422, &code.into()), "{body}: {text}");
+        assert!(text.contains("from 1970-01-01T00:00:00.000Z to 3000-01-01T00:00:00.000Z"), "{body}: {text}");
+    }
+    assert_eq!(lab.get("/v1/clock").await.get("hold"), None);
     assert_eq!(lab.get("/v1/groups").await, before);
 }
 

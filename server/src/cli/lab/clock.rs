@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Act, Where, rows, table, words};
 use crate::cli::io::{Ending, Failure};
+use crate::control_api::lab_time;
 
 /// Commands on the clock of a running lab.
 #[derive(Debug, Subcommand)]
@@ -33,7 +34,8 @@ pub(crate) enum ClockVerb {
     /// Set the clock; everything that became due happens at once, not in order
     #[command(after_help = "Example:\n  epm-lab clock set 2026-01-05T08:00:00Z")]
     Set {
-        /// Lab time, such as 2026-01-05T08:00:00Z
+        /// Lab time, such as 2026-01-05T08:00:00Z, from 1970 to the end of 2999
+        #[arg(value_parser = lab_time)]
         moment: Timestamp,
     },
     /// Advance the clock, with every heartbeat in between in order; returns when all clients are idle
