@@ -36,7 +36,7 @@ pub const fn failure_of(code: Code, layer: Option<TrustLayer>) -> Option<&'stati
         (Code::SecretOfAnotherSite, _) => "F15",
         (Code::Reinstalled, _) => "F16",
         (Code::SecretOfClient, _) => "F18",
-        (Code::PortWithoutTls, _) => "F29",
+        (Code::PortWithoutTls | Code::HttpsPortRefused, _) => "F29",
         (Code::SecretOfManager, _) => "F34",
         (Code::ManagerDown, _) => "F19",
         (Code::ForeignCertificate, _) => "F24",

@@ -76,10 +76,19 @@ fn what_is_named_for_clients_that_are_out_of_touch_is_the_failure_that_was_broug
         .collect();
     assert_eq!(
         told,
-        [("F27", Code::PortNotServed), ("F28", Code::PortNotServed), ("F36", Code::CommunicationOff)]
+        [
+            ("F27", Code::PortNotServed),
+            ("F28", Code::PortNotServed),
+            ("F29", Code::HttpsPortRefused),
+            ("F36", Code::CommunicationOff),
+        ]
     );
     for (failure, expected) in [
         ("F27", "Step 1 gave the list \"Custom port\" the port 1 for sepm-1, which listens on 8014: nothing"),
+        (
+            "F29",
+            "Nothing answers these clients at the manager's HTTPS port 8015, and other clients are served at its HTTP port 8014",
+        ),
         ("F36", "Step 1 switched communication off in My Company\\Branch, so"),
     ] {
         assert!(named.iter().any(|(id, _, said)| *id == failure && said.starts_with(expected)), "{named:#?}");

@@ -30,6 +30,8 @@ enum What {
     Down(String, Option<String>),
     /// What answers does not speak TLS.
     NoTls,
+    /// Nothing answers at the HTTPS port of a manager, which serves other clients at its HTTP port.
+    HttpsRefused { https: u16, http: u16 },
     /// A list names a port at which its manager does not listen.
     Port { list: String, manager: String, port: u16, listens: Vec<u16> },
     /// The manager that answered last is not trusted.
@@ -80,6 +82,7 @@ impl SiteHistory {
         let port = port_without_answer(trouble);
         let not_served = list.zip(port).and_then(|(list, port)| self.of_port(list, port, verdict));
         let found = not_served.or_else(|| of_managers(list?, port, verdict));
+        let found = found.or_else(|| of_https_port(trouble, verdict));
         found.unwrap_or_else(|| {
             let has_no_tls = matches!(trouble, Trouble::Exchange { failure: ExchangeFailure::TlsFailed { detail } } if detail == NO_TLS);
             let (code, what) = match has_no_tls {
@@ -135,6 +138,10 @@ impl SiteHistory {
             (What::NoTls, _) => "what answers these clients at the manager's HTTPS port does not speak TLS: another program holds the \
                                  port, or it is a port without TLS"
                 .to_owned(),
+            (What::HttpsRefused { https, http }, _) => format!(
+                "nothing answers these clients at the manager's HTTPS port {https}, and other clients are served at its HTTP port {http}: \
+                 another program holds the port, or a firewall blocks it"
+            ),
             (What::Port { list, manager, port, listens }, change) => format!(
                 "{} the port {port} for {manager}, which listens on {}: nothing answers these clients there",
                 change.map_or_else(|| format!("the list {list:?} has"), |index| format!("{} gave the list {list:?}", when(index))),
@@ -169,6 +176,17 @@ fn of_managers(list: &ListState, port: Option<u16>, verdict: &Verdict) -> Option
     Some(Cause { code: Code::ManagerDown, change: None, what: What::Down(down.manager.clone(), error) })
 }
 
+/// The cause where nothing answered at a port of a manager that serves other clients over HTTP at its other port.
+fn of_https_port(trouble: &Trouble, verdict: &Verdict) -> Option<Cause> {
+    let (address, https) = place_without_answer(trouble)?;
+    let own = verdict.ports.values().filter(|ports| ports.contains(&https));
+    let others: Vec<u16> = own.flatten().copied().filter(|port| *port != https).collect();
+    let mut served = verdict.parts.iter().flat_map(|part| &part.served_over_http);
+    let (_, http) = served.find(|(at, port)| at == address && others.contains(port))?;
+    let what = What::HttpsRefused { https, http: *http };
+    Some(Cause { code: Code::HttpsPortRefused, change: None, what })
+}
+
 /// The port that a list has for a server in the place of the manager's own.
 const fn own_port(list: &ListState, server: &ManagementServer) -> Option<u16> {
     match list.protocol {
@@ -177,13 +195,18 @@ const fn own_port(list: &ListState, server: &ManagementServer) -> Option<u16> {
     }
 }
 
-/// The port at which nothing took the connection.
-/// The port at which nothing answered, if that is the trouble.
+/// The port at which nothing took the connection, if that is the trouble.
 pub fn port_without_answer(trouble: &Trouble) -> Option<u16> {
+    place_without_answer(trouble).map(|(_, port)| port)
+}
+
+/// The address and port at which nothing took the connection.
+fn place_without_answer(trouble: &Trouble) -> Option<(&str, u16)> {
     let Trouble::Exchange { failure } = trouble else { return None };
     match failure {
         ExchangeFailure::ConnectionRefused { address } | ExchangeFailure::Unreachable { address, .. } => {
-            address.rsplit_once(':')?.1.parse().ok()
+            let (address, port) = address.rsplit_once(':')?;
+            Some((address, port.parse().ok()?))
         }
         _ => None,
     }

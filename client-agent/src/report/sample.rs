@@ -1,6 +1,6 @@
 //! Made-up outcomes for the tests of the reports: a long one with everything in it, and some that are almost empty.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use epm_protocol::assumption::Assumptions;
@@ -265,6 +265,7 @@ fn holding(part: &str, clients: usize, orphaned: usize, number: usize) -> PartHo
             .collect(),
         lists: BTreeMap::from([(format!("Default Management Server List for {NASTY}"), clients)]),
         layers: if orphaned == 0 { BTreeMap::new() } else { [(TrustLayer::Tls, orphaned)].into() },
+        served_over_http: BTreeSet::new(),
     }
 }
 

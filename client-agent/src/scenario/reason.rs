@@ -69,6 +69,8 @@ pub enum CauseCode {
     PortNotServed,
     /// What answers at the manager's port does not speak TLS.
     PortWithoutTls,
+    /// Nothing answers at the manager's HTTPS port, and its HTTP port serves clients.
+    HttpsPortRefused,
     /// The clients have waited for an answer since the beginning of their last heartbeat.
     AnswerAwaited,
     /// Communication is switched off by the clients' settings.
@@ -115,6 +117,7 @@ impl CauseCode {
         Self::ManagerDown,
         Self::PortNotServed,
         Self::PortWithoutTls,
+        Self::HttpsPortRefused,
         Self::AnswerAwaited,
         Self::CommunicationOff,
         Self::Reproduced,

@@ -1,6 +1,6 @@
 //! What clients hold after a step, and which are orphaned, since when, and by which layer of trust.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use epm_protocol::plural::either;
 use epm_protocol::policy::Protocol;
@@ -38,6 +38,9 @@ pub struct PartHolding {
     pub lists: BTreeMap<String, usize>,
     /// The number of orphaned clients for each layer of trust that failed.
     pub layers: BTreeMap<TrustLayer, usize>,
+    /// The addresses and ports at which clients of the part are served over HTTP.
+    #[serde(skip)]
+    pub served_over_http: BTreeSet<(String, u16)>,
 }
 
 /// A client that is orphaned.
@@ -503,6 +506,8 @@ impl PartHolding {
             Health::Connected { .. } => {
                 self.connected += clients;
                 self.secure += if view.secure_communications { clients } else { 0 };
+                let over_http = view.server.iter().filter(|server| server.protocol == Protocol::Http);
+                self.served_over_http.extend(over_http.map(|server| (server.address.clone(), server.port)));
             }
             Health::Orphaned { because, .. } => {
                 self.orphaned += clients;
@@ -528,6 +533,7 @@ impl PartHolding {
         self.brought_back += other.brought_back;
         self.secure += other.secure;
         self.https += other.https;
+        self.served_over_http.extend(other.served_over_http.iter().cloned());
         for (certificate, count) in &other.certificates {
             *self.certificates.entry(*certificate).or_default() += count;
         }

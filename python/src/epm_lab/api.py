@@ -1731,6 +1731,7 @@ class VerdictReason:
         "manager-down",
         "port-not-served",
         "port-without-tls",
+        "https-port-refused",
         "answer-awaited",
         "communication-off",
         "reproduced",

@@ -19,7 +19,7 @@
 
 mod rounds;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -302,7 +302,7 @@ fn differences(rehearsed: &Verdict, over_sockets: &Verdict, phases: Phases) -> S
         verdict.orphaned.iter().map(|one| (one.client.clone(), say(one))).collect()
     };
     let (here, there) = (orphaned(rehearsed), orphaned(over_sockets));
-    let names: std::collections::BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+    let names: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
     let apart: Vec<_> = names.into_iter().filter(|name| here.get(*name) != there.get(*name)).collect();
     if !apart.is_empty() {
         let _ = write!(text, "{} clients are orphaned otherwise: ", apart.len());
@@ -356,6 +356,8 @@ fn held(verdict: &Verdict, phases: Phases) -> Vec<Held> {
         places: part.certificates.iter().map(|(one, clients)| (place(one), *clients)).collect(),
         part: PartHolding {
             certificates: BTreeMap::new(),
+            // The ports of a lab are free ones.
+            served_over_http: BTreeSet::new(),
             https: if phases == Phases::Equal { part.https } else { 0 },
             ..part.clone()
         },

@@ -19,6 +19,8 @@ pub enum Clue {
     Event(u32),
     /// A finding is in the log, by its stable code.
     Finding(String),
+    /// A TLS alert that was received is in the log.
+    Alert(&'static str),
     /// A finding about a server with this protocol, `http` or `https`, is in the log.
     FindingOver(String, String),
     /// Two events follow each other, repetitions left out.
@@ -84,6 +86,9 @@ const WORDS: &[(&str, &str)] = &[
     ("is not understood", "malformed"),
     ("communication is disabled", "disabled"),
 ];
+/// TLS alerts that tell failures apart, as the TLS libraries write them: letters only, in lower case.
+const ALERTS: &[(&str, &str)] =
+    &[("alerthandshakefailure", "handshake_failure"), ("alertprotocolversion", "protocol_version")];
 /// Words before a status.
 const STATUS: &[&str] = &[
     "answered ",
@@ -110,6 +115,7 @@ pub(super) fn clues<'a>(log: &Log, known: impl Iterator<Item = &'a str>) -> BTre
     let mut of_hosts: BTreeMap<Option<&str>, Vec<&Line>> = BTreeMap::new();
     for line in &log.lines {
         found.extend(line.event.map(Clue::Event));
+        found.extend(alert(&line.text).map(Clue::Alert));
         if let Some(code) = finding(&line.text) {
             if let Some((scheme, _)) = server(&line.text) {
                 found.insert(Clue::FindingOver(code.clone(), scheme.to_owned()));
@@ -147,7 +153,10 @@ pub(super) fn is_worded(clues: &BTreeSet<Clue>) -> bool {
 impl Clue {
     /// Whether only a log in words can show this clue.
     pub(super) fn needs_words(&self) -> bool {
-        matches!(self, Self::Finding(_) | Self::FindingOver(..) | Self::Follows(..) | Self::Servers(_))
+        matches!(
+            self,
+            Self::Finding(_) | Self::Alert(_) | Self::FindingOver(..) | Self::Follows(..) | Self::Servers(_)
+        )
     }
 
     /// Whether only a log with several events can show this clue, never a single line.
@@ -173,6 +182,13 @@ pub(super) fn finding(text: &str) -> Option<String> {
     let code =
         worded().or_else(foreign).or(status).or_else(|| logged().map(|one| format!("status-{one}")))?;
     Some(if code == "status-400" { "kcs".to_owned() } else { code })
+}
+
+/// The TLS alert that a line names, whatever library has written it.
+fn alert(text: &str) -> Option<&'static str> {
+    let letters: String = text.chars().filter(char::is_ascii_alphabetic).collect();
+    let letters = letters.to_ascii_lowercase();
+    ALERTS.iter().find(|(words, _)| letters.contains(words)).map(|(_, alert)| *alert)
 }
 
 /// The status of a request to the manager's module in the log of a web server or a proxy.
@@ -282,6 +298,7 @@ impl Clue {
         match self {
             Self::Event(id) => format!("event {id:08X}"),
             Self::Finding(code) => format!("finding {code}"),
+            Self::Alert(alert) => format!("alert {alert}"),
             Self::FindingOver(code, scheme) => format!("finding-over {scheme} {code}"),
             Self::Then(before, after) => format!("then {before:08X} {after:08X}"),
             Self::Follows(before, after) => format!("follows {before} | {after}"),
@@ -298,6 +315,7 @@ impl Clue {
         Some(match kind {
             "event" => Self::Event(number(rest)?),
             "finding" => Self::Finding(rest.to_owned()),
+            "alert" => Self::Alert(ALERTS.iter().find(|(_, alert)| *alert == rest)?.1),
             "finding-over" => {
                 let (scheme, code) = rest.split_once(' ')?;
                 Self::FindingOver(code.to_owned(), scheme.to_owned())
@@ -330,6 +348,7 @@ impl fmt::Display for Clue {
         match self {
             Self::Event(id) => write!(f, "{}", name(*id)),
             Self::Finding(code) => write!(f, "the finding {code}"),
+            Self::Alert(alert) => write!(f, "the TLS alert {alert}"),
             Self::FindingOver(code, scheme) => write!(f, "the finding {code} over {scheme}"),
             Self::Then(before, after) => write!(f, "{}, then {}", name(*before), name(*after)),
             Self::Follows(before, after) => write!(f, "{before}, then {after}"),

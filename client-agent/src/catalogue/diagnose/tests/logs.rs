@@ -204,6 +204,17 @@ fn lines_of_other_programs_lead_to_the_failures_that_they_report() {
     ] {
         assert_eq!(diagnose(&Log::line(line).unwrap()).condition, Condition::Healthy, "{line}");
     }
+    for (line, first) in [
+        ("TLS failed: received fatal alert: HandshakeFailure", "F30"),
+        ("TLS failed: received fatal alert: ProtocolVersion", "F31"),
+        ("error:0A000410:SSL routines::sslv3 alert handshake failure", "F30"),
+        ("error:0A00042E:SSL routines::tlsv1 alert protocol version", "F31"),
+        ("javax.net.ssl.SSLHandshakeException: Received fatal alert: protocol_version", "F31"),
+    ] {
+        let candidates = diagnose(&Log::line(line).unwrap()).candidates;
+        assert_eq!(candidates[0].id, first, "{line}");
+        assert!(candidates[0].fit > 1.2 * candidates[1].fit, "{line}: {}", candidates[1].fit);
+    }
     // The words of every known text are in lower case, and lead to it.
     for text in known_text::all() {
         assert!(text.code.is_none_or(|code| {
