@@ -30,7 +30,7 @@ enum What {
     Down(String, Option<String>),
     /// What answers does not speak TLS.
     NoTls,
-    /// Nothing answers at the HTTPS port of a manager, which serves other clients at its HTTP port.
+    /// The HTTPS port of a manager is closed, which serves other clients at its HTTP port.
     HttpsRefused { https: u16, http: u16 },
     /// A list names a port at which its manager does not listen.
     Port { list: String, manager: String, port: u16, listens: Vec<u16> },

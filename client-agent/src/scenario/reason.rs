@@ -69,7 +69,7 @@ pub enum CauseCode {
     PortNotServed,
     /// What answers at the manager's port does not speak TLS.
     PortWithoutTls,
-    /// Nothing answers at the manager's HTTPS port, and its HTTP port serves clients.
+    /// The manager's HTTPS port is closed, and its HTTP port serves clients.
     HttpsPortRefused,
     /// The clients have waited for an answer since the beginning of their last heartbeat.
     AnswerAwaited,
