@@ -30,7 +30,19 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("installation", &["trust", "id", "excerpt"]),
     (
         "fault",
-        &["heartbeat", "policy", "sylink", "trust", "id", "time", "version", "suggest", "glob", "excerpt"],
+        &[
+            "heartbeat",
+            "policy",
+            "sylink",
+            "trust",
+            "id",
+            "time",
+            "version",
+            "suggest",
+            "name",
+            "glob",
+            "excerpt",
+        ],
     ),
     ("heartbeat", &["policy", "sylink", "trust", "id", "time", "version", "excerpt"]),
     ("policy", &["sylink", "id", "time", "suggest", "excerpt"]),
@@ -46,6 +58,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("glob", &[]),
     ("plural", &[]),
     ("excerpt", &[]),
+    ("name", &[]),
 ];
 
 /// A folder, the names that its shipped code must not use, and where they belong instead.
