@@ -4,4 +4,4 @@ pub(super) mod admin_store;
 pub(super) mod admin_users;
 pub(super) mod identity;
 pub(super) mod tokens;
-pub(super) mod url_decoder;
+mod url_decoder;

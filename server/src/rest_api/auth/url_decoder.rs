@@ -10,7 +10,7 @@ use crate::rest_api::http::ApiError;
 /// # Errors
 ///
 /// When a `%` is not followed by two hexadecimal digits. The message is that of Java's `URLDecoder`.
-pub(in crate::rest_api) fn decode(text: &str, plus_is_space: bool) -> Result<String, ApiError> {
+pub(super) fn decode(text: &str, plus_is_space: bool) -> Result<String, ApiError> {
     let letters: Vec<char> = text.chars().collect();
     let mut bytes = Vec::with_capacity(text.len());
     let mut at = 0;

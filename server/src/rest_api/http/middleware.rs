@@ -13,10 +13,10 @@ use epm_client_agent::wire::Stopwatch;
 use epm_protocol::assumption::{Assumptions, UnknownObjects};
 use epm_protocol::heartbeat::http::MOCK_HEADER;
 use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
 use crate::rest_api::auth::tokens::{self, Session};
-use crate::rest_api::auth::url_decoder;
 use crate::rest_api::http::error::{ApiError, Gone};
 use crate::rest_api::http::extract::{MAX_BODY, PATIENCE, read_body};
 use crate::rest_api::http::operations::{Known, known};
@@ -112,8 +112,8 @@ async fn pass(State(api): State<Arc<RestApi>>, mut request: Request, next: Next)
     transfer.request_body = kept(&sent);
     if LOG_INS.contains(&path.as_str()) && !head.status.is_success() {
         let is_known = |name: &str| {
-            let name = url_decoder::decode(name, assumed.rest_password_plus_is_space);
-            name.is_ok_and(|name| api.database.administrators.named(&name).is_some())
+            let name = percent_decode_str(name).decode_utf8_lossy();
+            api.database.administrators.named(&name).is_some()
         };
         transfer.request_body.bytes = redact::user_name(&transfer.request_body.bytes, is_known);
     }
