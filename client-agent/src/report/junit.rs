@@ -294,7 +294,7 @@ mod tests {
         outcome.verdict.notes = vec![sample::note()];
         let suite = suite(&outcome);
         assert_eq!(number(&suite, "failures"), 0);
-        let said = suite.child("system-out").unwrap().text().to_string();
+        let said = suite.child("system-out").unwrap().text();
         assert!(
             said.starts_with(&format!("2 clients, noted: {}, PC-2\n  They hold", sample::NASTY)),
             "{said}"
