@@ -22,7 +22,7 @@ pub(crate) struct Heard {
     pub(super) sources: Vec<ReportSource>,
     /// Clients whose state is not known.
     pub(crate) unknown: Vec<String>,
-    /// Number of registered clients that run outside of the lab's process. A client that has been registered with several hardware
+    /// Number of registered clients that run outside of the lab's process and that no process reports. A client that has been registered with several hardware
     /// ids is one, and of clones that share a record each is known by its own name.
     pub(super) elsewhere: usize,
     /// Clients that several sources report.
@@ -233,7 +233,7 @@ impl Lab {
             let others = site.clients().filter(|one| !is_here(&one.computer_name) && !is_gone(one));
             others.map(|one| one.computer_name.clone()).collect()
         });
-        let number = elsewhere.len();
+        let number = elsewhere.iter().filter(|name| !seen.contains(*name)).count();
         unknown.extend(elsewhere);
         unknown.retain(|name| !seen.contains(name) && !is_here(name));
         Heard {
