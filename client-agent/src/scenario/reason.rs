@@ -268,8 +268,10 @@ impl Reason {
         let kind = if faults.len() == 1 { "fault" } else { "faults" };
         let commands: Vec<String> =
             named.iter().map(|name| format!("`epm-lab fault remove {name}`")).collect();
-        self.sentence +=
-            &format!(" The {kind} {}, set in this lab, hit the last of their requests.", named.join(" and "));
+        self.sentence += &format!(
+            " The {kind} {}, set in this lab, hit the last request of at least one of them.",
+            named.join(" and ")
+        );
         self.remedy =
             format!("See whether it is the {kind}: {}. If not: {}", commands.join(", "), self.remedy);
         self.faults = faults;

@@ -113,7 +113,9 @@ impl Lab {
                 Key::Source(address) => faults.client_at(address),
                 Key::Agent(agent) => self.site.look(|site| Some(site.client(agent)?.computer_name.clone())),
             };
-            hit.entry(client.unwrap_or_default()).or_default().insert(fault);
+            if let Some(client) = client {
+                hit.entry(client).or_default().insert(fault);
+            }
         }
         // Where a port is closed, nothing else could hit the client since.
         let ports = faults.closed_by();
