@@ -577,14 +577,19 @@ pub(super) fn check(change: &CommunicationChange) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Refuses names with control characters, which XML cannot hold.
+/// The largest number of characters of the name of a group, location, list, policy, package or manager.
+const LONGEST_NAME: usize = 256;
+
+/// Refuses names that are blank or too long, or have characters that XML cannot hold.
 pub(super) fn check_name(field: &'static str, name: &str) -> Result<(), CommandError> {
-    if name.trim().is_empty() || name.chars().any(|c| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'))
+    if name.trim().is_empty()
+        || name.chars().count() > LONGEST_NAME
+        || name.chars().any(|c| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'))
     {
         return Err(CommandError::Invalid {
             field,
             found: name.chars().take(80).collect(),
-            expected: "a name without control characters".to_owned(),
+            expected: format!("a name of 1 to {LONGEST_NAME} characters without control characters"),
         });
     }
     Ok(())

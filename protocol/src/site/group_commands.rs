@@ -9,6 +9,8 @@ use super::state::{AffectedGroups, Site};
 use crate::id::{GroupId, LocationId};
 use crate::time::Timestamp;
 
+/// The longest path of a group, in bytes.
+const MAX_PATH: usize = 4096;
 /// The longest description, in characters [S of the REST notes].
 const MAX_DESCRIPTION: usize = 1024;
 
@@ -22,23 +24,16 @@ impl Site {
         if self.groups.get(path).is_some() {
             return Err(CommandError::NameTaken { kind: "group", name: path.to_owned() });
         }
-        let Some(above) = parent(path) else {
+        let Some((above, name)) = path.rsplit_once('\\') else {
             return Err(CommandError::Invalid {
                 field: "group",
                 found: path.to_owned(),
                 expected: format!("a full path below {TOP_GROUP:?}, like {DEFAULT_GROUP:?}"),
             });
         };
-        if path.ends_with('\\') || path.len() > 4096 {
-            let expected = "a name of at most 4096 characters in all".to_owned();
-            return Err(CommandError::Invalid {
-                field: "group",
-                found: path.chars().take(80).collect(),
-                expected,
-            });
-        }
+        check_path("group", path)?;
         let own = self.groups.effective(above)?.clone();
-        check_name("group", path)?;
+        check_name("group", name)?;
         let id = self.new_group_id(path);
         let group = Group { id, description: None, created: now, inherits, changed: Self::before(now), own };
         self.groups.insert(path, group);
@@ -102,13 +97,14 @@ impl Site {
         };
         check_name("name", name)?;
         let next = format!("{above}\\{name}");
-        if name.contains('\\') || next.len() > 4096 {
+        if name.contains('\\') {
             return Err(CommandError::Invalid {
                 field: "name",
-                found: name.chars().take(80).collect(),
-                expected: "a name without a backslash, and a path of at most 4096 characters".to_owned(),
+                found: name.to_owned(),
+                expected: "a name without a backslash".to_owned(),
             });
         }
+        check_path("name", &next)?;
         if next == path {
             return Ok(AffectedGroups::None);
         }
@@ -224,4 +220,15 @@ impl Site {
     pub(super) fn before(now: Timestamp) -> Timestamp {
         now - Duration::from_millis(1)
     }
+}
+
+fn check_path(field: &'static str, path: &str) -> Result<(), CommandError> {
+    if path.len() > MAX_PATH {
+        return Err(CommandError::Invalid {
+            field,
+            found: path.chars().take(80).collect(),
+            expected: format!("a path of at most {MAX_PATH} bytes"),
+        });
+    }
+    Ok(())
 }
