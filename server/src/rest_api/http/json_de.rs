@@ -8,6 +8,8 @@ use serde::de::{DeserializeOwned, Deserializer, Error, Expected, IntoDeserialize
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
+use crate::runtime::redact::is_secret;
+
 /// Deserialises a body.
 ///
 /// # Errors
@@ -42,6 +44,12 @@ impl Misread {
             place => format!("The field {place} is invalid: {words}."),
         };
         Self { words, has_place: true }
+    }
+
+    /// Says what was expected without the number that was found.
+    fn without_number(self) -> Self {
+        let expected = self.words.split_once(". Expected ").map_or("another value", |(_, expected)| expected);
+        Self::new(format!("a number. Expected {expected}"))
     }
 
     fn new(words: String) -> Self {
@@ -149,13 +157,15 @@ impl<'de> Deserializer<'de> for Strict {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(value),
             Value::Number(number) => {
-                if let Some(number) = number.as_u64() {
+                let read = if let Some(number) = number.as_u64() {
                     visitor.visit_u64(number)
                 } else if let Some(number) = number.as_i64() {
                     visitor.visit_i64(number)
                 } else {
                     visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN))
-                }
+                };
+                // Answers are kept, and a password of digits may have been sent without quotes.
+                read.map_err(|error: Misread| if is_secret(&place) { error.without_number() } else { error })
             }
             Value::String(text) => visitor.visit_string(text),
             Value::Array(values) => {
@@ -244,6 +254,7 @@ mod tests {
     struct Outer {
         inner: Option<Inner>,
         names: Option<Vec<String>>,
+        password: Option<String>,
     }
 
     #[test]
@@ -251,7 +262,7 @@ mod tests {
         let read =
             read::<Outer>(br#"{"inner":{"mode":"PULL","seconds":3},"names":["a"],"more":[{}]}"#).unwrap();
         let inner = Inner { mode: Some(Mode::Pull), seconds: Some(3) };
-        assert_eq!(read, Outer { inner: Some(inner), names: Some(vec!["a".to_owned()]) });
+        assert_eq!(read, Outer { inner: Some(inner), names: Some(vec!["a".to_owned()]), password: None });
     }
 
     #[test]
@@ -265,6 +276,8 @@ mod tests {
                 "The field inner.seconds is invalid: -1. Expected a whole number that is not negative.",
             ),
             (r#"{"names":["a",1]}"#, "The field names.1 is invalid: 1. Expected a text."),
+            (r#"{"password":1e5}"#, "The field password is invalid: a number. Expected a text."),
+            (r#"{"password":20261130}"#, "The field password is invalid: a number. Expected a text."),
             (r#"{"names":{}}"#, "The field names is invalid: an object. Expected a list."),
             ("", "The body is not valid JSON at line 1, column 0."),
         ] {
