@@ -10,6 +10,9 @@ const OUTPUT: &[&str] = &["--json", "--client-log", "--verbose", "--quiet", "-v"
 /// Flags with a value that change only the output, or that have a secret as value.
 const OUTPUT_WITH_VALUE: &[&str] = &[
     "--report",
+    "--pcap",
+    // A folder that has a lab would go on with it.
+    "--data",
     "--threads",
     "--ready-file",
     "--rest-password",
@@ -102,6 +105,7 @@ mod tests {
                 "epm-lab failure reproduce F25 --assume 'x=[1]' --seed 7",
             ),
             (&["up", "--rest-password", "hush", "--agents=3"], "epm-lab up --agents=3 --seed 7"),
+            (&["up", "--data", "d", "--agents", "3", "--pcap=x"], "epm-lab up --agents 3 --seed 7"),
         ] {
             assert_eq!(repeat(given.iter().map(OsString::from), 7), expected);
         }

@@ -178,11 +178,18 @@ impl Up {
         }
         let mut plan = self.what.plan(self.hold.is_some())?;
         let open = |folder: &Path| up_data::open(folder, options, (&self.what, &plan), self.force);
-        let data = self.data.as_deref().map(open).transpose()?;
+        let mut data = self.data.as_deref().map(open).transpose()?;
         let founded = data.as_ref().and_then(|data| data.founded.clone());
         if let Some(founded) = &founded {
             self.no_rest = !founded.has_rest_api();
             plan.go_on_from(founded);
+        }
+        let again = match &founded {
+            Some(founded) => founded.repeat.clone(),
+            None => Some(again::command(plan.seed)),
+        };
+        if let Some(data) = &mut data {
+            data.repeat.clone_from(&again);
         }
         let exposed = self.what.exposed(&plan);
         if let Some(address) = exposed.as_ref().filter(|_| !self.lab) {
@@ -243,7 +250,6 @@ impl Up {
             lab.take_start().await;
         }
         up_data::complete(&lab).await?;
-        let again = again::command(plan.seed);
         lab.repeated_by(again.clone());
         let ready = |reader| up_ready::line(&lab, started, &control.url, reader);
         let (said, written) = (ready(Reader::Output)?, ready(Reader::File)?);
@@ -257,8 +263,9 @@ impl Up {
             None => plan.fleet(),
         };
         notice(&format!(
-            "\n{fleet}. Seed {}; the same lab again: {again}\n{}Ctrl-C stops.\n",
+            "\n{fleet}. Seed {}{}\n{}Ctrl-C stops.\n",
             plan.seed,
+            again.map_or_else(String::new, |again| format!("; the same lab again, from its start: {again}")),
             elsewhere(options),
         ));
         say_whole(&said);

@@ -176,8 +176,8 @@ impl Lab {
     }
 
     /// Sets the command that starts the same lab again, for the verdict.
-    pub fn repeated_by(&self, command: String) {
-        *lock(&self.repeat) = Some(command);
+    pub fn repeated_by(&self, command: Option<String>) {
+        *lock(&self.repeat) = command;
     }
 
     /// Adds what is no matter of a client's view: silent clients, services that are down, and files that wait unread.

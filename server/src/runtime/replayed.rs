@@ -32,6 +32,8 @@ pub(crate) struct Data {
     pub(crate) founded: Option<FoundedWith>,
     /// Options of `epm-lab up` to be kept with a new lab.
     pub(crate) options: BTreeMap<String, String>,
+    /// The command that starts the same lab anew, to be kept with a new lab.
+    pub(crate) repeat: Option<String>,
 }
 
 /// What a site begins with.
@@ -73,7 +75,7 @@ impl Data {
     /// Reads what the lab in a store was founded with. A lab whose first start was not completed counts as none.
     pub(crate) fn read(store: Arc<dyn Store>, options: BTreeMap<String, String>) -> Result<Self, StoreError> {
         let founded = founded_in(store.as_ref())?;
-        Ok(Self { store, founded, options })
+        Ok(Self { store, founded, options, repeat: None })
     }
 
     /// Notes that the store has a whole lab.
@@ -135,7 +137,7 @@ impl Beginning {
             return Ok(Self::again(founded, store.as_ref(), clock)?);
         }
         let at = clock.now();
-        if let Some(Data { store, options, .. }) = data {
+        if let Some(Data { store, options, repeat, .. }) = data {
             let manager = |((name, ports), rest): (&(String, _), &Option<u16>)| {
                 let ports: &epm_protocol::site::ManagerPorts = ports;
                 FoundedManager {
@@ -154,6 +156,7 @@ impl Beginning {
                 managers: founding.managers.iter().zip(rest).map(manager).collect(),
                 assumptions: (*founding.assumptions).clone(),
                 options: options.clone(),
+                repeat: repeat.clone(),
                 is_complete: false,
             };
             store.clear()?;
@@ -424,6 +427,7 @@ mod tests {
             managers: vec![manager],
             assumptions: Assumptions::default(),
             options: BTreeMap::new(),
+            repeat: None,
             is_complete: true,
         };
         let append =

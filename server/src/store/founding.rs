@@ -22,6 +22,10 @@ pub(crate) struct FoundedWith {
     pub(crate) assumptions: Assumptions,
     /// Options of `epm-lab up` that make a lab what it is, by name, as they were at the first start.
     pub(crate) options: BTreeMap<String, String>,
+    /// The command of the first start, which starts the same lab anew; none if an earlier version founded the lab, or if its site is
+    /// shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) repeat: Option<String>,
     /// Whether the first start was completed: what was kept before is of no use.
     pub(crate) is_complete: bool,
 }

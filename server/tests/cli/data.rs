@@ -90,6 +90,9 @@ fn a_lab_that_was_killed_goes_on_with_everything_that_it_answered_for() {
     let certificate = lab.done("PUT", "/v1/managers/sepm-1/certificate/second", &json!({}));
     lab.done("PUT", "/v1/fleet/sales", &json!({ "count": 1, "at_once": true }));
     lab.done("POST", "/v1/clock/heartbeats", &json!({ "heartbeats": 2 }));
+    let repeat = |lab: &RunningLab| lab.done("GET", "/v1/verdict", &json!({}))["repeat"].clone();
+    let first_start = repeat(&lab);
+    assert!(first_start.as_str().is_some_and(|command| !command.contains("--data")), "{first_start}");
     let asked = |lab: &RunningLab| {
         let of = |path| lab.done("GET", path, &json!({}));
         [of("/v1/baselines"), of("/v1/snapshots"), of("/v1/faults")]
@@ -123,8 +126,9 @@ fn a_lab_that_was_killed_goes_on_with_everything_that_it_answered_for() {
     assert_ne!(third["stores"], certificate["stores"]);
     let before = lab.is_to_clients();
     assert_eq!(lab.interrupt(), Some(0));
-    let lab = up(&data, &FOUR);
+    let lab = up(&data, &[]);
     assert_eq!(lab.is_to_clients(), before);
+    assert_eq!(repeat(&lab), first_start);
     assert_eq!(lab.done("GET", "/v1/faults", &json!({})), json!([]));
     assert_eq!(
         names(&lab.done("GET", "/v1/clients", &json!({}))).iter().filter(|one| one.contains("sales")).count(),

@@ -97,6 +97,7 @@ impl Found {
             managers,
             assumptions: self.assume.read(defaults)?,
             options: self.options(given_seed, text.as_deref()),
+            repeat: None,
             is_complete: true,
         };
         // Refused before anything is written.
