@@ -15,8 +15,8 @@ use std::sync::Arc;
 use crate::agent::{Agent, AgentProfile, AgentState, Cache, Input, LogLine, Output};
 use crate::doctor::Examination;
 use crate::program::{
-    self, Describe, Messages, arguments, command_line, completions, foreign, naming_variable, say, schema_of,
-    schema_text, unwritten,
+    self, Describe, Messages, arguments, command_line, completions, foreign, naming_variable, say, say_whole,
+    schema_of, schema_text, unwritten,
 };
 use crate::wire::{
     DiskCache, FleetLine, LabClock, LogFile, LogSink, Reporter, drive, examine, interrupted, log_keys,
@@ -228,10 +228,10 @@ pub fn main() -> ExitCode {
         Verb::Schema { command } => schema_text(&command, SCHEMAS.iter().map(|(name, _)| *name), |name| {
             SCHEMAS.iter().find(|(known, _)| *known == name).map(|(_, schema)| schema())
         })
-        .map(|text| say(&text))
+        .map(|text| say_whole(&text))
         .map_err(Failure::BadInput),
         Verb::Completions { shell } => {
-            say(&completions(command_line::<Cli>(EXIT_CODES), shell));
+            say_whole(&completions(command_line::<Cli>(EXIT_CODES), shell));
             Ok(())
         }
     };
@@ -347,7 +347,7 @@ fn look_after(doctor: Doctor) -> Result<bool, Failure> {
     if doctor.json {
         let text =
             serde_json::to_string_pretty(&found).map_err(|error| Failure::Failed(error.to_string()))?;
-        say(&format!("{text}\n"));
+        say_whole(&format!("{text}\n"));
     } else {
         for one in &found {
             say(&one.to_string());
@@ -408,7 +408,7 @@ async fn live(
 fn log_to(file: LogFile) -> LogSink {
     let file = Mutex::new(file);
     Arc::new(move |_: &str, line: &LogLine| {
-        say(&format!("{line}\n"));
+        say_whole(&format!("{line}\n"));
         if let Err(error) = file.lock().write(line) {
             program::error("error", &format!("cannot write the log: {error}"));
         }

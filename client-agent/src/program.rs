@@ -4,6 +4,7 @@
 //! A program whose results could not be written has failed. A closed pipe is no failure: its reader has seen enough.
 
 mod messages;
+mod prose;
 mod schema;
 mod text;
 
@@ -16,6 +17,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command};
 use clap_complete::Shell;
 pub use messages::{Messages, complain, error, is_quiet, notice, warning};
+pub use prose::width;
 pub use schema::{Describe, schema_of, schema_text};
 pub use text::harmless;
 
@@ -129,8 +131,13 @@ pub fn read_all(from: impl Read) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Writes to standard output, control characters as [`harmless`] has them. [`unwritten`] says whether a write failed.
+/// Writes a text for people to standard output; on a terminal, in lines that fit it. Otherwise as [`say_whole`].
 pub fn say(text: &str) {
+    say_whole(&prose::wrapped(text, width(&io::stdout())));
+}
+
+/// Writes to standard output, control characters as [`harmless`] has them. [`unwritten`] says whether a write failed.
+pub fn say_whole(text: &str) {
     let mut out = io::stdout().lock();
     note(out.write_all(harmless(text).as_bytes()).and_then(|()| out.flush()));
 }

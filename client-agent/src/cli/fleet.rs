@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use super::failure::Failure;
 use super::report::{ReportOptions, Reports};
 use crate::agent::MOST_REPORTED;
-use crate::program::{is_heard, say};
+use crate::program::{is_heard, say, say_whole};
 use crate::scenario::{Span, SpanError};
 use crate::wire::{
     ClientChange, CompactFleet, FleetFigures, FleetLine, FleetNeeds, FleetPlan, FleetSpec, FleetStore,
@@ -255,7 +255,7 @@ struct Printer {
 impl Printer {
     fn line(line: &FleetLine) {
         if let Ok(text) = serde_json::to_string(line) {
-            say(&format!("{text}\n"));
+            say_whole(&format!("{text}\n"));
         }
     }
 

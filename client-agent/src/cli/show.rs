@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use crate::agent::{Cache, Health, LastServer, Rescue};
-use crate::program::say;
+use crate::program::{say, say_whole};
 use crate::wire::DiskCache;
 
 /// The content of a client's cache.
@@ -59,12 +59,13 @@ pub(super) fn show(folder: &Path, is_json: bool) -> Result<(), Failure> {
         health: state.health,
         rescue: state.rescue,
     };
-    let text = if is_json {
-        serde_json::to_string_pretty(&shown).map_err(|error| Failure::Failed(error.to_string()))? + "\n"
+    if is_json {
+        let text =
+            serde_json::to_string_pretty(&shown).map_err(|error| Failure::Failed(error.to_string()))?;
+        say_whole(&format!("{text}\n"));
     } else {
-        shown.text()
-    };
-    say(&text);
+        say(&shown.text());
+    }
     Ok(())
 }
 

@@ -14,6 +14,8 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::prose::{width, wrapped};
+
 /// The levels of the log, from the fewest messages to the most.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// The section of the help with the options of every command.
@@ -200,7 +202,7 @@ pub fn complain(text: &str) {
 /// Writes a text about progress to standard error; nothing with `--quiet`.
 pub fn notice(text: &str) {
     if !is_quiet() {
-        complain(text);
+        complain(&wrapped(text, width(&io::stderr())));
     }
 }
 
@@ -218,7 +220,8 @@ pub fn error(label: &str, why: &str) {
 
 fn labelled(label: &str, color: &str, why: &str) {
     let (on, off) = if style().color { (color, "\u{1b}[0m") } else { ("", "") };
-    let text = format!("{on}{label}{off}: {}\n", super::text::harmless(why));
+    let text = wrapped(&format!("{label}: {}\n", super::text::harmless(why)), width(&io::stderr()));
+    let text = text.replacen(label, &format!("{on}{label}{off}"), 1);
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 

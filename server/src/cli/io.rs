@@ -3,12 +3,10 @@
 use std::path::Path;
 
 use epm_client_agent::program::read_file;
-pub(super) use epm_client_agent::program::{complain, is_heard, is_quiet, notice, warning};
+pub(super) use epm_client_agent::program::{complain, is_heard, is_quiet, notice, say, say_whole, warning};
 use epm_client_agent::wire::outlive_the_file_limit;
 use epm_protocol::trust::Password;
 use serde::Serialize;
-
-use crate::cli::prose::wrapped;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -62,16 +60,6 @@ pub(super) fn waiting(verb: impl Future<Output = Result<Ending, Failure>>) -> Re
             outlive_the_file_limit();
             verb.await
         })
-}
-
-/// Writes a text for people to standard output; on a terminal, in lines that fit it.
-pub(super) fn say(text: &str) {
-    say_whole(&wrapped(text));
-}
-
-/// Writes a text to standard output whose lines stay whole, such as one for programs.
-pub(super) fn say_whole(text: &str) {
-    epm_client_agent::program::say(text);
 }
 
 /// Writes a value to standard output as JSON, indented.

@@ -17,7 +17,6 @@ mod labs;
 mod out;
 mod pcap;
 mod print;
-mod prose;
 mod recovery;
 mod rehearse;
 mod rotate;

@@ -1,8 +1,8 @@
 //! Tables for people: as wide as the terminal, and as wide as their content where no terminal is.
 
 use std::collections::HashMap;
-use std::io::IsTerminal as _;
 
+use epm_client_agent::program::width;
 use unicode_width::UnicodeWidthStr as _;
 
 /// Between two columns.
@@ -125,23 +125,8 @@ impl Table {
 
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.drawn(width()).trim_end_matches('\n'))
+        f.write_str(self.drawn(width(&std::io::stdout())).trim_end_matches('\n'))
     }
-}
-
-/// The width of a terminal that does not say its own.
-const USUAL: usize = 80;
-
-/// The width of the terminal; none if the output goes elsewhere and COLUMNS does not say it.
-pub(super) fn width() -> Option<usize> {
-    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    columns.filter(|columns| *columns > 0).or_else(|| {
-        let out = std::io::stdout();
-        out.is_terminal().then(|| {
-            let size = terminal_size::terminal_size_of(out);
-            size.map_or(USUAL, |(terminal_size::Width(width), _)| usize::from(width))
-        })
-    })
 }
 
 /// Column widths between `least` and `wanted` that fit into `total`, where they can: the widest columns give way.

@@ -141,6 +141,14 @@ fn prose_fits_80_columns_and_breaks_neither_a_word_nor_a_command_nor_a_line_else
             assert_eq!(words(&narrow), words(&wide), "{arguments:?}");
         }
     }
+    let refused = |command: &mut Command| stderr(&output(command.env("COLUMNS", "60")));
+    for text in [
+        refused(program().args(["check", "--lab", "http://127.0.0.1:1"])),
+        refused(agent().args(["doctor", "--sylink", "nowhere.xml", "--server", "no address"])),
+    ] {
+        let long = text.lines().find(|line| line.chars().count() > 60);
+        assert!(long.is_none() && text.lines().count() > 1, "{text}");
+    }
     let json = |columns| {
         stdout(&output(program().args(["failure", "show", "F38", "--json"]).env("COLUMNS", columns)))
     };

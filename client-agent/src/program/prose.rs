@@ -1,18 +1,35 @@
 //! Prose for people: no line longer than the terminal is wide, with words whole and the indentation kept. Where the output
 //! goes elsewhere, lines are as they are.
 
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+
 use unicode_width::UnicodeWidthStr as _;
 
-use super::table::width;
+/// The width of a terminal that does not say its own.
+const USUAL: usize = 80;
 
 /// The smallest width of text beside an indentation.
 const LEAST: usize = 24;
+/// The longest text in backquotes that is not broken, in bytes.
+const LONGEST_QUOTED: usize = 60;
 /// The beginnings of commands, which are copied whole.
 const COMMANDS: [&str; 4] = ["epm-lab ", "epm-agent ", "curl ", "openssl "];
 
-/// The text in lines that fit the terminal.
-pub(super) fn wrapped(text: &str) -> String {
-    match width() {
+/// The width of this output if it is a terminal; none if it goes elsewhere and COLUMNS does not say it.
+pub fn width(out: &(impl AsFd + IsTerminal)) -> Option<usize> {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    columns.filter(|columns| *columns > 0).or_else(|| {
+        out.is_terminal().then(|| {
+            let size = terminal_size::terminal_size_of(out);
+            size.map_or(USUAL, |(terminal_size::Width(width), _)| usize::from(width))
+        })
+    })
+}
+
+/// The text in lines of at most this width; as it is without one.
+pub(super) fn wrapped(text: &str, width: Option<usize>) -> String {
+    match width {
         Some(width) => text.split_inclusive('\n').map(|line| within(line, width)).collect(),
         None => text.to_owned(),
     }
@@ -51,19 +68,26 @@ fn hanging(text: &str, indent: usize, width: usize) -> usize {
     [hang, indent].into_iter().find(|hang| hang + LEAST <= width).unwrap_or(0)
 }
 
-/// The words of a line, each with the spaces after it; a command at the end is one.
+/// The words of a line, each with the spaces after it; a command at the end is one, and a short one in backquotes.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let command = COMMANDS.iter().filter_map(|command| text.find(&format!(": {command}"))).min();
     let (prose, command) = text.split_at(command.map_or(text.len(), |at| at + 2));
     let mut rest = prose;
     let words = std::iter::from_fn(move || {
-        let gap = rest.find(' ').unwrap_or(rest.len());
+        let gap = rest[quoted(rest)..].find(' ').map_or(rest.len(), |gap| gap + quoted(rest));
         let end = gap + rest[gap..].len() - rest[gap..].trim_start_matches(' ').len();
         let (word, others) = rest.split_at(end);
         rest = others;
         (!word.is_empty()).then_some(word)
     });
     words.chain((!command.is_empty()).then_some(command))
+}
+
+/// The length of the text in backquotes that the first word begins, without the last one; 0 if there is none, or a long one.
+fn quoted(text: &str) -> usize {
+    let open = text.find('`').filter(|open| !text[..*open].contains(' '));
+    let close = open.and_then(|open| Some(open + 1 + text[open + 1..].find('`')?));
+    close.filter(|close| *close <= LONGEST_QUOTED).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -98,6 +122,10 @@ mod tests {
             (
                 "a-word-that-is-longer-than-the-line is not broken",
                 "a-word-that-is-longer-than-the-line\nis not broken",
+            ),
+            (
+                "start it with (`epm-lab up --agents 3`), or not",
+                "start it with\n(`epm-lab up --agents 3`), or\nnot",
             ),
             // Twice as wide as other letters.
             ("証明書が信頼されていない 証明書が信頼され", "証明書が信頼されていない\n証明書が信頼され"),
