@@ -97,6 +97,22 @@ def test_a_client_that_runs_elsewhere_is_shown_as_far_as_it_is_reported(lab, ope
     lab.call("DELETE", "/v1/reports/far")
 
 
+def test_a_client_that_is_served_has_its_notes_on_its_page_and_no_other_client_has_them(lab, open_page):
+    view = lab.call("GET", "/v1/clients/desk-1")["view"]
+    lab.call("POST", "/v1/commands", [{"set-communication": {"group": "My Company", "change": {"download_profile": False}}}])
+    lab.call("POST", "/v1/clock/heartbeats", {"heartbeats": 2})
+    lab.call("POST", "/v1/commands", [{"set-policy": {"group": view["group"], "policy": "Firewall", "content": "allow nothing"}}])
+    lab.call("POST", "/v1/clock/heartbeats", {"heartbeats": 2})
+    noted = set(lab.call("GET", "/v1/verdict")["notes"][0]["examples"])
+    page = open_page(lab, "/clients/" + sorted(noted)[0])
+    note = page.locator("#note-downloads-off")
+    expect(note).to_contain_text("1 client F37")
+    expect(note).to_contain_text("To do: Switch it on again")
+    everybody = {one["client"] for one in lab.call("GET", "/v1/clients")["clients"]}
+    for other in sorted(everybody - noted)[:1]:
+        expect(open_page(lab, "/clients/" + other).locator("#note-downloads-off")).to_have_count(0)
+
+
 def test_what_was_done_is_a_scenario_in_one_click(lab, open_page):
     orphan(lab)
     lab.call("POST", "/v1/clients/desk-3/operations", {"do": "freeze"})

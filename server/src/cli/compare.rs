@@ -11,7 +11,7 @@ use epm_protocol::plural::counted;
 use super::io::{Ending, Failure, say, say_json};
 use super::lab::Where;
 use super::table::Table;
-use crate::comparison::{Cause, Comparison, LabNow, NoRun, Run, Side};
+use crate::comparison::{Cause, Comparison, LabNow, NOTE, NoRun, Run, Side};
 
 /// Largest file or part of evidence that is read, in bytes.
 const LARGEST: u64 = 256 << 20;
@@ -151,8 +151,9 @@ fn side(side: &Side) -> String {
 
 /// A cause that only one of the runs has.
 fn only(side: &Side, cause: &Cause) -> String {
-    let mut text =
-        format!("\nOnly in {}, {}: {}\n", side.file, counted_clients(cause.clients), cause.sentence);
+    let noted = if cause.finding == NOTE { "noted of " } else { "" };
+    let clients = counted_clients(cause.clients);
+    let mut text = format!("\nOnly in {}, {noted}{clients}: {}\n", side.file, cause.sentence);
     for step in &cause.steps {
         text += &format!("  Step {}: {}\n", step.number, step.title);
     }

@@ -17,7 +17,7 @@ use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub(crate) use run::{Cause, LabNow, NoRun, Run};
+pub(crate) use run::{Cause, LabNow, NOTE, NoRun, Run};
 pub(crate) use steps::StepPair;
 use steps::lined_up;
 
@@ -33,9 +33,9 @@ pub(crate) struct Comparison {
     pub(crate) second: Side,
     /// Clients that do not end alike, by name.
     pub(crate) clients: Vec<ClientDiffers>,
-    /// Causes of the first run that the second does not have.
+    /// Causes and notes of the first run that the second does not have.
     pub(crate) causes_of_first: Vec<Cause>,
-    /// Causes of the second run that the first does not have.
+    /// Causes and notes of the second run that the first does not have.
     pub(crate) causes_of_second: Vec<Cause>,
     /// What was done, in order; absent if it is not known of both.
     #[serde(skip_serializing_if = "Option::is_none")]

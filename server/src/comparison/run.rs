@@ -14,6 +14,9 @@ use zip::result::ZipError;
 
 use crate::lab_export::folder_of;
 
+/// The finding of what is noted of clients that may be well.
+pub(crate) const NOTE: &str = "note";
+
 /// What is known of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -31,7 +34,7 @@ pub(crate) struct Run {
     pub(super) well: Option<bool>,
     /// The clients that are not well, each with the first finding.
     pub(super) findings: BTreeMap<String, &'static str>,
-    /// Why clients are not well, by what makes causes alike: finding, code and layer.
+    /// Why clients are not well, and what is noted of them, by what makes causes alike: finding, code and layer.
     pub(super) causes: BTreeMap<[String; 3], Cause>,
     /// What was done, each with the milliseconds until the next step; or why it is not known.
     pub(super) steps: Result<Vec<(String, u64)>, String>,
@@ -39,9 +42,11 @@ pub(crate) struct Run {
     pub(super) assumptions: Result<BTreeMap<String, String>, String>,
 }
 
-/// Why clients are not well.
+/// Why clients are not well, or what is noted of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Cause {
+    /// What the clients are by the verdict, such as `orphaned`; `note` for what is noted of clients that may be well.
+    pub(crate) finding: String,
     /// The cause, in a sentence.
     pub(crate) sentence: String,
     /// Steps that the sentence names by number; absent in a lab without a scenario.
@@ -241,6 +246,8 @@ struct Judged {
     #[serde(default)]
     reasons: Vec<Reason>,
     #[serde(default)]
+    notes: Vec<Note>,
+    #[serde(default)]
     steps: Vec<Step>,
 }
 
@@ -257,6 +264,15 @@ struct Reason {
     finding: String,
     code: String,
     layer: Option<String>,
+    sentence: String,
+    failure: Option<String>,
+    remedy: Option<String>,
+    clients: u64,
+}
+
+#[derive(Deserialize)]
+struct Note {
+    code: String,
     sentence: String,
     failure: Option<String>,
     remedy: Option<String>,
@@ -324,6 +340,7 @@ fn causes(judged: &Judged) -> BTreeMap<[String; 3], Cause> {
     for one in &judged.reasons {
         let key = [one.finding.clone(), one.code.clone(), one.layer.clone().unwrap_or_default()];
         let cause = causes.entry(key).or_insert_with(|| Cause {
+            finding: one.finding.clone(),
             sentence: one.sentence.clone(),
             steps: titled(&one.sentence, &judged.steps),
             failure: one.failure.clone(),
@@ -331,6 +348,17 @@ fn causes(judged: &Judged) -> BTreeMap<[String; 3], Cause> {
             clients: 0,
         });
         cause.clients = cause.clients.saturating_add(one.clients);
+    }
+    for one in &judged.notes {
+        let note = Cause {
+            finding: NOTE.to_owned(),
+            sentence: one.sentence.clone(),
+            steps: Vec::new(),
+            failure: one.failure.clone(),
+            remedy: one.remedy.clone(),
+            clients: one.clients,
+        };
+        causes.insert([NOTE.to_owned(), one.code.clone(), String::new()], note);
     }
     causes
 }
@@ -422,6 +450,18 @@ mod tests {
         let compared = Comparison::of(&of_json("green", &verdict), &of_json("red", &worse));
         let [one] = &compared.clients[..] else { panic!("{compared:?}") };
         assert_eq!((one.first.as_str(), one.second.as_str()), ("away", "orphaned_on_return"));
+    }
+
+    #[test]
+    fn a_note_that_only_one_run_has_is_told_though_its_clients_are_well() {
+        let verdict = json!({ "clients": 1, "orphaned": [], "well": true });
+        let mut noted = verdict.clone();
+        noted["notes"] =
+            json!([{ "code": "old-policy", "sentence": "They hold an older policy.", "clients": 1 }]);
+        let compared = Comparison::of(&of_json("green", &verdict), &of_json("later", &noted));
+        let [one] = &compared.causes_of_second[..] else { panic!("{compared:?}") };
+        assert_eq!((one.finding.as_str(), one.clients), (NOTE, 1));
+        assert!(compared.same && compared.causes_of_first.is_empty(), "{compared:?}");
     }
 
     #[test]

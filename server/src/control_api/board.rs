@@ -138,7 +138,7 @@ impl Board {
         })
     }
 
-    /// Why a client is not well: its reasons, and since when it is orphaned.
+    /// Why a client is not well: its reasons, and since when it is orphaned; and what is to be noted of it.
     pub(super) async fn why(&self, client: &str) -> Value {
         self.look().await;
         let verdict = Arc::clone(&self.latest.lock().verdict);
@@ -147,7 +147,8 @@ impl Board {
         let others = findings.into_iter().filter_map(|finding| verdict.reason_for(finding, client));
         let reasons: Vec<_> =
             orphaned.and_then(|one| verdict.reason_of(one)).into_iter().chain(others).collect();
-        json!({ "orphaned": orphaned, "reasons": reasons })
+        let notes = self.lab.notes_of(client, &verdict).await;
+        json!({ "orphaned": orphaned, "reasons": reasons, "notes": notes })
     }
 
     fn mark(&self) -> Mark {

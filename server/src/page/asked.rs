@@ -112,7 +112,7 @@ pub(crate) struct Asked {
 pub(crate) enum Want {
     /// The summary of the fleet: verdict, counts and samples.
     Summary,
-    /// Why a client is not well.
+    /// Why a client is not well, and what is to be noted of it.
     Why(String),
     /// What `GET` of this path of the control API answers.
     Get(String),

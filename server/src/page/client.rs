@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::action::{Action, Field, FieldKind};
 use super::asked::Answers;
 use super::clients::{machine, server, state};
-use super::home::reason;
+use super::home::{note, reason};
 use super::json::Fields;
 use super::timeline::rows;
 use super::words::{counted, failure, fingerprint, grouped, instant, moment, segment, shortened};
@@ -25,6 +25,12 @@ pub(super) fn view(answers: &Answers, name: &str) -> Markup {
                 section aria-labelledby="why-title" {
                     h2 #why-title { "Why, and what to do" }
                     ol.reasons { @for one in why.list("reasons") { (reason(one)) } }
+                }
+            }
+            @if !why.list("notes").is_empty() {
+                section aria-labelledby="notes-title" {
+                    h2 #notes-title { "Notes" }
+                    ol.reasons { @for one in why.list("notes") { (note(one)) } }
                 }
             }
         }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::asked::{Answers, Query};
 use super::json::Fields;
 use super::words::{client, counted, failure, grouped, moment};
+use crate::comparison::NOTE;
 
 /// Most bytes of the files that are compared.
 pub(crate) const LARGEST_COMPARED: usize = 64 << 20;
@@ -164,7 +165,7 @@ fn causes(compared: &Value) -> Markup {
                     ol.reasons {
                         @for one in causes {
                             li {
-                                p.place { strong { (counted(one.number("clients"), "client")) } @if let Some(number) = one["failure"].as_str() { " " (failure(number)) } }
+                                p.place { @if one["finding"] == NOTE { "Noted of " } strong { (counted(one.number("clients"), "client")) } @if let Some(number) = one["failure"].as_str() { " " (failure(number)) } }
                                 p.cause { (prose(one.text("sentence"))) }
                                 @if !one.list("steps").is_empty() {
                                     ul.alike { @for step in one.list("steps") { li { "Step " (step.number("number")) ": " (step.text("title")) } } }

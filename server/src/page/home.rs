@@ -170,7 +170,7 @@ fn notes(verdict: &Value) -> Markup {
     }
 }
 
-fn note(one: &Value) -> Markup {
+pub(super) fn note(one: &Value) -> Markup {
     let more = one.number("clients").saturating_sub(one.list("examples").len() as u64);
     html! {
         li id={ "note-" (one.text("code")) } {
