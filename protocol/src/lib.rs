@@ -15,7 +15,7 @@
 //! | [`installation`] | the text files of an installation's folder |
 //! | [`assumption`] | undocumented behaviour of the product, one field for each guess |
 //! | [`statement`] | the statements of the vendor's procedure, P1 to P20, by title |
-//! | [`time`], [`id`], [`version`], [`name`], [`glob`], [`suggest`], [`plural`], [`excerpt`] | basic types and helpers |
+//! | [`time`], [`id`], [`version`], [`name`], [`glob`], [`suggest`], [`plural`], [`excerpt`], [`plain`] | basic types and helpers |
 //!
 //! Imports go one way: `manager -> site -> heartbeat -> policy -> sylink -> {trust, id, time}`; `fault` stands beside
 //! `site`, which does not know it, and below `manager`. A test enforces this.
@@ -30,6 +30,7 @@ pub mod id;
 pub mod installation;
 pub mod manager;
 pub mod name;
+pub mod plain;
 pub mod plural;
 pub mod policy;
 pub mod site;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use epm_protocol::excerpt::excerpt;
+use epm_protocol::plain::plain;
 use epm_protocol::suggest::hint;
 
 use super::plan::Scenario;
@@ -49,7 +50,7 @@ impl ScenarioError {
     pub fn of(error: &toml::de::Error, text: &str, file: &str) -> Self {
         let span = error.span().unwrap_or(0..0);
         let found = text.get(span.clone()).unwrap_or_default().trim();
-        let mut problem = with_hint(error.message());
+        let mut problem = plain(&with_hint(error.message()));
         if !found.is_empty() && found.len() <= SHOWN && !problem.contains(found.trim_matches(['"', '\''])) {
             problem = format!("{problem}: {found}");
         }

@@ -9,6 +9,7 @@ use epm_protocol::fault::{
     ExchangeFacts, FaultKind, FaultRule, FaultSet, Moment, Party, Past, Prediction, Route,
 };
 use epm_protocol::id::AgentId;
+use epm_protocol::plain::plain;
 use epm_protocol::policy::Protocol;
 use epm_protocol::time::Timestamp;
 use epm_protocol::version::ClientVersion;
@@ -236,7 +237,7 @@ fn struck(one: &Prediction) -> Struck {
 
 fn read(file: &Path) -> Result<Vec<FaultRule>, Failure> {
     let faults: Faults = toml::from_str(&read_text(file)?)
-        .map_err(|error| Failure::BadInput(format!("{}: {error}", file.display())))?;
+        .map_err(|error| Failure::BadInput(format!("{}: {}", file.display(), plain(&error.to_string()))))?;
     Ok(faults.fault)
 }
 

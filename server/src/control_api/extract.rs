@@ -17,6 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAliveStream, Sse};
 use axum::response::{IntoResponse, Response};
+use epm_protocol::plain::plain;
 use futures_util::stream::Stream;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -226,7 +227,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 "no-json",
                 "expected a JSON body with `content-type: application/json`",
             )),
-            Err(error) => Err(Problem::new(error.status(), "malformed", plain(&error.body_text()))),
+            Err(error) => Err(Problem::new(error.status(), "malformed", shortened(&error.body_text()))),
         }
     }
 }
@@ -245,15 +246,15 @@ impl<S: Send + Sync> FromRequest<S> for File {
     }
 }
 
-/// Shortens the library's messages.
-fn plain(words: &str) -> String {
+/// Shortens the library's messages, and takes Rust's types out of them.
+fn shortened(words: &str) -> String {
     let own = [
         ("Failed to deserialize the JSON body into the target type: ", "the body: "),
         ("Failed to parse the request body as JSON: ", "the body is not JSON: "),
         ("Failed to deserialize query string: ", "the query: "),
     ];
     let found = own.iter().find_map(|(said, meant)| Some(format!("{meant}{}", words.strip_prefix(said)?)));
-    found.unwrap_or_else(|| words.to_owned())
+    plain(&found.unwrap_or_else(|| words.to_owned()))
 }
 
 /// The error for a body that arrives too slowly.
@@ -275,7 +276,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         let found: Result<axum::extract::Path<T>, PathRejection> =
             axum::extract::Path::from_request_parts(parts, state).await;
         let refused = |error: PathRejection| {
-            Problem::new(StatusCode::BAD_REQUEST, "malformed", plain(&error.body_text()))
+            Problem::new(StatusCode::BAD_REQUEST, "malformed", shortened(&error.body_text()))
         };
         found.map(|part| Self(part.0)).map_err(refused)
     }
@@ -288,7 +289,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         let found: Result<axum::extract::Query<T>, QueryRejection> =
             axum::extract::Query::from_request_parts(parts, state).await;
         let refused = |error: QueryRejection| {
-            Problem::new(StatusCode::BAD_REQUEST, "malformed", plain(&error.body_text()))
+            Problem::new(StatusCode::BAD_REQUEST, "malformed", shortened(&error.body_text()))
         };
         found.map(|fields| Self(fields.0)).map_err(refused)
     }

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use epm_client_agent::catalogue;
 use epm_protocol::fault::{FaultKind, FaultRule, InstalledFault, KindInfo};
+use epm_protocol::plain::plain;
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -157,7 +158,7 @@ async fn kinds() -> Json<Kinds> {
 
 /// The rule of a fault of this name, if the lab has what it names.
 async fn checked(lab: &Lab, fault: &str, mut rule: Value) -> Result<FaultRule, Problem> {
-    let refused = |error: serde_json::Error| Problem::invalid(error.to_string());
+    let refused = |error: serde_json::Error| Problem::invalid(plain(&error.to_string()));
     if let Some(table) = rule.as_object_mut() {
         if table.get("name").is_some_and(|name| name.as_str() != Some(fault)) {
             return Err(Problem::invalid(format!("name: expected {fault:?} as in the path")));

@@ -1,6 +1,7 @@
 //! The completed steps of a rotation, kept in a file so that an interrupted rotation can continue.
 
 use epm_client_agent::program::read_file;
+use epm_protocol::plain::plain;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -73,7 +74,8 @@ impl State {
         };
         let found: Self = serde_json::from_slice(&text).map_err(|error| {
             bad(&format!(
-                "it is no state of a rotation: {error}; expected what `epm-lab rotate --state` has written, or no file to begin a rotation"
+                "it is no state of a rotation: {}; expected what `epm-lab rotate --state` has written, or no file to begin a rotation",
+                plain(&error.to_string())
             ))
         })?;
         if found.way != way {

@@ -1,0 +1,80 @@
+//! Errors of deserialisers in words that do not take knowledge of Rust.
+
+/// Rust's types as errors name what they expected, and what that is.
+const TYPES: &[(&str, &str)] = &[
+    ("u8", "a whole number from 0 to 255"),
+    ("u16", "a whole number from 0 to 65535"),
+    ("u32", "a whole number from 0 to 4294967295"),
+    ("u64", "a whole number from 0"),
+    ("usize", "a whole number from 0"),
+    ("nonzero u16", "a whole number from 1 to 65535"),
+    ("nonzero u32", "a whole number from 1 to 4294967295"),
+    ("nonzero u64", "a whole number from 1"),
+    ("nonzero usize", "a whole number from 1"),
+    ("i32", "a whole number"),
+    ("i64", "a whole number"),
+    ("f32", "a number"),
+    ("f64", "a number"),
+];
+
+/// Other words of deserialisers and of the standard library.
+const WORDS: &[(&str, &str)] = &[
+    ("floating point `", "number `"),
+    ("number too large to fit in target type", "the number is too large"),
+    ("number too small to fit in target type", "the number is too small"),
+    ("invalid digit found in string", "expected a whole number"),
+    ("cannot parse integer from empty string", "expected a whole number, found nothing"),
+    ("invalid float literal", "expected a number"),
+];
+
+/// The message without the names of Rust's types.
+pub fn plain(message: &str) -> String {
+    const EXPECTED: &str = "expected ";
+    let mut parts = message.split(EXPECTED);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(EXPECTED);
+        let ends = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+        let known = TYPES
+            .iter()
+            .find_map(|(name, words)| Some((*words, part.strip_prefix(name).filter(|rest| ends(rest))?)));
+        let named = part.strip_prefix("struct ").or_else(|| part.strip_prefix("internally tagged enum "));
+        match (known, named) {
+            (Some((words, rest)), _) => plain.extend([words, rest]),
+            (None, Some(named)) => {
+                plain.push_str("named values");
+                plain.push_str(named.trim_start_matches(|one: char| one.is_alphanumeric() || one == '_'));
+            }
+            (None, None) => plain.push_str(part),
+        }
+    }
+    for (words, instead) in WORDS {
+        plain = plain.replace(words, instead);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_rust_become_words_and_the_rest_stays() {
+        for (message, expected) in [
+            (
+                "invalid value: integer `-5`, expected u32 at line 1",
+                "invalid value: integer `-5`, expected a whole number from 0 to 4294967295 at line 1",
+            ),
+            (
+                "invalid type: floating point `1.5`, expected usize",
+                "invalid type: number `1.5`, expected a whole number from 0",
+            ),
+            ("invalid type: null, expected struct NewPart", "invalid type: null, expected named values"),
+            ("limit: invalid digit found in string", "limit: expected a whole number"),
+            ("expected u32x, or expected one of `a`", "expected u32x, or expected one of `a`"),
+            ("unknown field `u32`", "unknown field `u32`"),
+        ] {
+            assert_eq!(plain(message), expected);
+        }
+    }
+}
