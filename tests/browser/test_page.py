@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from conftest import PROGRAMS, Lab
 
-VIEWS = ["/", "/scenario", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/compare", "/failures", "/failures/F20", "/reference/control", "/reference/control?call=PUT%20%2Fv1%2Ffaults%2F%7Bfault%7D", "/reference/rest?find=computers", "/clients/nobody"]
+VIEWS = ["/", "/scenario", "/ahead", "/ahead?manager=sepm-1", "/clients", "/clients/desk-1", "/timeline", "/timeline/1", "/faults?kind=status", "/clock", "/snapshots?since=start", "/compare", "/failures", "/failures/F20", "/reference/control", "/reference/control?call=PUT%20%2Fv1%2Ffaults%2F%7Bfault%7D", "/reference/rest?find=computers", "/clients/nobody"]
 REPLACE = [{"update-certificate": {"manager": "sepm-1", "certificate": {"generate": {}}}}]
 
 
@@ -98,10 +98,9 @@ def test_a_client_that_runs_elsewhere_is_shown_as_far_as_it_is_reported(lab, ope
 
 
 def test_a_client_that_is_served_has_its_notes_on_its_page_and_no_other_client_has_them(lab, open_page):
-    view = lab.call("GET", "/v1/clients/desk-1")["view"]
     lab.call("POST", "/v1/commands", [{"set-communication": {"group": "My Company", "change": {"download_profile": False}}}])
     lab.call("POST", "/v1/clock/heartbeats", {"heartbeats": 2})
-    lab.call("POST", "/v1/commands", [{"set-policy": {"group": view["group"], "policy": "Firewall", "content": "allow nothing"}}])
+    lab.call("POST", "/v1/commands", [{"set-policy": {"group": "My Company", "policy": "Firewall", "content": "allow nothing"}}])
     lab.call("POST", "/v1/clock/heartbeats", {"heartbeats": 2})
     noted = set(lab.call("GET", "/v1/verdict")["notes"][0]["examples"])
     page = open_page(lab, "/clients/" + sorted(noted)[0])
@@ -122,6 +121,12 @@ def test_what_was_done_is_a_scenario_in_one_click(lab, open_page):
     expect(page.locator("main")).to_contain_text(re.compile("Not as in the lab.*desk-3 was frozen", re.S))
     expect(page.locator(".command")).to_contain_text("epm-lab scenario record my.toml --lab " + lab.url)
     lab.call("POST", "/v1/clients/desk-3/operations", {"do": "thaw"})
+
+
+def test_the_next_step_of_each_manager_is_one_click_away(lab, open_page):
+    page = open_page(lab, "/ahead")
+    clicks(page, "sepm-1")
+    expect(page.locator("h1")).to_have_text("If the certificate of sepm-1 were replaced now")
 
 
 def test_the_next_step_is_foretold(lab, open_page):

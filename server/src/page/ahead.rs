@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::asked::{Answers, Query};
 use super::json::Fields;
-use super::words::{client, counted};
+use super::words::{client, counted, segment};
 
 /// Number of clients that are named.
 const NAMED: usize = 200;
@@ -20,7 +20,27 @@ fn because(found: &Value) -> String {
 }
 
 pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
-    let (ahead, manager) = (answers.of("ahead"), query.get("manager"));
+    match query.get("manager") {
+        "" => choice(answers.of("site")),
+        manager => predicted(answers, manager),
+    }
+}
+
+/// The managers to choose from.
+fn choice(site: &Value) -> Markup {
+    html! {
+        h1 { "If a certificate were replaced now" }
+        p { "Whose? Choose a manager; nothing is changed:" }
+        ul {
+            @for name in site.list("managers").iter().map(|one| one.text("name")) {
+                li { a href={ "/ahead?manager=" (segment(name)) } { (name) } }
+            }
+        }
+    }
+}
+
+fn predicted(answers: &Answers, manager: &str) -> Markup {
+    let ahead = answers.of("ahead");
     let number = ahead.number("would_be_orphaned");
     let already = answers.of("summary")["verdict"]["counts"].number("orphaned");
     let elsewhere = ahead.number("not_predicted");

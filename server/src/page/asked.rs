@@ -228,6 +228,7 @@ impl Asked {
                 ("groups", get("/v1/groups")),
                 ("certificates", Want::Get(CERTIFICATES.to_owned())),
             ]),
+            View::Ahead if self.query.get("manager").is_empty() => wants.push(("site", get("/v1/site"))),
             View::Ahead => {
                 let manager = self.query.get("manager");
                 let step = json!([{ "update-certificate": { "manager": manager, "certificate": { "generate": {} } } }]);
