@@ -293,16 +293,16 @@ impl Lab {
         is_awaited: impl Fn(&Member) -> bool,
         mut tell: impl FnMut(usize, usize),
     ) -> Result<(), FleetError> {
-        let fleet = self.fleet.read().await;
-        let (clock, total) = (self.clock(), fleet.members().iter().filter(|one| one.part == part).count());
+        let clock = self.clock();
+        let total = self.fleet.read().await.members().iter().filter(|one| one.part == part).count();
         let (mut first, mut fewest) = (FirstBehind::default(), usize::MAX);
         let mut limit = clock.now();
         loop {
             let second = clock.now() + Duration::from_secs(1) * clock.speed();
-            if fleet.wait_until(second, |members| !first.is_any(members, &is_awaited)).await {
+            if self.wait_until(second, |fleet| !first.is_any(fleet.members(), &is_awaited)).await {
                 return Ok(());
             }
-            let awaited = fleet.members().iter().filter(|one| is_awaited(one)).count();
+            let awaited = self.fleet.read().await.members().iter().filter(|one| is_awaited(one)).count();
             tell(total.saturating_sub(awaited), total);
             if awaited < fewest {
                 fewest = awaited;
@@ -434,11 +434,9 @@ impl Lab {
             }
         }
         self.log_operation(&member, action);
-        let fleet = self.fleet.read().await;
-        // A client that was re-imaged has another handle.
-        if let Some(member) = fleet.named(name) {
-            fleet.wait_until(Timestamp::NEVER, |_| member.handle.has_heard()).await;
-        }
+        // A client that was re-imaged has another handle, and one that was removed meanwhile hears no more.
+        let has_heard = |fleet: &Fleet| fleet.named(name).is_none_or(|member| member.handle.has_heard());
+        self.wait_until(Timestamp::NEVER, has_heard).await;
         Ok(())
     }
 

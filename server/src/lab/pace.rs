@@ -78,7 +78,8 @@ impl Lab {
                         let done = |_: &Machines, members: &[Member]| !first.is_any(members, is_behind);
                         return self.pass(&mut Machines::default(), Timestamp::NEVER, done).await;
                     }
-                } else if self.wait(Timestamp::NEVER, |members| !first.is_any(members, is_behind)).await {
+                } else if self.wait(Timestamp::NEVER, |fleet| !first.is_any(fleet.members(), is_behind)).await
+                {
                     return Ok(true);
                 }
             }
@@ -130,7 +131,7 @@ impl Lab {
                 return Ok(false);
             }
             if !self.stands() {
-                self.wait(due, |members| done(machines, members)).await;
+                self.wait(due, |fleet| done(machines, fleet.members())).await;
                 continue;
             }
             let due = due.min(self.fleet.read().await.next_wake());
@@ -142,11 +143,27 @@ impl Lab {
         }
     }
 
-    /// Waits until `done` holds or the clock shows `until`, but for one second of real time at most, so that the
-    /// fleet can be changed in between. Returns whether it holds.
-    async fn wait(&self, until: Timestamp, done: impl FnMut(&[Member]) -> bool) -> bool {
+    /// Waits until `done` holds or the clock shows `until`, but for one second of real time at most, since what is due may change
+    /// in between. Returns whether it holds.
+    async fn wait(&self, until: Timestamp, done: impl FnMut(&Fleet) -> bool) -> bool {
         let second = self.clock().now() + Duration::from_secs(1) * self.clock().speed();
-        self.fleet.read().await.wait_until(until.min(second), done).await
+        self.wait_until(until.min(second), done).await
+    }
+
+    /// Waits until `done` holds, which is asked again whenever a client has ended a heartbeat; false when the clock passes `limit`
+    /// first. The fleet is locked only while it is looked at: a change that waits for a reader holds up all readers after it.
+    pub(super) async fn wait_until(&self, limit: Timestamp, mut done: impl FnMut(&Fleet) -> bool) -> bool {
+        let mut progress = self.fleet.read().await.progress();
+        loop {
+            progress.mark_unchanged();
+            if done(&*self.fleet.read().await) {
+                return true;
+            }
+            tokio::select! {
+                changed = progress.changed() => if changed.is_err() { return done(&*self.fleet.read().await) },
+                () = self.clock().sleep_until(limit) => return done(&*self.fleet.read().await),
+            }
+        }
     }
 
     /// Waits until every client has ended the heartbeats that are due now, for three seconds of real time at most. A client
@@ -155,8 +172,7 @@ impl Lab {
         let now = self.clock().now();
         let limit = now + Duration::from_secs(3) * self.clock().speed();
         if !self.stands() {
-            let fleet = self.fleet.read().await;
-            fleet.wait_until(limit, |_| fleet.settled(now).is_some()).await;
+            self.wait_until(limit, |fleet| fleet.settled(now).is_some()).await;
         }
     }
 
@@ -168,28 +184,21 @@ impl Lab {
     /// Waits until every client has acted on its inputs and, with the clock stopped, until all clients are idle: no
     /// exchange in progress, nothing due now.
     pub(super) async fn settle(&self) -> Result<(), TimeError> {
-        let fleet = self.fleet.read().await;
         if !self.stands() {
-            fleet.wait_until(Timestamp::NEVER, |_| fleet.has_heard()).await;
+            self.wait_until(Timestamp::NEVER, Fleet::has_heard).await;
             return Ok(());
         }
         let at = self.clock().now();
         let idle = async {
-            let (mut progress, mut stalled) = (fleet.progress(), self.site.faults().stalled());
+            let mut progress = self.fleet.read().await.progress();
+            let mut stalled = self.site.faults().stalled();
             let mut held = self.site.held_requests().changes();
             loop {
                 progress.mark_unchanged();
                 stalled.mark_unchanged();
                 held.mark_unchanged();
-                // A client that gets its answer while the requests are looked at wants none held at that moment.
-                match fleet.settled(at) {
-                    None => self.give_up_stalled(&fleet, at),
-                    settled if lock(&self.held_check).is_right(&self.site, &fleet) => {
-                        if fleet.settled(at) == settled {
-                            return;
-                        }
-                    }
-                    Some(_) => {}
+                if self.is_idle(&*self.fleet.read().await, at) {
+                    return;
                 }
                 tokio::select! {
                     _ = progress.changed() => {}
@@ -199,6 +208,17 @@ impl Lab {
             }
         };
         timeout(PATIENCE, idle).await.map_err(|_| TimeError::Restless { at })
+    }
+
+    /// Whether all clients are idle; if not, those that wait in vain give up.
+    fn is_idle(&self, fleet: &Fleet, at: Timestamp) -> bool {
+        let settled = fleet.settled(at);
+        if settled.is_none() {
+            self.give_up_stalled(fleet, at);
+            return false;
+        }
+        // A client that gets its answer while the requests are looked at wants none held at that moment.
+        lock(&self.held_check).is_right(&self.site, fleet) && fleet.settled(at) == settled
     }
 
     /// Once every busy client only waits on a connection that a fault stalls, these clients give up, as if their

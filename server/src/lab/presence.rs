@@ -89,8 +89,7 @@ impl Lab {
         let clock = self.clock();
         let limit = clock.now() + LONGEST_HEARTBEAT * clock.speed();
         if !self.stands() {
-            let is_done = |_: &[Member]| member.handle.is_settled(clock.now());
-            self.fleet.read().await.wait_until(limit, is_done).await;
+            self.wait_until(limit, |_| member.handle.is_settled(clock.now())).await;
         }
     }
 }

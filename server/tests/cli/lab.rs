@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::attacks::ask;
-use crate::harness::{RunningLab, run, said};
+use crate::harness::{RunningLab, run, said, until};
 
 impl RunningLab {
     /// What is said to people; the exit code must be this.
@@ -275,6 +275,13 @@ fn of_a_lab_without_clients_there_is_no_verdict_and_none_that_all_is_well() {
     );
     let expected = lab.words(&["check", "--expect", "every-client-is-secure"], 4);
     assert!(expected.contains("it has no client of its own to judge"), "{expected}");
+    let turned_away = lab.words(&["check", "--expect", "no-client-was-turned-away"], 4);
+    assert!(turned_away.contains("it has no client of its own to judge"), "{turned_away}");
+    let next = folder.path().join("next.json");
+    std::fs::write(&next, r#"[{"update-certificate":{"manager":"sepm-1","certificate":{"generate":{}}}}]"#)
+        .unwrap();
+    let predicted = lab.words(&["check", "--if", next.to_str().unwrap()], 4);
+    assert!(predicted.contains("the lab has no client to try the commands on"), "{predicted}");
     lab.words(&["client", "add", "desk", "1"], 0);
     assert!(lab.words(&["check"], 0).contains("All is well."));
     // The port of a manager is no control API, nor the other way round.
@@ -283,6 +290,24 @@ fn of_a_lab_without_clients_there_is_no_verdict_and_none_that_all_is_well() {
     assert!(words.contains(&format!("no lab answers at {}: what is there", lab.http())), "{words}");
     let (code, words) = said(&run(&["health", lab.url()]));
     assert!(code == Some(1) && words.contains(&format!("no manager answers at {}", lab.url())), "{words}");
+}
+
+#[test]
+fn a_lab_answers_while_one_call_waits_for_clients_and_another_waits_to_change_them() {
+    let lab = RunningLab::up(&["--agents", "0", "--heartbeat", "1"]);
+    lab.words(&["fault", "add", "busy", "status", "--set", "code=503"], 0);
+    let mut waits = lab.program().args(["client", "add", "desk", "1"]).spawn().unwrap();
+    until("the client", || {
+        (ask(&lab, "GET", "/v1/clients", &json!({}))["clients"][0].is_object()).then_some(())
+    });
+    let mut changes = lab.program().args(["client", "reimage", "desk-1"]).spawn().unwrap();
+    for _ in 0..5 {
+        lab.words(&["check"], 1);
+    }
+    assert!(waits.try_wait().unwrap().is_none(), "no manager has served the client, so it is awaited still");
+    for mut one in [waits.kill().map(|()| waits), changes.kill().map(|()| changes)].into_iter().flatten() {
+        one.wait().unwrap();
+    }
 }
 
 #[test]

@@ -221,7 +221,7 @@ async fn each_fails_with_its_finding(hand: Hand) {
     let mut wrong = Vec::new();
     // At the same time: each has a lab of its own, and waits for the disk where it is made by files.
     let all = table.into_iter().map(|(mistake, expected)| async move {
-        let finding = make(&mistake, hand).await;
+        let finding = Box::pin(make(&mistake, hand)).await;
         (mistake, expected, finding)
     });
     for (mistake, expected, finding) in all.collect::<JoinSet<_>>().join_all().await {
