@@ -527,6 +527,8 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         let counts = self.shards.iter().flat_map(|shard| &shard.machines).map(|one| one.client.counts());
         let (heartbeats, served) =
             counts.fold((0, 0), |(all, served), one| (all + one.heartbeats, served + one.heartbeats_served));
+        let installed =
+            self.shards.iter().flat_map(|shard| &shard.machines).filter(|one| one.is_installed()).count();
         let site = &self.world.site;
         let shown = site.managers().map(|one| (one.name.clone(), one.client.certificate().fingerprint()));
         let mut verdict = Verdict {
@@ -534,7 +536,8 @@ impl<'a, C: VirtualClient> Run<'a, C> {
             certificate_history: self.certificates.iter().map(|one| one.fingerprint).collect(),
             steps: self.steps.iter().map(|step| step.report.clone()).collect(),
             parts: self.steps.last().map(|step| step.report.holdings.clone()).unwrap_or_default(),
-            clients: self.clients,
+            clients: installed,
+            not_installed: self.clients - installed,
             console_troubles: site.console_troubles(),
             ports: site.clients_ports(),
             ..Verdict::new(self.now, self.scenario.seed, shown.collect())

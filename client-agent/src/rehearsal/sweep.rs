@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::sweep_outcome::{Sweep, SweepPoint};
-use super::{Progress, RehearsalError, RehearsalOptions, rehearse};
+use super::{Outcome, Progress, RehearsalError, RehearsalOptions, rehearse};
 use crate::scenario::{Scenario, Span, Wait};
 
 /// The waits to rehearse.
@@ -34,6 +34,9 @@ pub enum SweepError {
     /// A rehearsal could not continue.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
+    /// No wait can be judged.
+    #[error("no client has been installed by the end of the plan, so that no wait can be judged")]
+    NoClient,
     /// There is no such step, or it has no wait.
     #[error(
         "there is no step {step} whose wait could differ; the scenario has {}",
@@ -136,14 +139,18 @@ pub fn sweep(
         points: Vec::new(),
         run: None,
     };
-    let lost = |wait: Duration, seeds: &[u64]| -> Result<Vec<usize>, RehearsalError> {
+    let lost = |wait: Duration, seeds: &[u64]| -> Result<Vec<usize>, SweepError> {
         let lost = seeds.iter().map(|seed| {
             let plan = waits.applied_to(scenario, wait, *seed);
-            Ok(rehearse(&plan, options, progress, |_| ())?.outcome.verdict.orphaned.len())
+            let Outcome { verdict, is_partial, .. } = rehearse(&plan, options, progress, |_| ())?.outcome;
+            if verdict.clients == 0 && !is_partial {
+                return Err(SweepError::NoClient);
+            }
+            Ok(verdict.orphaned.len())
         });
         lost.collect()
     };
-    let mut try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), RehearsalError> {
+    let mut try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), SweepError> {
         let point =
             SweepPoint { wait, orphaned: lost(wait.0, seeds)?, a_day_more: lost(wait.0 + DAY, seeds)? };
         if !progress.stop.load(Ordering::Relaxed) {

@@ -121,6 +121,9 @@ pub struct Verdict {
     pub no_verdict: Option<String>,
     /// The number of clients.
     pub clients: usize,
+    /// The number of clients of the scenario that have not been installed yet: they are not judged. Absent where there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_installed: usize,
     /// The number of registered clients that run outside this lab's process. Of those that no process reports the lab knows only what
     /// they tell their manager: their state is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -392,6 +395,11 @@ impl Verdict {
             Some(format!("{unknown} unknown, since no process reports what they hold: {such}"))
         } else if self.clients > self.away.len() {
             None
+        } else if self.clients == 0 && self.not_installed > 0 {
+            let clients = either(self.not_installed, "client has", "clients have");
+            Some(format!(
+                "{clients} not been installed yet, and there is no other, so that nothing was judged"
+            ))
         } else if self.clients > 0 {
             Some("all clients are off, with changes still to receive, so that nothing was judged".to_owned())
         } else {
@@ -491,6 +499,12 @@ impl Verdict {
         };
         [(named(&self.services_down), "down"), (named(&self.files_unread), "unread")]
     }
+}
+
+/// Whether there are none.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_none(number: &usize) -> bool {
+    *number == 0
 }
 
 impl PartHolding {

@@ -1904,6 +1904,10 @@ class Verdict:
     #: The reason why there is no verdict; absent where there is one.
     no_verdict: typing.Optional[str] = None
 
+    #: The number of clients of the scenario that have not been installed yet: they are not judged. Absent where there
+    #: are none.
+    not_installed: typing.Optional[int] = None
+
     #: Facts about clients that do not decide whether all is well, such as clients that hold an old policy; absent
     #: where there are none. A verdict that is well may have notes.
     notes: typing.Optional[typing.List[VerdictNote]] = None
@@ -1977,6 +1981,9 @@ class Foreseen:
     #: Number of clients that nothing was predicted for: they run outside of the lab's process, which has no copy of
     #: them.
     not_predicted: int
+
+    #: Number of clients of the lab's process: the commands were tried on copies of them.
+    predicted: int
 
     #: Number of clients that would be orphaned.
     would_be_orphaned: int

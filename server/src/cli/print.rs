@@ -265,13 +265,7 @@ fn verdict_of(verdict: &Verdict) -> String {
                 "all {clients} clients are secure and hold the certificate in force; none is orphaned{noted}."
             ),
         };
-    } else if verdict.well.is_none() {
-        let why = match verdict.away.len() {
-            away if away > 0 && away == verdict.clients => {
-                "all clients are off, with changes still to receive"
-            }
-            _ => "no client was judged, or the state of one is not known",
-        };
+    } else if let Some(why) = &verdict.no_verdict {
         let _ = writeln!(text, "there is none: {why}.");
     } else if verdict.orphaned.is_empty() {
         let _ = writeln!(text, "no client is orphaned, but not all is well.");
@@ -283,6 +277,10 @@ fn verdict_of(verdict: &Verdict) -> String {
             verdict.orphaned.len(),
             counted(verdict.clients, "client")
         );
+    }
+    if verdict.not_installed > 0 && verdict.clients > 0 {
+        let more = either(verdict.not_installed, "more client has", "more clients have");
+        let _ = writeln!(text, "  {more} not been installed yet, and not been judged");
     }
     for (manager, trouble) in &verdict.console_troubles {
         let _ = writeln!(text, "  {manager}: {trouble}");

@@ -210,6 +210,11 @@ impl Rehearse {
         bar.finish_and_clear();
         let mut sorted: Vec<usize> = lost.iter().map(|one| one.orphaned).collect();
         sorted.sort_unstable();
+        if !lost.is_empty() && lost.iter().all(|one| one.clients == 0) {
+            let why =
+                "no client has been installed by the end of the plan, so that there is nothing to judge";
+            return Err(Failure::Undecided(why.to_owned()));
+        }
         let (Some(&least), Some(&most)) = (sorted.first(), sorted.last()) else {
             return Err(Failure::Failed("interrupted before the first seed was finished".to_owned()));
         };
@@ -273,6 +278,7 @@ impl Rehearse {
         let mut swept = swept.map_err(|error| match error {
             SweepError::Rehearsal(error) => failure(&error, &self.scenario),
             SweepError::NoSuchStep { .. } => Failure::BadInput(error.to_string()),
+            SweepError::NoClient => Failure::Undecided(error.to_string()),
         })?;
         swept.run = Some(again);
         if let Some(folder) = folder {

@@ -51,6 +51,8 @@ struct ShownVerdict(#[schemars(with = "BridgedSchema<Verdict>")] Verdict);
 struct Foreseen {
     /// Number of clients that would be orphaned.
     would_be_orphaned: usize,
+    /// Number of clients of the lab's process: the commands were tried on copies of them.
+    predicted: usize,
     /// Number of clients that nothing was predicted for: they run outside of the lab's process, which has no copy of them.
     not_predicted: usize,
     /// Clients that would be orphaned, each with the reason.
@@ -124,7 +126,8 @@ async fn verdict(
 async fn if_now(State(lab): LabState, JsonBody(Commands(commands)): JsonBody<Commands>) -> Answer<Foreseen> {
     let clients = lab.if_now(&commands).await?;
     let not_predicted = lab.not_predicted().await;
-    Ok(Json(Foreseen { would_be_orphaned: clients.len(), not_predicted, clients }))
+    let predicted = lab.size().await;
+    Ok(Json(Foreseen { would_be_orphaned: clients.len(), predicted, not_predicted, clients }))
 }
 
 async fn findings(

@@ -19,6 +19,8 @@ use crate::store::{Kind, StoreError};
 
 /// Maximum number of counter-examples listed.
 const NAMED: usize = 20;
+/// Why nothing is known of the clients of a lab that has none.
+const NO_CLIENT: &str = "it has no client of its own to judge";
 /// Maximum number of registered expectations.
 const MOST: usize = 1000;
 
@@ -259,6 +261,7 @@ impl Lab {
                 }
             })
             .await;
+        let has_no_client = clients == 0 && departed.is_empty() && heard.unknown.is_empty();
         let generation = self.history.generation.load(Ordering::SeqCst);
         for (asked, finding) in &mut of_clients {
             let is_of_the_past = matches!(
@@ -270,8 +273,8 @@ impl Lab {
                     "a snapshot was restored, and what happened to the clients before is not known any more";
                 finding.add("the lab", Word::Forgotten(why.to_owned()));
             }
-            if clients == 0 && departed.is_empty() && heard.unknown.is_empty() {
-                finding.add("the lab", Word::Forgotten("it has no client of its own to judge".to_owned()));
+            if has_no_client {
+                finding.add("the lab", Word::Forgotten(NO_CLIENT.to_owned()));
             }
             for client in &heard.unknown {
                 finding.add(client, Word::Forgotten("no process reports what it holds".to_owned()));
@@ -283,6 +286,9 @@ impl Lab {
         }
         for finding in &mut findings {
             finding.clients = clients;
+            if has_no_client && matches!(finding.expectation, Expectation::NoClientWasTurnedAway) {
+                finding.add("the lab", Word::Forgotten(NO_CLIENT.to_owned()));
+            }
             if let Expectation::Rotation(rotation) = finding.expectation.clone() {
                 finding.add_rotation(self.judge_rotation(&rotation).await);
             }

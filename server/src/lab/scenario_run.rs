@@ -359,12 +359,14 @@ impl<'a> ScenarioRun<'a> {
     /// The verdict on every client, with the steps so far.
     pub async fn verdict(&self) -> Verdict {
         let fleet = self.lab.fleet.read().await;
+        let installed = self.machines.installed(fleet.members()).count();
         let mut verdict = Verdict {
             scenario: self.scenario.title.clone(),
             certificate_history: self.certificates.iter().map(|(_, one)| *one).collect(),
             parts: self.steps.last().map(|step| step.holdings.clone()).unwrap_or_default(),
             steps: self.steps.clone(),
-            clients: fleet.members().len(),
+            clients: installed,
+            not_installed: fleet.members().len() - installed,
             console_troubles: self.lab.site.look(Site::console_troubles),
             ports: self.lab.site.look(Site::clients_ports),
             ..Verdict::new(self.lab.clock().now(), self.scenario.seed, self.lab.certificates())

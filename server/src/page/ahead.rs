@@ -44,8 +44,10 @@ fn predicted(answers: &Answers, manager: &str) -> Markup {
     let number = ahead.number("would_be_orphaned");
     let already = answers.of("summary")["verdict"]["counts"].number("orphaned");
     let elsewhere = ahead.number("not_predicted");
+    let predicted = ahead.number("predicted");
     let class = match (number, already + elsewhere) {
         (1.., _) => "lost",
+        _ if predicted == 0 => "partial",
         (0, 1..) => "partial",
         (0, 0) => "well",
     };
@@ -55,6 +57,7 @@ fn predicted(answers: &Answers, manager: &str) -> Markup {
             p {
                 strong.badge { (counted(number, if already > 0 { "more client" } else { "client" })) } " would be orphaned at their next heartbeats."
                 @if already > 0 { " " (either(already, "is", "are")) " orphaned already." }
+                @if predicted == 0 { " The lab has no client of its own to try it on." }
                 @if elsewhere > 0 { " Nothing was predicted for " (counted(elsewhere, "client")) " elsewhere." }
             }
         }

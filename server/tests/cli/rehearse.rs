@@ -252,3 +252,40 @@ fn a_verdict_ends_with_why_the_failure_what_to_do_and_the_command_that_repeats_i
         assert_eq!(verdict["repeat"], repeat);
     }
 }
+
+#[test]
+fn clients_that_have_not_been_installed_by_the_end_are_not_judged_and_do_not_pass_for_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.toml");
+    let part = |name: &str, more: &str| {
+        format!(
+            "[[fleet]]\nname = \"{name}\"\ncount = 2\nversion = \"14.3.8289\"\ngroup = \"My Company\"\n{more}\n"
+        )
+    };
+    let plan = |parts: &str| {
+        format!(
+            "title = \"late\"\nseed = 7\n[site]\nname = \"S\"\nmanagers = [{{ name = \"m\" }}]\n{parts}\
+             [[step]]\ntitle = \"again\"\nwait = {{ heartbeats = 3 }}\n[[step]]\ntitle = \"end\"\nwait = {{ heartbeats = 1 }}\n"
+        )
+    };
+    let late = part("late", "arrives = { between = [\"90d\", \"91d\"] }");
+    std::fs::write(&file, plan(&late)).unwrap();
+    let file = file.to_str().unwrap();
+    for arguments in [
+        &["rehearse", file][..],
+        &["run", file, "--moved"],
+        &["rehearse", file, "--seeds", "2"],
+        &["rehearse", file, "--sweep", "1=1h..2h", "--points", "2"],
+    ] {
+        let (code, text) = said(&run(arguments));
+        assert_eq!(code, Some(4), "{arguments:?}: {text}");
+        assert!(text.contains("been installed"), "{arguments:?}: {text}");
+    }
+    std::fs::write(file, plan(&(part("here", "") + &late))).unwrap();
+    for arguments in [&["rehearse", file][..], &["run", file, "--moved"]] {
+        let (code, text) = said(&run(arguments));
+        assert_eq!(code, Some(0), "{arguments:?}: {text}");
+        assert!(text.contains("all 2 clients are secure"), "{arguments:?}: {text}");
+        assert!(text.contains("2 more clients have not been installed yet"), "{arguments:?}: {text}");
+    }
+}

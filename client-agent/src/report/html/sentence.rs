@@ -67,6 +67,14 @@ impl Sentence {
                 "No client was orphaned: all {all} are served, are secure, and hold every certificate in force."
             ),
         };
+        let text = match verdict.not_installed {
+            0 => text,
+            1 => format!("{text} 1 more had not been installed by then, and was not judged."),
+            more => format!(
+                "{text} {} more had not been installed by then, and were not judged.",
+                words::grouped(more)
+            ),
+        };
         let text = match verdict.notes.len() {
             0 => text,
             1 => format!("{text} There is 1 note."),

@@ -134,6 +134,7 @@ impl Check {
         })?;
         let not_predicted = found["not_predicted"].as_u64().unwrap_or_default();
         self.at.show(&found, |found| match found["would_be_orphaned"].as_u64() {
+            Some(0) if found["predicted"] == 0 => String::new(),
             Some(0) if not_predicted > 0 => "Of the lab's own clients none would be orphaned.\n".to_owned(),
             Some(0) => "If these commands were applied now, no client would be orphaned.\n".to_owned(),
             _ => {
@@ -147,6 +148,9 @@ impl Check {
             }
         })?;
         match (found["would_be_orphaned"] == 0, not_predicted) {
+            (true, 0) if found["predicted"] == 0 => {
+                Err(Failure::Undecided("the lab has no client to try the commands on".to_owned()))
+            }
             (true, 0) => Ok(Ending::Well),
             (true, _) => Err(Failure::Undecided(format!(
                 "nothing was predicted for {}: of clients elsewhere a lab has no copy to try the commands on",
