@@ -86,12 +86,12 @@ impl Health {
             deadline: clock.now() + std::time::Duration::from_secs(self.seconds.into()),
         };
         match ask_once(clock, &exchange).await {
-            Ok(response) if response.status == 200 => {
+            Ok(response) if response.status == 200 && response.body.trim_ascii() == b"OK" => {
                 self.well(&Responds { ready: true, manager: self.url.clone() })?;
                 Ok(Ending::Well)
             }
             Ok(response) => Err(Failure::Failed(format!(
-                "no manager answers at {}: what is there responds with status {}; give the address of a manager, which `epm-lab up` prints",
+                "no manager answers at {}: what is there responds with status {} and not with OK; give the address of a manager, which `epm-lab up` prints",
                 self.url, response.status
             ))),
             Err(failure) => Err(Failure::Failed(format!("{} does not respond: {failure}", self.url))),

@@ -199,9 +199,11 @@ pub(super) async fn guard(access: Arc<Access>, mut request: Request, next: Next)
 /// The code of the error for a request without the token.
 const NO_TOKEN: &str = "token";
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The header by which an answer says that it is from a lab.
+pub(crate) const MARK: &str = "x-epm-lab";
 /// Headers of every answer. A page has a policy of its own.
 const HEADERS: [(HeaderName, HeaderValue); 8] = [
-    (HeaderName::from_static("x-epm-lab"), HeaderValue::from_static("mock")),
+    (HeaderName::from_static(MARK), HeaderValue::from_static("mock")),
     (
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(

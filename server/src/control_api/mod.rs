@@ -67,6 +67,7 @@ pub(crate) use clock::{LONGEST_HOLD, lab_time};
 pub(crate) use error::DROPPED;
 use error::Problem;
 use extract::{LabState, Routes, doc};
+pub(crate) use guard::MARK;
 use guard::guard;
 pub use guard::{Access, InvalidHost};
 use kept::keep;

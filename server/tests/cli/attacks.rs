@@ -151,12 +151,17 @@ fn what_another_server_answers_is_no_file_of_a_lab_and_no_line_without_an_end() 
             std::thread::spawn(move || {
                 let mut head = [0; 4096];
                 let read = stream.read(&mut head).unwrap_or_default();
-                if head[..read].windows(4).any(|one| one == b"tail") {
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\ndata: ");
+                let asks_for = |path: &[u8]| head[..read].windows(path.len()).any(|one| one == path);
+                if asks_for(b"/v1/verdict") || asks_for(b"/v1/expectations") {
+                    let _ = stream.write_all(
+                        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"well\":true}",
+                    );
+                } else if asks_for(b"tail") {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nx-epm-lab: mock\r\n\r\ndata: ");
                     while stream.write_all(&[b'a'; 65_536]).is_ok() {}
                 } else {
                     let _ = stream.write_all(
-                        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi",
+                        b"HTTP/1.1 200 OK\r\nx-epm-lab: mock\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi",
                     );
                 }
             });
@@ -169,8 +174,12 @@ fn what_another_server_answers_is_no_file_of_a_lab_and_no_line_without_an_end() 
         let (code, text) = said(&output(program().args(call).args(["--lab", &url])));
         assert!(code == Some(1) && text.contains("is text/html, not application/zip"), "{code:?} {text}");
     }
-    for call in [&["check", "--lab", &url][..], &["health", "--lab", &url], &["clock", "show", "--lab", &url]]
-    {
+    for call in [&["check"][..], &["check", "--expect", "every-client-is-served"]] {
+        let (code, text) = said(&output(program().args(call).args(["--lab", &url])));
+        let why = format!("no lab answers at {url}: what is there does not say that it is one");
+        assert!(code == Some(1) && text.contains(&why), "{code:?} {text}");
+    }
+    for call in [&["health", "--lab", &url][..], &["clock", "show", "--lab", &url]] {
         let (code, text) = said(&run(call));
         assert!(
             code == Some(1) && text.contains(&format!("no lab answers at {url}: what is there responds")),

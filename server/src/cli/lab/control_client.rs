@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use crate::cli::io::{Failure, read_text};
 use crate::cli::lab::ready_file::ReadyFile;
 use crate::cli::print::shortened;
-use crate::control_api::DROPPED;
 use crate::control_api::extract::Kind;
+use crate::control_api::{DROPPED, MARK};
 
 /// Longest wait for a lab that does not respond, in seconds.
 pub(super) const PATIENCE: u32 = 10;
@@ -211,7 +211,14 @@ impl ControlClient {
         })?;
         let status = response.status();
         if status.is_success() {
-            return Ok(response);
+            // Any server answers something; what a lab has not said must not pass for a verdict.
+            return match response.headers().contains_key(MARK) {
+                true => Ok(response),
+                false => {
+                    Err(self
+                        .no_lab(&format!("does not say that it is one (`{MARK}` is missing in its answer)")))
+                }
+            };
         }
         let problem: Value = serde_json::from_slice(&self.read(response).await?).unwrap_or_default();
         let (Some(detail), true) = (problem["detail"].as_str(), problem["code"].is_string()) else {
