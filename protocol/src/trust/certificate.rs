@@ -220,6 +220,7 @@ struct Parts {
     key_algorithm: KeyAlgorithm,
     signature_algorithm: String,
     self_signed: bool,
+    subject: String,
     version: u32,
     serial: Vec<u8>,
     issuer: String,
@@ -261,6 +262,7 @@ impl ServerCertificate {
             version: parsed.version().0.saturating_add(1),
             serial: parsed.raw_serial().to_vec(),
             issuer: distinguished_name(parsed.issuer()),
+            subject: distinguished_name(parsed.subject()),
             verifying_key: OnceLock::new(),
         })))
     }
@@ -289,6 +291,11 @@ impl ServerCertificate {
     /// The name of the issuer, `C=DE, O=Example, CN=Lab CA`, in the order of the certificate.
     pub fn issuer(&self) -> &str {
         &self.0.issuer
+    }
+
+    /// The name of the subject, in the same form.
+    pub fn subject(&self) -> &str {
+        &self.0.subject
     }
 
     /// The DER encoding of the certificate.

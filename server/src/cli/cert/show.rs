@@ -57,6 +57,8 @@ pub(super) struct CertificateView {
     common_name: String,
     /// Common name of the issuer.
     issuer: String,
+    /// Name of the subject.
+    subject: String,
     /// Subject alternative names.
     names: Vec<String>,
     /// Time from which the certificate is valid.
@@ -69,7 +71,7 @@ pub(super) struct CertificateView {
     key: String,
     /// Algorithm of the signature.
     signature: String,
-    /// Whether the certificate is signed by its own key.
+    /// Whether the certificate names itself as its issuer. The signature is not verified.
     self_signed: bool,
     /// SHA-256 of the certificate.
     #[schemars(with = "String")]
@@ -112,6 +114,7 @@ impl CertificateView {
             serial: certificate.serial(),
             common_name: certificate.common_name().to_owned(),
             issuer: certificate.issuer().to_owned(),
+            subject: certificate.subject().to_owned(),
             names: certificate.names().to_vec(),
             not_before: validity.not_before,
             not_after: validity.not_after,
@@ -125,7 +128,7 @@ impl CertificateView {
 
     /// Each property with its name.
     fn rows(&self) -> [(&'static str, String); 10] {
-        let by = if self.self_signed { "self-signed" } else { "signed by another certificate" };
+        let by = if self.self_signed { "by its own subject" } else { "by another certificate" };
         [
             ("common name", printable(&self.common_name)),
             ("names", printable(&self.names.join(", "))),
@@ -194,10 +197,12 @@ impl FileView {
             let _ = writeln!(text, "  alias {alias:?}: {what}{leaf}");
         }
         for (place, certificate) in self.certificates.iter().enumerate() {
-            let heading = match (place, &self.alias) {
-                (0, Some(alias)) => format!("Certificate of {alias:?}:"),
-                (0, None) => "Certificate:".to_owned(),
-                _ => "Issuer:".to_owned(),
+            let before = place.checked_sub(1).and_then(|place| self.certificates.get(place));
+            let heading = match (before, &self.alias) {
+                (None, Some(alias)) => format!("Certificate of {alias:?}:"),
+                (None, None) => "Certificate:".to_owned(),
+                (Some(one), _) if one.issuer == certificate.subject => "Issuer:".to_owned(),
+                (Some(_), _) => "Another certificate, which is not the issuer of the one before:".to_owned(),
             };
             let _ = writeln!(text, "{heading}");
             for (name, value) in certificate.rows() {
