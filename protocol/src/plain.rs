@@ -15,6 +15,8 @@ const TYPES: &[(&str, &str)] = &[
     ("i64", "a whole number"),
     ("f32", "a number"),
     ("f64", "a number"),
+    ("variant identifier", "a name"),
+    ("field identifier", "a name"),
 ];
 
 /// Other words of deserialisers and of the standard library.
@@ -43,7 +45,9 @@ pub fn plain(message: &str) -> String {
             (Some((words, rest)), _) => plain.extend([words, rest]),
             (None, Some(named)) => {
                 plain.push_str("named values");
-                plain.push_str(named.trim_start_matches(|one: char| one.is_alphanumeric() || one == '_'));
+                let rest = named.trim_start_matches(|one: char| one.is_alphanumeric() || one == '_');
+                let counted = rest.strip_prefix(" with ").and_then(|rest| rest.split_once(" element"));
+                plain.push_str(counted.map_or(rest, |(_, rest)| rest.strip_prefix('s').unwrap_or(rest)));
             }
             (None, None) => plain.push_str(part),
         }
@@ -70,6 +74,7 @@ mod tests {
                 "invalid type: number `1.5`, expected a whole number from 0",
             ),
             ("invalid type: null, expected struct NewPart", "invalid type: null, expected named values"),
+            ("expected struct Judged with 15 elements at line 1", "expected named values at line 1"),
             ("limit: invalid digit found in string", "limit: expected a whole number"),
             ("expected u32x, or expected one of `a`", "expected u32x, or expected one of `a`"),
             ("unknown field `u32`", "unknown field `u32`"),

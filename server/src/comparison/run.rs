@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek};
 
 use epm_client_agent::scenario::{Scenario, Span};
+use epm_protocol::plain::plain;
 use epm_protocol::time::Timestamp;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -74,7 +75,7 @@ pub(crate) struct StepTitle {
 /// Why something cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoRun {
-    #[error("{name}: it is neither evidence nor JSON of `rehearse`, `run` or `check`: {why}")]
+    #[error("{name}: it is neither evidence nor JSON of `rehearse`, `run` or `check`: {}", plain(&why.to_string()))]
     Neither { name: String, why: serde_json::Error },
     #[error("{name}: {why}")]
     Unreadable { name: String, why: io::Error },
@@ -84,10 +85,11 @@ pub(crate) enum NoRun {
     NoEvidence { name: String },
     #[error("{name}: {what} is larger than the {} MiB that are read at most", largest >> 20)]
     TooLarge { name: String, what: &'static str, largest: u64 },
-    #[error("{name}: {part} in it cannot be read: {why}")]
+    #[error("{name}: {part} in it cannot be read: {}", plain(&why.to_string()))]
     Part { name: String, part: &'static str, why: serde_json::Error },
     #[error(
-        "{name}: it has no verdict: expected evidence, or what `rehearse`, `run` or `check` prints with --json: {why}"
+        "{name}: it has no verdict: expected evidence, or what `rehearse`, `run` or `check` prints with --json: {}",
+        plain(&why.to_string())
     )]
     NoVerdict { name: String, why: serde_json::Error },
 }

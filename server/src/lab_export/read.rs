@@ -5,6 +5,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use epm_protocol::plain::plain;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
@@ -134,5 +135,6 @@ fn manifest(file: &Path, inside: &str, zip: &mut ZipArchive<File>) -> Result<Man
             env!("CARGO_PKG_VERSION")
         )));
     }
-    serde_json::from_value(form).map_err(|error| unusable(format!("{MANIFEST}: {error}")))
+    serde_json::from_value(form)
+        .map_err(|error| unusable(format!("{MANIFEST}: {}", plain(&error.to_string()))))
 }

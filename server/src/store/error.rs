@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The folder cannot be created or read.
-    #[error("cannot use the data folder {}: {source}", folder.display())]
+    #[error("cannot use the data folder {}: {}", folder.display(), why(source))]
     Folder {
         /// The folder, as it was given.
         folder: PathBuf,
@@ -125,4 +125,11 @@ pub enum StoreError {
         /// Seconds that are allowed.
         most: i64,
     },
+}
+
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "it is no folder".to_owned(),
+        _ => error.to_string(),
+    }
 }

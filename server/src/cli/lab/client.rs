@@ -199,6 +199,9 @@ fn refuse_unknown(verdict: &Value, part: &str) -> Result<(), Failure> {
     if known.contains(&part) {
         return Ok(());
     }
+    if known.is_empty() {
+        return Err(Failure::BadInput(format!("there is no part {part:?}: the fleet has none")));
+    }
     let hint = hint(part, known.iter().copied());
     Err(Failure::BadInput(format!(
         "the fleet has no part {part:?}: its parts are {}{hint}",
