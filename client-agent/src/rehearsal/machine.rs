@@ -31,6 +31,19 @@ pub(super) struct Part {
     pub(super) places: [u16; 2],
 }
 
+/// The numbers of a part's locations, the usual one first.
+pub(super) fn places(calendar: &PartCalendar, locations: &mut Vec<Option<String>>) -> [u16; 2] {
+    [Place::Usual, Place::Away].map(|place| number(locations, &calendar.location(place).map(str::to_owned)))
+}
+
+fn number(locations: &mut Vec<Option<String>>, location: &Option<String>) -> u16 {
+    let place = locations.iter().position(|one| one == location).unwrap_or_else(|| {
+        locations.push(location.clone());
+        locations.len() - 1
+    });
+    u16::try_from(place).unwrap_or(u16::MAX)
+}
+
 /// A machine and the client on it.
 #[derive(Clone, Debug)]
 pub(super) struct Machine<C> {

@@ -15,7 +15,7 @@ use super::activation::Image;
 use super::error::RehearsalError;
 use super::hourly::HourlyCounts;
 use super::installation::installed;
-use super::machine::{Machine, Part};
+use super::machine::{Machine, Part, places};
 use super::memo::MemoTable;
 use super::moves;
 use super::outcome::{AtRisk, InForce, Outcome, StepOutcome};
@@ -28,8 +28,8 @@ use super::world::World;
 use crate::agent::{AgentView, LogLine};
 use crate::cause::{Change as SiteChange, RotationSettings, SiteHistory, explain};
 use crate::scenario::{
-    Change, FleetAction, PartCalendar, PartHolding, PartPlan, Place, PlanError, Scenario, Span, StepPhase,
-    StepPlan, StepReport, Verdict, Wait,
+    Change, FleetAction, PartCalendar, PartHolding, PartPlan, PlanError, Scenario, Span, StepPhase, StepPlan,
+    StepReport, Verdict, Wait,
 };
 
 /// Options of a rehearsal.
@@ -583,19 +583,6 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         }
         Rehearsal { outcome, clients, manager_events, site: self.world.site }
     }
-}
-
-/// The numbers of a part's locations, the usual one first.
-fn places(calendar: &PartCalendar, locations: &mut Vec<Option<String>>) -> [u16; 2] {
-    [Place::Usual, Place::Away].map(|place| number(locations, &calendar.location(place).map(str::to_owned)))
-}
-
-fn number(locations: &mut Vec<Option<String>>, location: &Option<String>) -> u16 {
-    let place = locations.iter().position(|one| one == location).unwrap_or_else(|| {
-        locations.push(location.clone());
-        locations.len() - 1
-    });
-    u16::try_from(place).unwrap_or(u16::MAX)
 }
 
 fn refused(step: usize, title: &str, source: CommandError) -> RehearsalError {

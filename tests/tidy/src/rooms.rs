@@ -59,6 +59,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("plural", &[]),
     ("excerpt", &[]),
     ("name", &[]),
+    ("plain", &[]),
 ];
 
 /// A folder, the names that its shipped code must not use, and where they belong instead.
