@@ -122,7 +122,7 @@ pub struct Verdict {
     /// The number of clients.
     pub clients: usize,
     /// The number of clients of the scenario that have not been installed yet: they are not judged. Absent where there are none.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub not_installed: usize,
     /// The number of registered clients that run outside this lab's process. Of those that no process reports the lab knows only what
     /// they tell their manager: their state is unknown.
@@ -501,9 +501,9 @@ impl Verdict {
     }
 }
 
-/// Whether there are none.
+/// Whether a number is 0.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-const fn is_none(number: &usize) -> bool {
+const fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
