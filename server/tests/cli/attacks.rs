@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::control::Control;
 use crate::harness::{Running, RunningLab, agent, output, program, refused, root, run, said, until, well};
 
 /// The answer of the control API, whatever its status.
 pub(crate) fn ask(lab: &RunningLab, method: &str, path: &str, body: &Value) -> Value {
-    crate::site::Control(lab.url().to_owned()).call(method, path, body).1
+    Control(lab.url().to_owned()).call(method, path, body).1
 }
 
 fn scenario(folder: &Path, from: &str, to: &str) -> String {

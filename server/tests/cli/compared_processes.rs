@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::control::Control;
 use crate::harness::{Running, RunningLab, agent, needs, run, until, well};
-use crate::site::{Control, Site};
+use crate::site::Site;
 
 const DEFAULT: &str = "Default Management Server List for My Site";
 const LIST: &str = "In order";

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::control::Control;
 use crate::harness::{RunningLab, needs, output, program, refused, run, stdout, until, well};
 
 /// How often a lab is killed while it is rotated; `EPM_TESTS_ROUNDS` for more.
@@ -32,12 +33,7 @@ impl RunningLab {
     /// What the control API answers, and its status.
     #[track_caller]
     fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let asked = ["--silent", "--show-error", "--write-out", "\n%{http_code}", "--request", method];
-        let body = ["--header", "content-type: application/json", "--data-binary", &body.to_string()];
-        let url = format!("{}{path}", self.url());
-        let said = stdout(&output(Command::new("curl").args(asked).args(body).arg(url)));
-        let (answer, status) = said.rsplit_once('\n').unwrap();
-        (status.parse().unwrap_or(0), serde_json::from_str(answer).unwrap_or_default())
+        Control(self.url().to_owned()).call(method, path, body)
     }
 
     #[track_caller]

@@ -12,8 +12,10 @@ mod capture;
 mod cert;
 mod command_line;
 mod compare;
+#[cfg(feature = "postgres")]
 mod compared_processes;
 mod config;
+mod control;
 mod crash_points;
 mod data;
 mod descriptors;
@@ -29,6 +31,7 @@ mod journal;
 mod killed;
 mod lab;
 mod labs;
+#[cfg(feature = "postgres")]
 mod lost_answers;
 mod messages;
 mod metrics;
@@ -43,6 +46,7 @@ mod rehearse;
 mod reports;
 mod rotate;
 mod schema_check;
+#[cfg(feature = "postgres")]
 mod shared_baselines;
 #[cfg(feature = "postgres")]
 mod site;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::control::Control;
 use crate::harness::{
     Running, RunningLab, agent, json as json_of, needs, output, program, run, said, until, well,
 };
@@ -156,7 +157,7 @@ fn certificates_that_are_replaced_at_once_orphan_the_same_clients_for_the_same_r
     std::fs::write(&commands, updates.to_string()).unwrap();
     let answer = lab.run(&["check", "--if", commands.to_str().unwrap()]);
     assert_eq!(answer.status.code(), Some(3), "{answer:?}");
-    let control = crate::site::Control(lab.url().to_owned());
+    let control = Control(lab.url().to_owned());
     control.does("POST", "/v1/commands", &updates);
     let here = lab.until("every client to be orphaned", |verdict| number(verdict, "orphaned") == 3);
     let found = causes(&elsewhere);
@@ -305,7 +306,7 @@ fn a_client_beside_a_lab_is_judged_like_those_in_it_once_it_is_reported() {
         (&json!(0), &json!("beside")),
         "{verdict:#}"
     );
-    let shown = crate::site::Control(lab.url().to_owned()).get("/v1/clients/beside");
+    let shown = Control(lab.url().to_owned()).get("/v1/clients/beside");
     assert_eq!(
         (&shown["reported_by"], &shown["status_detail"]),
         (&json!("beside"), &json!("served")),
@@ -319,7 +320,7 @@ fn a_client_beside_a_lab_is_judged_like_those_in_it_once_it_is_reported() {
     });
     assert!(code == Some(4) && text.contains("1 client is unknown"), "{text}");
     // A client that is gone for good: its record at the console goes too.
-    let control = crate::site::Control(lab.url().to_owned());
+    let control = Control(lab.url().to_owned());
     control.does("DELETE", "/v1/reports/beside", &Value::Null);
     assert_eq!(lab.run(&["check"]).status.code(), Some(4), "it is registered, and no process reports it");
     let rest = |method: &str, path: &str, token: &str, body: &str| -> Value {
@@ -359,7 +360,7 @@ pub(crate) fn report(instance: &str, began: u32, clients: &[&str]) -> Value {
 #[test]
 fn reports_that_are_wrong_are_refused_and_of_two_the_later_counts() {
     let lab = RunningLab::up(&["--agents", "0"]);
-    let control = crate::site::Control(lab.url().to_owned());
+    let control = Control(lab.url().to_owned());
     let put = |source: &str, body: &Value| {
         let (status, answer) = control.call("PUT", &format!("/v1/reports/{source}"), body);
         (

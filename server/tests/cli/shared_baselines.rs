@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::control::Control;
 use crate::harness::{Running, RunningLab, needs};
 use crate::reports::{CLIENTS, Managers, report};
-use crate::site::Control;
 
 /// The judgement of the rotation since this baseline, and the finding of this code.
 fn judged(lab: &Control, since: &str, code: &str) -> (Value, Value) {

@@ -1,7 +1,6 @@
 //! A site whose managers are processes of their own: they follow each other through a database.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::Command;
@@ -9,6 +8,7 @@ use std::process::Command;
 use epm_fixtures::{HeldPort, Postgres, python_packages};
 use serde_json::{Value, json};
 
+use crate::control::Control;
 use crate::harness::{
     Running, agent, json as json_of, needs, output, program, refused, root, run, said, until, well,
 };
@@ -27,9 +27,6 @@ pub(crate) struct Manager {
     pub(crate) ready: Value,
     pub(crate) control: Control,
 }
-
-/// Its control API.
-pub(crate) struct Control(pub(crate) String);
 
 impl Deref for Manager {
     type Target = Control;
@@ -103,23 +100,6 @@ impl Manager {
 }
 
 impl Control {
-    /// Calls the control API: status and body.
-    #[track_caller]
-    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let host = self.0.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(host).unwrap();
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let head = format!(
-            "host: {host}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close",
-            body.len()
-        );
-        write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\n\r\n{body}").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or(Value::Null))
-    }
-
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Value {
         let (status, body) = self.call("GET", path, &Value::Null);
