@@ -8,6 +8,7 @@ mod prose;
 mod schema;
 mod text;
 
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -50,6 +51,12 @@ pub fn with_variables(command: Command, path: &[&str]) -> Command {
 /// Lets an error about a value name the environment variable that it comes from; clap names the option alone.
 #[must_use]
 pub fn naming_variable(mut error: clap::Error, mut command: Command) -> clap::Error {
+    let is_no_text = error.kind() == clap::error::ErrorKind::InvalidUtf8;
+    if is_no_text && std::env::args_os().all(|given| given.to_str().is_some()) {
+        let variable = variable_where(&command, &|value| value.to_str().is_none());
+        let variable = variable.unwrap_or_else(|| "a variable".to_owned());
+        return command.error(error.kind(), format!("the value of {variable} is not text in UTF-8"));
+    }
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         _ => None,
@@ -63,6 +70,14 @@ pub fn naming_variable(mut error: clap::Error, mut command: Command) -> clap::Er
         error.insert(ContextKind::InvalidArg, ContextValue::String(named));
     }
     error
+}
+
+/// The first environment variable of an option, of this command or below, with such a value.
+fn variable_where(command: &Command, is_such: &dyn Fn(&OsStr) -> bool) -> Option<String> {
+    let own = command.get_arguments().filter_map(clap::Arg::get_env);
+    let mut own = own.filter(|name| std::env::var_os(name).is_some_and(|value| is_such(&value)));
+    let own = own.next().map(|name| name.to_string_lossy().into_owned());
+    own.or_else(|| command.get_subcommands().find_map(|below| variable_where(below, is_such)))
 }
 
 /// The environment variable of an option, if it has this value.

@@ -1,7 +1,9 @@
 //! The configuration of `epm-lab up`: flags before the environment before the file, errors with their place, and scenarios that
 //! are brought up as labs.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -110,6 +112,13 @@ fn what_is_wrong_in_the_file_is_named_with_its_line_and_column_and_nothing_is_st
         &output(program().arg("up").env("EPM_LAB_AGENTS", "many")),
         &["'EPM_LAB_AGENTS, the variable of --agents <COUNT>'", "many"],
     );
+    let no_text = OsStr::from_bytes(b"\xFF");
+    for variable in ["EPM_LAB_AGENTS", "EPM_LAB_LOG", "EPM_LAB_REST_PASSWORD"] {
+        refused(
+            &output(program().arg("up").env(variable, no_text)),
+            &["the value of", variable, "is not text in UTF-8"],
+        );
+    }
 }
 
 #[test]
