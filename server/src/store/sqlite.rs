@@ -97,7 +97,13 @@ impl SqliteStore {
             return Err(bad(io::Error::other("its database was replaced at this moment")));
         }
         let steps = Steps::open(&folder.join(STEPS)).map_err(bad)?;
-        let noted = steps.noted().map_err(bad)?;
+        let noted = steps.noted().map_err(bad)?.unwrap_or_else(|| {
+            tracing::warn!(
+                "{} is damaged: whether the latest changes are missing in the data folder is not known",
+                folder.join(STEPS).display()
+            );
+            0
+        });
         let connection = Mutex::new(connection);
         let store = Self { file, connection, steps: Some(steps), place: Some(place), _lock: Some(lock) };
         store.prepare(noted)?;
@@ -239,8 +245,9 @@ impl SqliteStore {
         let steps: i64 =
             transaction.query_row("SELECT steps FROM written", [], |row| row.get(0)).map_err(here)?;
         if steps.unsigned_abs() < noted {
+            let found = if version == 0 { "it is missing or empty: ".to_owned() } else { String::new() };
             let why = format!(
-                "it has {steps} of {noted} steps that were written; without {STEPS}, it is used as it is"
+                "{found}it has {steps} of {noted} steps that were written; without {STEPS}, it is used as it is"
             );
             return Err(StoreError::Damaged { file: self.file.clone(), why });
         }

@@ -22,17 +22,20 @@ impl Steps {
         open_own(options.create(true).truncate(false).read(true).write(true).mode(0o600), file).map(Self)
     }
 
-    /// The number that was noted last; 0 if the file has none.
-    pub(super) fn noted(&self) -> io::Result<u64> {
+    /// The number that was noted last; 0 in an empty file, none in one with something else.
+    pub(super) fn noted(&self) -> io::Result<Option<u64>> {
+        if self.0.metadata()?.len() == 0 {
+            return Ok(Some(0));
+        }
         let mut bytes = [0; 16];
         match self.0.read_exact_at(&mut bytes, 0) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             Err(error) => return Err(error),
         }
         let (number, check) = bytes.split_at(8);
         let is_whole = check == checksum(&[number]).to_le_bytes();
-        Ok(if is_whole { u64::from_le_bytes(number.try_into().unwrap_or_default()) } else { 0 })
+        Ok(is_whole.then(|| u64::from_le_bytes(number.try_into().unwrap_or_default())))
     }
 
     /// Notes that this many steps are in the database.
@@ -40,5 +43,24 @@ impl Steps {
         let number = steps.to_le_bytes();
         let check = checksum(&[&number]).to_le_bytes();
         self.0.write_all_at(&[number, check].concat(), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_not_what_was_noted_says_no_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("steps");
+        let steps = Steps::open(&file).unwrap();
+        assert_eq!(steps.noted().unwrap(), Some(0));
+        steps.note(7).unwrap();
+        assert_eq!(steps.noted().unwrap(), Some(7));
+        for other in [&b"0123456789abcdef"[..], b"short"] {
+            std::fs::write(&file, other).unwrap();
+            assert_eq!(steps.noted().unwrap(), None, "{other:?}");
+        }
     }
 }
