@@ -21,6 +21,8 @@ use super::read::ScenarioError;
 const MOST_MANAGERS: usize = 16;
 /// Maximum number of clients of a scenario: a rehearsal of so many takes one to two gigabytes.
 const MOST_CLIENTS: u64 = 1_000_000;
+/// Maximum number of steps: each publishes anew, for all clients.
+const MOST_STEPS: usize = 1_000;
 /// The run for which calendars are made: whether they can be made does not depend on its length.
 const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
 
@@ -58,9 +60,9 @@ impl Scenario {
             let problem = format!("start: {now}, expected a time from {} on", Timestamp::EPOCH);
             return Err(refuse(section(text, "[clock]"), problem));
         }
-        if self.clock.speed > FASTEST {
+        if !(1..=FASTEST).contains(&self.clock.speed) {
             let problem = format!(
-                "speed: {}, expected at most {FASTEST}; `epm-lab run --moved` moves the clock from event to event",
+                "speed: {}, expected 1 to {FASTEST}; `epm-lab run --moved` moves the clock from event to event",
                 self.clock.speed
             );
             return Err(refuse(section(text, "speed ="), problem));
@@ -70,6 +72,11 @@ impl Scenario {
             let problem =
                 format!("{managers} managers: expected at most {MOST_MANAGERS}, as many as a lab runs");
             return Err(refuse(section(text, "[site]"), problem));
+        }
+        if let Some(step) = self.step.get(MOST_STEPS) {
+            let at = section(text, &step.title);
+            let problem = format!("{} steps: expected at most {MOST_STEPS}", self.step.len());
+            return Err(refuse(at, problem));
         }
         let mut site = Site::found(self.founding(self.supposed_places()), now)
             .map_err(|error| refuse(section(text, "[site]"), error.to_string()))?;
@@ -94,9 +101,9 @@ impl Scenario {
         let parts: BTreeSet<&str> = self.fleet.iter().map(|part| part.get_ref().name.as_str()).collect();
         for step in &self.step {
             if step.wait.is_some_and(|wait| wait.heartbeats == 0 && wait.time.is_none()) {
-                let at = text.find(&step.title).unwrap_or(0);
                 let problem = "has an empty wait: expected heartbeats, a time, or both";
-                return Err(refuse(at..at, format!("the step {:?} {problem}", step.title)));
+                let at = section(text, &step.title);
+                return Err(refuse(at, format!("the step {:?} {problem}", step.title)));
             }
             self.check_imports(step).map_err(|(span, problem)| refuse(span, problem))?;
             for action in &step.fleet {
@@ -343,7 +350,8 @@ mod tests {
             ),
             (refused("a\\u001Bb", "f", 1), "found the control character"),
             (refused("a", &"y".repeat(129), 1), "invalid name of a fault: expected 1 to 128 characters"),
-            (refused("a", "f", FASTEST + 1), "x.toml:2:11: speed: 301, expected at most 300"),
+            (refused("a", "f", FASTEST + 1), "x.toml:2:11: speed: 301, expected 1 to 300"),
+            (refused("a", "f", 0), "x.toml:2:11: speed: 0, expected 1 to 300"),
         ] {
             assert!(found.contains(expected), "{expected}: {found}");
         }

@@ -58,7 +58,7 @@ pub struct ClockPlan {
     /// The time that the clock shows at the start; real time if absent.
     #[schemars(with = "Option<String>")]
     pub start: Option<Timestamp>,
-    /// The speed of the clock over sockets, as a multiple of real time, at most 300; defaults to 1.
+    /// The speed of the clock over sockets, as a multiple of real time, from 1 to 300; defaults to 1.
     pub speed: u32,
 }
 

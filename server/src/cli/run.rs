@@ -74,7 +74,7 @@ impl Run {
     pub(super) async fn go(self) -> Result<Ending, Failure> {
         let mut scenario = scenario::load(&self.scenario)?;
         scenario.seed = self.seed.unwrap_or(scenario.seed);
-        let speed = self.speed.unwrap_or(scenario.clock.speed).max(1);
+        let speed = self.speed.unwrap_or(scenario.clock.speed);
         if !self.moved {
             refuse_to_wait(&scenario, speed)?;
         }
