@@ -300,7 +300,7 @@ fn a_lab_answers_while_one_call_waits_for_clients_and_another_waits_to_change_th
     until("the client", || {
         (ask(&lab, "GET", "/v1/clients", &json!({}))["clients"][0].is_object()).then_some(())
     });
-    let mut changes = lab.program().args(["client", "reimage", "desk-1"]).spawn().unwrap();
+    let mut changes = lab.program().args(["client", "add", "shop", "1"]).spawn().unwrap();
     for _ in 0..5 {
         lab.words(&["check"], 1);
     }
