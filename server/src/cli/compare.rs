@@ -122,22 +122,39 @@ fn words(compared: &Comparison) -> String {
             names.join(", ")
         );
     }
+    let parts = compared.parts.iter().flatten();
+    let parts = parts
+        .map(|one| (&one.part, one.first.map(|all| all.to_string()), one.second.map(|all| all.to_string())));
+    text += &differences(compared, "part of the fleet, clients", parts);
     for (side, causes) in [(first, &compared.causes_of_first), (second, &compared.causes_of_second)] {
         text += &causes.iter().map(|cause| only(side, cause)).collect::<String>();
     }
     text += &done(compared);
-    if let Some(differ) = compared.assumptions.as_deref().filter(|differ| !differ.is_empty()) {
-        let mut table = Table::new(&["assumption", &first.file, &second.file]);
-        for one in differ {
-            let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-            table.add_row([one.name.clone(), shown(&one.first), shown(&one.second)]);
-        }
-        text += &format!("\n{table}\n");
-    }
+    let assumptions = compared.assumptions.iter().flatten();
+    let assumptions = assumptions.map(|one| (&one.name, one.first.clone(), one.second.clone()));
+    text += &differences(compared, "assumption", assumptions);
     for missing in &compared.not_compared {
         text += &format!("\n{missing}\n");
     }
     text
+}
+
+/// What both runs have with different values, as a table; nothing if there is none.
+fn differences<'a>(
+    compared: &Comparison,
+    heading: &str,
+    rows: impl Iterator<Item = (&'a String, Option<String>, Option<String>)>,
+) -> String {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return String::new();
+    }
+    let mut table = Table::new(&[heading, &compared.first.file, &compared.second.file]);
+    for (name, first, second) in rows {
+        let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        table.add_row([name.clone(), shown(first), shown(second)]);
+    }
+    format!("\n{table}\n")
 }
 
 fn side(side: &Side) -> String {

@@ -21,18 +21,18 @@ pub(crate) use run::{Cause, LabNow, NOTE, NoRun, Run};
 pub(crate) use steps::StepPair;
 use steps::lined_up;
 
-/// What a client is of which a verdict has no finding.
-const WELL: &str = "well";
-
 /// What differs between two runs.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Comparison {
-    /// Whether the clients end alike: the same number, of which the same ones are not well, in the same way.
+    /// Whether the clients end alike: as many in each part of the fleet, of which the same ones are not well, in the same way.
     pub(crate) same: bool,
     pub(crate) first: Side,
     pub(crate) second: Side,
     /// Clients that do not end alike, by name.
     pub(crate) clients: Vec<ClientDiffers>,
+    /// Parts of the fleet with different numbers of clients; absent if they are not known of both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parts: Option<Vec<PartDiffers>>,
     /// Causes and notes of the first run that the second does not have.
     pub(crate) causes_of_first: Vec<Cause>,
     /// Causes and notes of the second run that the first does not have.
@@ -72,10 +72,22 @@ pub(crate) struct Side {
 pub(crate) struct ClientDiffers {
     /// Computer name of the client.
     pub(crate) client: String,
-    /// How it ended in the first run: `well`, or the name of a finding.
+    /// How it ended in the first run: `well`, the name of a finding, `absent` where the run does not have the client, or `not_named`
+    /// where that is not known.
     pub(crate) first: String,
     /// How it ended in the second run.
     pub(crate) second: String,
+}
+
+/// A part of the fleet with different numbers of clients.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct PartDiffers {
+    /// Name of the part.
+    pub(crate) part: String,
+    /// Number of its clients in the first run; absent if it does not have the part.
+    pub(crate) first: Option<u64>,
+    /// Number of its clients in the second run.
+    pub(crate) second: Option<u64>,
 }
 
 /// An assumption with different values.
@@ -98,20 +110,29 @@ impl Comparison {
             own.map(|(_, cause)| cause.clone()).collect()
         };
         let mut not_compared = Vec::new();
+        let parts = both(&first.parts, &second.parts, "The fleet", &mut not_compared);
+        let parts = parts.map(|(one, other)| {
+            differing(one, other).map(|(part, first, second)| PartDiffers { part, first, second }).collect()
+        });
         let steps = both(&first.steps, &second.steps, "What was done", &mut not_compared);
         let assumed = both(&first.assumptions, &second.assumptions, "The assumptions", &mut not_compared);
         Self {
             same: clients.is_empty()
+                && parts.as_ref().is_none_or(Vec::is_empty)
                 && one.clients == other.clients
                 && one.well.is_some()
                 && one.well == other.well,
             first: one,
             second: other,
             clients,
+            parts,
             causes_of_first: only(first, second),
             causes_of_second: only(second, first),
             steps: steps.map(|(one, other)| lined_up(one, other)),
-            assumptions: assumed.map(|(one, other)| differing(one, other)),
+            assumptions: assumed.map(|(one, other)| {
+                let of = |(name, first, second)| AssumptionDiffers { name, first, second };
+                differing(one, other).map(of).collect()
+            }),
             not_compared,
         }
     }
@@ -152,11 +173,10 @@ fn both<'a, T>(
 /// The clients that do not end alike, those that differ in the same way one after the other.
 fn clients(first: &Run, second: &Run) -> Vec<ClientDiffers> {
     let names: BTreeSet<&String> = first.findings.keys().chain(second.findings.keys()).collect();
-    let of = |run: &Run, client: &String| run.findings.get(client).copied().unwrap_or(WELL).to_owned();
     let pair = |client: &String| ClientDiffers {
         client: client.clone(),
-        first: of(first, client),
-        second: of(second, client),
+        first: first.end_of(client).to_owned(),
+        second: second.end_of(client).to_owned(),
     };
     let mut clients: Vec<ClientDiffers> =
         names.into_iter().map(pair).filter(|one| one.first != one.second).collect();
@@ -164,12 +184,12 @@ fn clients(first: &Run, second: &Run) -> Vec<ClientDiffers> {
     clients
 }
 
-fn differing(first: &BTreeMap<String, String>, second: &BTreeMap<String, String>) -> Vec<AssumptionDiffers> {
+/// The names of what has different values, with both.
+fn differing<'a, V: Clone + PartialEq>(
+    first: &'a BTreeMap<String, V>,
+    second: &'a BTreeMap<String, V>,
+) -> impl Iterator<Item = (String, Option<V>, Option<V>)> + use<'a, V> {
     let names: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
-    let pair = |name: &String| AssumptionDiffers {
-        name: name.clone(),
-        first: first.get(name).cloned(),
-        second: second.get(name).cloned(),
-    };
-    names.into_iter().map(pair).filter(|one| one.first != one.second).collect()
+    let pair = |name: &String| (name.clone(), first.get(name).cloned(), second.get(name).cloned());
+    names.into_iter().map(pair).filter(|(_, one, other)| one != other)
 }

@@ -35,6 +35,10 @@ pub(crate) struct Run {
     pub(super) well: Option<bool>,
     /// The clients that are not well, each with the first finding.
     pub(super) findings: BTreeMap<String, &'static str>,
+    /// The parts of the fleet with their numbers of clients; or why they are not known.
+    pub(super) parts: Result<BTreeMap<String, u64>, String>,
+    /// Whether it also has clients that are in none of the parts.
+    pub(super) has_others: bool,
     /// Why clients are not well, and what is noted of them, by what makes causes alike: finding, code and layer.
     pub(super) causes: BTreeMap<[String; 3], Cause>,
     /// What was done, each with the milliseconds until the next step; or why it is not known.
@@ -109,6 +113,24 @@ pub(crate) struct LabNow<'a> {
 }
 
 impl Run {
+    /// How this client ended: a finding, `well`, `absent` where the run does not have it, or `not_named` where that is not known.
+    pub(super) fn end_of(&self, client: &str) -> &'static str {
+        if let Some(finding) = self.findings.get(client) {
+            return finding;
+        }
+        let Ok(parts) = &self.parts else { return "not_named" };
+        let is_in = |(part, clients): (&String, &u64)| {
+            let number = client.strip_prefix(part.as_str()).and_then(|rest| rest.strip_prefix('-'));
+            client == part
+                || number.is_some_and(|number| number.parse().is_ok_and(|one: u64| one <= *clients))
+        };
+        match parts.iter().any(is_in) {
+            true => "well",
+            false if self.has_others => "not_named",
+            false => "absent",
+        }
+    }
+
     /// Reads evidence or JSON of at most so many bytes; of evidence each part may have as many.
     ///
     /// # Errors
@@ -184,6 +206,12 @@ impl Run {
         assumptions: Result<Vec<Assumption>, String>,
     ) -> Self {
         let (orphaned, causes) = (judged.orphaned.len(), causes(&judged));
+        let parts = match judged.steps.last() {
+            Some(step) if judged.parts.is_empty() => &step.holdings,
+            _ => &judged.parts,
+        };
+        let parts: BTreeMap<String, u64> = parts.iter().map(|one| (one.part.clone(), one.clients)).collect();
+        let parts = if parts.is_empty() { Err(format!("{name} does not have it")) } else { Ok(parts) };
         let findings = [
             ("orphaned", judged.orphaned),
             ("out_of_touch", judged.out_of_touch),
@@ -208,6 +236,8 @@ impl Run {
             orphaned,
             well: judged.well,
             findings: found,
+            parts,
+            has_others: judged.elsewhere > 0,
             causes,
             steps,
             assumptions: assumptions.map(|all| all.into_iter().map(|one| (one.name, one.value)).collect()),
@@ -230,6 +260,10 @@ struct Judged {
     now: Option<Timestamp>,
     well: Option<bool>,
     clients: u64,
+    #[serde(default)]
+    elsewhere: u64,
+    #[serde(default)]
+    parts: Vec<Part>,
     orphaned: Vec<Named>,
     #[serde(default)]
     out_of_touch: Vec<Named>,
@@ -286,6 +320,15 @@ struct Step {
     number: usize,
     title: String,
     began: Timestamp,
+    #[serde(default)]
+    holdings: Vec<Part>,
+}
+
+/// A part of the fleet.
+#[derive(Deserialize)]
+struct Part {
+    part: String,
+    clients: u64,
 }
 
 #[derive(Deserialize)]
@@ -431,7 +474,7 @@ mod tests {
         );
         let compared = Comparison::of(&run, &run);
         assert!(compared.same && compared.steps.is_none());
-        assert_eq!(compared.not_compared[1], "The assumptions: not compared, since a.zip does not have it.");
+        assert_eq!(compared.not_compared[0], "The fleet: not compared, since a.zip does not have it.");
         let broken = read(&[("verdict.json", &verdict), ("scenario.toml", "[[step")]).unwrap();
         assert!(broken.steps.unwrap_err().contains("scenario.toml"));
         for (parts, expected) in [
@@ -452,6 +495,29 @@ mod tests {
         let compared = Comparison::of(&of_json("green", &verdict), &of_json("red", &worse));
         let [one] = &compared.clients[..] else { panic!("{compared:?}") };
         assert_eq!((one.first.as_str(), one.second.as_str()), ("away", "orphaned_on_return"));
+    }
+
+    #[test]
+    fn a_client_that_a_run_does_not_have_is_not_called_well_in_it() {
+        let verdict = |part: &str, clients: u64, orphaned: &[&str]| json!({ "clients": clients, "well": orphaned.is_empty(), "orphaned": orphaned, "parts": [{ "part": part, "clients": clients }] });
+        let compared = |first: &Value, second: &Value| {
+            let compared = Comparison::of(&of_json("green", first), &of_json("red", second));
+            let ends =
+                compared.clients.iter().map(|one| [one.first.as_str(), &one.second].join(", ")).collect();
+            (compared.same, ends)
+        };
+        let red = verdict("desk", 2, &["desk-2"]);
+        let ends = |first: &Value| -> Vec<String> { compared(first, &red).1 };
+        assert_eq!(ends(&verdict("desk", 2, &[])), ["well, orphaned"]);
+        assert_eq!(ends(&verdict("shop", 2, &[])), ["absent, orphaned"]);
+        assert_eq!(ends(&verdict("desk", 1, &[])), ["absent, orphaned"]);
+        assert_eq!(ends(&json!({ "clients": 2, "well": true, "orphaned": [] })), ["not_named, orphaned"]);
+        let mut elsewhere = verdict("shop", 2, &[]);
+        elsewhere["elsewhere"] = json!(2);
+        assert_eq!(ends(&elsewhere), ["not_named, orphaned"]);
+        // As many clients, all well, and others.
+        let both = compared(&verdict("desk", 2, &[]), &verdict("shop", 2, &[]));
+        assert_eq!(both, (false, Vec::<String>::new()));
     }
 
     #[test]

@@ -79,9 +79,10 @@ fn result(compared: &Value, has_lab: bool) -> Markup {
             }
         }
         (clients(compared, has_lab))
+        (differences(compared, ["parts", "part"], "Clients in each part of the fleet", "Part"))
         (causes(compared))
         (done(compared))
-        (assumptions(compared))
+        (differences(compared, ["assumptions", "name"], "Assumptions with different values", "Assumption"))
         @for missing in compared.texts("not_compared") { p.note { (missing) } }
     }
 }
@@ -97,6 +98,9 @@ fn banner(compared: &Value) -> Markup {
             "No verdict",
             format!("of {} no client was judged, or some are not known.", side.text("file")),
         ),
+        _ if differ == 0 && !compared.list("parts").is_empty() => {
+            ("unwell", "Not alike", "the runs do not have the same clients.".to_owned())
+        }
         _ if differ == 0 => ("unwell", "Not alike", "the clients end alike, and the runs do not.".to_owned()),
         _ => {
             ("unwell", "Not alike", format!("{} not end alike.", either(differ, "client does", "clients do")))
@@ -209,16 +213,21 @@ fn done(compared: &Value) -> Markup {
     }
 }
 
-fn assumptions(compared: &Value) -> Markup {
-    let all = compared.list("assumptions");
+/// What both runs have with different values: the list of this key, whose entries have a name of that key.
+fn differences(compared: &Value, [list, name]: [&str; 2], title: &str, heading: &str) -> Markup {
+    let all = compared.list(list);
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        value => value.as_u64().map_or_else(|| "-".to_owned(), grouped),
+    };
     html! {
         @if !all.is_empty() {
-            section aria-labelledby="assumptions-title" {
-                h2 #assumptions-title { "Assumptions with different values" }
-                div.scroll tabindex="0" role="region" aria-label="Assumptions" {
+            section aria-labelledby={ (list) "-title" } {
+                h2 id={ (list) "-title" } { (title) }
+                div.scroll tabindex="0" role="region" aria-label=(title) {
                     table {
-                        thead { tr { th scope="col" { "Assumption" } (files(compared)) } }
-                        tbody { @for one in all { tr { th.long scope="row" { (one.text("name")) } @for name in ["first", "second"] { td.long { (one[name].as_str().unwrap_or("-")) } } } } }
+                        thead { tr { th scope="col" { (heading) } (files(compared)) } }
+                        tbody { @for one in all { tr { th.long scope="row" { (one.text(name)) } @for run in ["first", "second"] { td.long { (shown(&one[run])) } } } } }
                     }
                 }
             }
