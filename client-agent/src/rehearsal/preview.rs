@@ -130,5 +130,7 @@ mod tests {
         let off: BTreeSet<String> = &previewed - &found;
         assert_eq!(off.len(), 2, "{off:?}");
         assert!(off.iter().all(|client| client.starts_with("desktop-142")), "{off:?}");
+        // Step 4 only switches them on.
+        assert_eq!(previewed_and_found(PLAN, 3).0, off);
     }
 }

@@ -454,10 +454,13 @@ impl<'a, C: VirtualClient> Run<'a, C> {
     /// The clients that would be orphaned if this step were taken now.
     fn preview(&mut self, number: usize, step: &StepPlan) -> Result<AtRisk, RehearsalError> {
         let mut risk = AtRisk { step: step.title.clone(), ..AtRisk::default() };
-        let Some((next, served)) = self.world_after(number, step)? else { return Ok(risk) };
+        let ahead = self.world_after(number, step)?;
         let (now, plans) = (self.now, self.plans.clone());
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
-        let shards = self.on_all_threads(|shard, world, _| shard.at_risk(world, &next, now, &names));
+        // A step that changes nothing of the site brings what was changed before to machines that were off.
+        let next = ahead.as_ref().map(|(next, _)| next);
+        let shards =
+            self.on_all_threads(|shard, world, _| shard.at_risk(world, next.unwrap_or(world), now, &names));
         let mut examples = Vec::new();
         for (shard, named) in shards {
             risk.merge(shard);
@@ -466,7 +469,7 @@ impl<'a, C: VirtualClient> Run<'a, C> {
         examples.sort_unstable();
         risk.examples =
             examples.into_iter().take(NAMED).map(|(part, n)| plans[part as usize].client_name(n)).collect();
-        self.ahead = Some((next, served));
+        self.ahead = ahead;
         Ok(risk)
     }
 
