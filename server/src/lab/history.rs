@@ -166,6 +166,13 @@ impl History {
         departed.into_iter().for_each(|(client, trace)| drop(self.departed.insert(client, trace)));
     }
 
+    /// Begins the history of a client that a snapshot brings back: what managers had served it before the next change is known, also
+    /// if it has no heartbeat until then.
+    pub(super) fn begin(&self, view: &AgentView, changes: u64) {
+        let mut trace = self.here.entry(view.computer_name.clone()).or_default();
+        trace.served.push_back((changes, view.heartbeats_served));
+    }
+
     /// Forgets the histories of all clients, also of those that left the fleet.
     pub(super) fn begin_again(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);

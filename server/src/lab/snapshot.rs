@@ -219,6 +219,7 @@ impl Lab {
             let source = self.sources.address_of(agent.profile());
             let mut agent = agent.agent().resumed(at, now);
             agent.assume(&assumptions);
+            self.history.begin(&agent.view(), self.site.changes().count());
             fleet.bring_back(part, agent, source, is_frozen);
         }
         drop(fleet);

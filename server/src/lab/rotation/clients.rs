@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use epm_client_agent::agent::Agent;
 use epm_client_agent::rehearsal::would_be_orphaned;
 use epm_client_agent::scenario::Span;
+use epm_protocol::plural::counted;
 use epm_protocol::policy::PolicySerial;
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
@@ -114,7 +115,10 @@ impl Judgement<'_> {
         let registered = self.site.clients().map(|one| one.computer_name.as_str());
         let unknown = self.unknown.iter().chain(&self.baseline.unknown).map(String::as_str);
         for name in registered.chain(unknown).filter(is_elsewhere).collect::<BTreeSet<_>>() {
-            let why = format!("{name}: it is no client of this lab's process, and was not watched");
+            let why = match self.baseline.clients.contains_key(name) {
+                true => format!("{name}: it is no longer a client of this lab's process"),
+                false => format!("{name}: it is no client of this lab's process, and was not watched"),
+            };
             findings.unknown(Code::ClientsServed, why);
         }
     }
@@ -208,6 +212,7 @@ impl Judgement<'_> {
         };
         let wanted = self.rotation.least_heartbeats.unwrap_or(0);
         let mut least: Option<(u64, String)> = None;
+        let mut unknown = BTreeSet::new();
         for client in &self.clients {
             let Some(before) = self.baseline.clients.get(&client.name).filter(|one| one.on) else { continue };
             if client.agent.is_none() {
@@ -220,7 +225,10 @@ impl Judgement<'_> {
                 let name = format!("{} in part {}", client.name, client.part);
                 let gap = format!("{name}, between {} and {}", from.at, to.at);
                 match client.trace.served_between(from.number, to.number) {
-                    None => findings.unknown(code, format!("{gap}: no longer known")),
+                    None => {
+                        unknown.insert(client.name.as_str());
+                        findings.unknown(code, format!("{gap}: no longer known"));
+                    }
                     Some(served) if fewest.as_ref().is_none_or(|(few, _)| served < *few) => {
                         fewest = Some((served, gap));
                     }
@@ -236,7 +244,11 @@ impl Judgement<'_> {
             }
         }
         if let Some((served, gap)) = least {
-            findings.notes.push(format!("least heartbeats between two steps: {served} ({gap})"));
+            let but = match unknown.len() {
+                0 => String::new(),
+                clients => format!("; of {} it is not known", counted(clients, "client")),
+            };
+            findings.notes.push(format!("least heartbeats between two steps: {served} ({gap}){but}"));
         }
     }
 

@@ -123,6 +123,8 @@ pub(super) struct Findings {
     findings: Vec<RotationFinding>,
     /// Facts that are reported and fail nothing.
     pub(super) notes: Vec<String>,
+    /// Counter-examples that only leave a finding unknown which fails: they are named after those that it fails by.
+    weaker: Vec<(RotationCode, String)>,
 }
 
 impl Findings {
@@ -138,7 +140,7 @@ impl Findings {
             against: 0,
             counter_examples: Vec::new(),
         };
-        Self { findings: codes.into_iter().map(passing).collect(), notes: Vec::new() }
+        Self { findings: codes.into_iter().map(passing).collect(), notes: Vec::new(), weaker: Vec::new() }
     }
 
     /// Adds a counter-example.
@@ -167,13 +169,28 @@ impl Findings {
     fn add(&mut self, code: RotationCode, result: FindingResult, why: String) {
         let Some(finding) = self.findings.iter_mut().find(|one| one.code == code) else { return };
         finding.against += 1;
-        finding.result = finding.result.worse(result);
-        if finding.counter_examples.len() < NAMED {
+        if finding.result != finding.result.worse(result) {
+            finding.result = result;
+            self.weaker
+                .extend(std::mem::take(&mut finding.counter_examples).into_iter().map(|one| (code, one)));
+        }
+        if finding.result != result {
+            if self.weaker.iter().filter(|(of, _)| *of == code).count() < NAMED {
+                self.weaker.push((code, why));
+            }
+        } else if finding.counter_examples.len() < NAMED {
             finding.counter_examples.push(why);
         }
     }
 
     pub(super) fn into_parts(self) -> (Vec<RotationFinding>, Vec<String>) {
-        (self.findings, self.notes)
+        let Self { mut findings, notes, weaker } = self;
+        for (code, why) in weaker {
+            let finding = findings.iter_mut().find(|one| one.code == code);
+            if let Some(finding) = finding.filter(|one| one.counter_examples.len() < NAMED) {
+                finding.counter_examples.push(format!("not known: {why}"));
+            }
+        }
+        (findings, notes)
     }
 }

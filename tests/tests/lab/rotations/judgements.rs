@@ -237,3 +237,15 @@ async fn baselines_are_taken_shown_and_removed_and_an_unknown_one_is_named() {
     assert_eq!(found["expectations"][0]["findings"][0]["code"], "certificate-new");
     assert_eq!(found["result"], "fail", "after a reset, the baseline is that of the start again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_snapshot_is_restored_the_heartbeats_before_the_first_change_are_known() {
+    let lab = Lab::single(Hand::Api).await;
+    lab.opened.lab.restore_snapshot("start").await.unwrap();
+    lab.rotate(&Plan { waits: [false; 3], ..Plan::default() }).await;
+    lab.beats(3).await;
+    let judged = lab.judge(Rotation { least_heartbeats: Some(1), ..Rotation::default() }).await;
+    let few = judged.findings.iter().find(|one| one.code == RotationCode::HeartbeatsBetweenSteps).unwrap();
+    assert_eq!((few.result, few.against), (FindingResult::Fail, 6), "{few:#?}");
+    assert!(few.counter_examples.iter().all(|one| one.ends_with(": 0, expected 1")), "{few:#?}");
+}
