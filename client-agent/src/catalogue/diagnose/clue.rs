@@ -108,6 +108,10 @@ const PAST_FAILURES: u16 = 600;
 /// Words of a client that does not authenticate its downloads.
 const UNAUTHENTICATED: &str = "without authenticating";
 
+/// Records that come between those that tell a failure, in no order: definitions and scans, and a heartbeat without news, which a client
+/// has or has not by the time that it waited.
+const ROUTINE: [Event; 2] = [Event::ContentUpdated, Event::HaveLatestPolicy];
+
 /// Finds all clues in a log; `known` are words of the catalogue to look for. Lines of several clients are taken apart before
 /// their order is.
 pub(super) fn clues<'a>(log: &Log, known: impl Iterator<Item = &'a str>) -> BTreeSet<Clue> {
@@ -122,8 +126,7 @@ pub(super) fn clues<'a>(log: &Log, known: impl Iterator<Item = &'a str>) -> BTre
             }
             found.insert(Clue::Finding(code));
         }
-        // Records of definitions and scans come between those of the communication.
-        if line.known_event().is_some_and(|event| event != Event::ContentUpdated) {
+        if line.known_event().is_some_and(|event| !ROUTINE.contains(&event)) {
             of_hosts.entry(line.host.as_deref()).or_default().push(line);
         }
     }
