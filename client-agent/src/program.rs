@@ -51,43 +51,59 @@ pub fn with_variables(command: Command, path: &[&str]) -> Command {
 /// Lets an error about a value name the environment variable that it comes from; clap names the option alone.
 #[must_use]
 pub fn naming_variable(mut error: clap::Error, mut command: Command) -> clap::Error {
-    let is_no_text = error.kind() == clap::error::ErrorKind::InvalidUtf8;
-    if is_no_text && std::env::args_os().all(|given| given.to_str().is_some()) {
-        let variable = variable_where(&command, &|value| value.to_str().is_none());
-        let variable = variable.unwrap_or_else(|| "a variable".to_owned());
-        return command.error(error.kind(), format!("the value of {variable} is not text in UTF-8"));
-    }
-    let text = |kind| match error.get(kind) {
+    use clap::error::ErrorKind;
+    command.build();
+    let text = |error: &clap::Error, kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         _ => None,
     };
-    let (Some(option), Some(value)) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue)) else {
-        return error;
-    };
-    command.build();
-    if let Some(variable) = source(&command, &option, &value) {
-        let named = format!("{variable}, the variable of {option}");
-        error.insert(ContextKind::InvalidArg, ContextValue::String(named));
+    match error.kind() {
+        ErrorKind::InvalidUtf8 if std::env::args_os().all(|given| given.to_str().is_some()) => {
+            let variable = variable_where(&command, &|_, value| value.to_str().is_none());
+            let variable = variable.unwrap_or_else(|| "a variable".to_owned());
+            return command.error(error.kind(), format!("the value of {variable} is not text in UTF-8"));
+        }
+        ErrorKind::ArgumentConflict => {
+            for kind in [ContextKind::InvalidArg, ContextKind::PriorArg] {
+                let Some(option) = text(&error, kind) else { continue };
+                let is_it = |arg: &clap::Arg, _: &OsStr| arg.to_string() == option && !is_given(arg);
+                name_variable(&mut error, kind, &option, variable_where(&command, &is_it));
+            }
+        }
+        _ => {
+            let [option, value] =
+                [ContextKind::InvalidArg, ContextKind::InvalidValue].map(|kind| text(&error, kind));
+            if let (Some(option), Some(value)) = (option, value) {
+                let is_it = |arg: &clap::Arg, set: &OsStr| arg.to_string() == option && *set == *value;
+                let variable = variable_where(&command, &is_it);
+                name_variable(&mut error, ContextKind::InvalidArg, &option, variable);
+            }
+        }
     }
     error
 }
 
-/// The first environment variable of an option, of this command or below, with such a value.
-fn variable_where(command: &Command, is_such: &dyn Fn(&OsStr) -> bool) -> Option<String> {
-    let own = command.get_arguments().filter_map(clap::Arg::get_env);
-    let mut own = own.filter(|name| std::env::var_os(name).is_some_and(|value| is_such(&value)));
-    let own = own.next().map(|name| name.to_string_lossy().into_owned());
-    own.or_else(|| command.get_subcommands().find_map(|below| variable_where(below, is_such)))
+fn name_variable(error: &mut clap::Error, kind: ContextKind, option: &str, variable: Option<String>) {
+    if let Some(variable) = variable {
+        let named = format!("{variable}, the variable of {option}");
+        error.insert(kind, ContextValue::String(named));
+    }
 }
 
-/// The environment variable of an option, if it has this value.
-fn source(command: &Command, option: &str, value: &str) -> Option<String> {
-    let own = command.get_arguments().find(|one| one.to_string() == option);
-    let own = own
-        .and_then(clap::Arg::get_env)
-        .filter(|name| std::env::var_os(name).is_some_and(|set| set == value));
-    let own = own.map(|name| name.to_string_lossy().into_owned());
-    own.or_else(|| command.get_subcommands().find_map(|below| source(below, option, value)))
+/// Whether the option is on the command line.
+fn is_given(arg: &clap::Arg) -> bool {
+    let Some(long) = arg.get_long().map(|name| format!("--{name}")) else { return false };
+    std::env::args().any(|given| given.split_once('=').map_or(given.as_str(), |(name, _)| name) == long)
+}
+
+/// The first environment variable of an option, of this command or below, that is set and is such a one.
+fn variable_where(command: &Command, is_such: &dyn Fn(&clap::Arg, &OsStr) -> bool) -> Option<String> {
+    let own = command.get_arguments().find_map(|arg| {
+        let name = arg.get_env()?;
+        let value = std::env::var_os(name)?;
+        is_such(arg, &value).then(|| name.to_string_lossy().into_owned())
+    });
+    own.or_else(|| command.get_subcommands().find_map(|below| variable_where(below, is_such)))
 }
 
 fn below(command: Command, path: &[&str], change: &dyn Fn(Command) -> Command) -> Command {
@@ -197,11 +213,23 @@ pub fn with_exit_codes(mut command: Command, codes: &str) -> Command {
         command = command.mut_subcommand(name, |one| with_exit_codes(one, codes));
     }
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    if !names.is_empty() || help.contains("xit code") {
+    if help.contains("xit code") {
+        return command.after_help(with_whole_lines(&help));
+    }
+    if !names.is_empty() {
         return command;
     }
     let between = if help.is_empty() { "" } else { "\n\n" };
     command.after_help(format!("{help}{between}{codes}"))
+}
+
+/// The text with each paragraph about exit codes in one line, which clap wraps at the terminal's width.
+fn with_whole_lines(help: &str) -> String {
+    let whole = |paragraph: &str| match paragraph.starts_with("Exit code") {
+        true => paragraph.lines().collect::<Vec<_>>().join(" "),
+        false => paragraph.to_owned(),
+    };
+    help.split("\n\n").map(whole).collect::<Vec<_>>().join("\n\n")
 }
 
 /// The reason not to write into a folder: it has entries which are not the program's own; none if it does not exist, is no

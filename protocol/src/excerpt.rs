@@ -13,6 +13,18 @@ pub fn excerpt(text: &str) -> String {
     }
 }
 
+/// A name in quotes, for a message: as Rust writes it, but a group's path with single backslashes, so that it can be copied.
+pub fn quoted(name: &str) -> String {
+    let escaped =
+        |c: char| if matches!(c, '\\' | '\'') { c.to_string() } else { c.escape_debug().to_string() };
+    format!("\"{}\"", name.chars().map(escaped).collect::<String>())
+}
+
+/// The names of a list in quotes, for a message.
+pub fn quoted_list(names: &[String]) -> String {
+    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+}
+
 /// The first texts of a list, each as an excerpt, and the number of the others.
 pub fn excerpts<'a>(texts: impl ExactSizeIterator<Item = &'a str>, write: impl Fn(&str) -> String) -> String {
     const MOST: usize = 20;
@@ -33,6 +45,13 @@ mod tests {
         assert_eq!(excerpt("äöü"), "äöü");
         assert_eq!(excerpt(&"ä".repeat(100)), "ä".repeat(100));
         assert_eq!(excerpt(&"ä".repeat(101)), format!("{}...", "ä".repeat(100)));
+    }
+
+    #[test]
+    fn a_path_is_quoted_as_it_is_and_what_would_disturb_is_escaped() {
+        assert_eq!(quoted(r"My Company\Servers"), r#""My Company\Servers""#);
+        assert_eq!(quoted("a\"b\u{1b}"), r#""a\"b\u{1b}""#);
+        assert_eq!(quoted_list(&["a".to_owned(), "b".to_owned()]), r#""a", "b""#);
     }
 
     #[test]

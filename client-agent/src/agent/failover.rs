@@ -9,6 +9,7 @@ use epm_protocol::sylink::{ClientServer, ClientServerList};
 use epm_protocol::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Health;
 use super::schedule::{STICKY_FOR, draw};
 
 /// The address of a server, and how to connect to it.
@@ -36,6 +37,15 @@ pub struct LastServer {
 }
 
 impl LastServer {
+    /// The server, since when it is known to serve the client. A client whose machine was on before it was installed has an earlier
+    /// beginning, for the day after which it asks its list again.
+    #[must_use]
+    pub fn known_of(&self, health: &Health) -> Self {
+        let since =
+            if let Health::Connected { since } = health { self.since.max(*since) } else { self.since };
+        Self { server: self.server.clone(), since }
+    }
+
     /// Whether the client stays with this server and does not consult its list.
     pub(super) fn stays(&self, now: Timestamp) -> bool {
         now.since(self.since) < STICKY_FOR

@@ -55,7 +55,7 @@ pub(super) fn show(folder: &Path, is_json: bool) -> Result<(), Failure> {
         group: state.group,
         location: state.location,
         agent: state.agent,
-        last_server: state.last_server,
+        last_server: state.last_server.as_ref().map(|last| last.known_of(&state.health)),
         health: state.health,
         rescue: state.rescue,
     };

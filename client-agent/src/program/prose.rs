@@ -14,7 +14,7 @@ const LEAST: usize = 24;
 /// The longest text in backquotes that is not broken, in bytes.
 const LONGEST_QUOTED: usize = 60;
 /// The beginnings of commands, which are copied whole.
-const COMMANDS: [&str; 4] = ["epm-lab ", "epm-agent ", "curl ", "openssl "];
+const COMMANDS: [&str; 5] = ["epm-lab ", "epm-agent ", "curl ", "openssl ", "$ "];
 
 /// The width of this output if it is a terminal; none if it goes elsewhere and COLUMNS does not say it.
 pub fn width(out: &(impl AsFd + IsTerminal)) -> Option<usize> {
@@ -40,7 +40,8 @@ fn within(line: &str, width: usize) -> String {
     let (content, end) = line.strip_suffix('\n').map_or((line, ""), |content| (content, "\n"));
     let text = content.trim_start_matches(' ');
     let indent = content.len() - text.len();
-    if content.width() <= width || COMMANDS.iter().any(|command| text.starts_with(command)) {
+    let is_command = COMMANDS.iter().any(|command| text.starts_with(command)) || is_assignment(text);
+    if content.width() <= width || is_command {
         return line.to_owned();
     }
     let hang = hanging(text, indent, width);
@@ -58,6 +59,12 @@ fn within(line: &str, width: usize) -> String {
         begun = true;
     }
     broken + end
+}
+
+/// Whether the line sets a variable of a shell, such as `h=$(...)`.
+fn is_assignment(text: &str) -> bool {
+    let name = text.split_once('=').map_or("", |(name, _)| name);
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
 /// The indentation of the further lines: that of the first, or the column of what stands after a bullet or in a second column.
@@ -114,6 +121,10 @@ mod tests {
             (
                 "  epm-lab rehearse a-file-with-a-long-name.toml --seed 1\n",
                 "  epm-lab rehearse a-file-with-a-long-name.toml --seed 1\n",
+            ),
+            (
+                "    h=$(printf %s \"$sealed\" | openssl dgst -sha256)\n",
+                "    h=$(printf %s \"$sealed\" | openssl dgst -sha256)\n",
             ),
             (
                 "Seed 1; repeat with epm-lab 0.1.0: epm-lab rehearse a.toml --seed 1",

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::client_key::ClientKey;
-use crate::excerpt::excerpt;
+use crate::excerpt::{excerpt, quoted};
 use crate::heartbeat::Registration;
 use crate::id::{AgentId, DomainId};
 use crate::policy::{CommunicationChange, Protocol, ServerPriority};
@@ -424,7 +424,7 @@ impl Command {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum CommandError {
     /// There is no object of that name.
-    #[error("there is no {kind} {name:?}{hint}")]
+    #[error("there is no {kind} {}{hint}", quoted(name))]
     Unknown {
         /// The kind of object.
         kind: &'static str,
@@ -434,7 +434,7 @@ pub enum CommandError {
         hint: String,
     },
     /// An object of that name exists already.
-    #[error("a {kind} {name:?} exists already")]
+    #[error("a {kind} {} exists already", quoted(name))]
     NameTaken {
         /// The kind of object.
         kind: &'static str,
@@ -493,7 +493,11 @@ pub enum CommandError {
         limit: usize,
     },
     /// The group inherits its settings.
-    #[error("the group {group:?} inherits from {from:?}: change it there, or stop the inheritance first")]
+    #[error(
+        "the group {} inherits from {}: change it there, or stop the inheritance first",
+        quoted(group),
+        quoted(from)
+    )]
     Inherits {
         /// The full path of the group.
         group: String,
@@ -501,13 +505,13 @@ pub enum CommandError {
         from: String,
     },
     /// The top group cannot inherit.
-    #[error("{group:?} is the top group and has no parent to inherit from")]
+    #[error("{} is the top group and has no parent to inherit from", quoted(group))]
     TopGroup {
         /// The name of the top group.
         group: String,
     },
     /// The object exists in every site and cannot be renamed or removed.
-    #[error("the {kind} {name:?} exists in every site and can be neither renamed nor removed")]
+    #[error("the {kind} {} exists in every site and can be neither renamed nor removed", quoted(name))]
     Fixed {
         /// The kind of object.
         kind: &'static str,
@@ -515,7 +519,7 @@ pub enum CommandError {
         name: String,
     },
     /// A group to be removed is not empty.
-    #[error("the group {group:?} has {holds}: move or remove them first")]
+    #[error("the group {} has {holds}: move or remove them first", quoted(group))]
     NotEmpty {
         /// The full path of the group.
         group: String,

@@ -508,7 +508,8 @@ class WholeClient:
     #: Server that the client uses until it fails.
     last_server: typing.Optional[LastServer] = None
 
-    #: Lab time of the client's next action; absent for a client that runs elsewhere.
+    #: Lab time of the client's next action; absent while one is under way, and for a client that is off or runs
+    #: elsewhere.
     next_heartbeat: typing.Optional[str] = None
 
     #: Source that reports the client, which runs outside of the lab's process; absent for a client of the lab.

@@ -87,7 +87,7 @@ enum Verb {
     Run(run::Run),
     /// Rehearse a scenario in virtual time: months in seconds, with reports and sweeps
     Rehearse(Box<rehearse::Rehearse>),
-    /// List, show and reproduce the known failures and their repairs
+    /// List, show, reproduce and diagnose the known failures and their repairs
     #[command(subcommand)]
     Failure(failure::Catalogue),
     /// Check a scenario, or print the JSON Schema of the scenario file
@@ -114,7 +114,7 @@ enum Verb {
     /// List, copy, edit and assign the management server lists of a running lab
     #[command(after_help = "Example:\n  epm-lab list list")]
     List(lab::At<lab::ListVerb>),
-    /// List, update and restart the managers of a running lab, and break their replication
+    /// Show and update the certificates of the managers of a running lab, restart them, and break their replication
     #[command(after_help = "Example:\n  epm-lab manager update sepm-1 --name january")]
     Manager(lab::At<lab::ManagerVerb>),
     /// Found a site in a database, and run its managers as processes of their own, on one machine or many

@@ -29,12 +29,19 @@ pub(super) fn services_down(errors: &Value) -> Vec<String> {
 /// Number of orphaned clients that are listed by name.
 const NAMED: usize = 20;
 
+/// What the scenario is: each paragraph in one line, as it is wrapped at the terminal's width.
+fn heading(scenario: &Scenario) -> String {
+    let whole = |paragraph: &str| paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let about: Vec<String> = scenario.about.trim().split("\n\n").map(whole).collect();
+    match scenario.about.trim().is_empty() {
+        true => format!("{}\n", scenario.title),
+        false => format!("{}\n\n{}\n\n", scenario.title, about.join("\n\n")),
+    }
+}
+
 /// `speed` is the speed of the lab's clock; none if the clock is moved from event to event.
 pub(super) fn opening(scenario: &Scenario, speed: Option<u32>) -> String {
-    let mut text = format!("{}\n", scenario.title);
-    if !scenario.about.trim().is_empty() {
-        let _ = writeln!(text, "\n{}\n", scenario.about.trim());
-    }
+    let mut text = heading(scenario);
     let _ = writeln!(
         text,
         "{}, seed {}, {}",
@@ -50,10 +57,7 @@ pub(super) fn opening(scenario: &Scenario, speed: Option<u32>) -> String {
 }
 
 pub(super) fn rehearsal_opening(scenario: &Scenario) -> String {
-    let mut text = format!("{}\n", scenario.title);
-    if !scenario.about.trim().is_empty() {
-        let _ = writeln!(text, "\n{}\n", scenario.about.trim());
-    }
+    let mut text = heading(scenario);
     let clients: u64 = scenario.fleet.iter().map(|part| u64::from(part.get_ref().count)).sum();
     let start = scenario.rehearsal_start();
     let clients = counted(clients, "client");

@@ -136,7 +136,7 @@ pub(super) fn greeting(lab: &Lab, control: &str, pace: Option<(Span, u32)>) -> S
         let _ = writeln!(text, "  browser test:     curl '{}'", place.hello);
         let _ = writeln!(
             text,
-            "  TLS certificate:  openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
+            "  TLS certificate:\n    openssl s_client -connect {host} </dev/null | openssl x509 -noout -fingerprint -sha256"
         );
     }
     let _ = writeln!(text, "  page:             {control}/   (for a browser)");
@@ -145,10 +145,12 @@ pub(super) fn greeting(lab: &Lab, control: &str, pace: Option<(Span, u32)>) -> S
     if let (Some(agent), Some(place)) = (client, site.addresses().first()) {
         let _ = writeln!(
             text,
-            "  shared secret:    not printed; epm-lab sylink package -o sylink && epm-lab sylink show sylink/sylink.xml --show-secret\n\
-             \x20 a client's index: fields='action=index&agent={agent}'; sealed=\"l=${{#fields}}&$fields\"   (SECRET is the shared secret)\n\
-             \x20                   h=$(printf %s \"$sealed\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:$SECRET | sed 's/.* //')\n\
-             \x20                   curl \"{}/secars/secars.dll?h=$h&$sealed\"",
+            "  shared secret, printed by:\n\
+             \x20   epm-lab sylink package -o sylink && epm-lab sylink show sylink/sylink.xml --show-secret\n\
+             \x20 a client's index, with the shared secret as SECRET:\n\
+             \x20   fields='action=index&agent={agent}'; sealed=\"l=${{#fields}}&$fields\"\n\
+             \x20   h=$(printf %s \"$sealed\" | openssl dgst -sha256 -mac HMAC -macopt hexkey:$SECRET | sed 's/.* //')\n\
+             \x20   curl \"{}/secars/secars.dll?h=$h&$sealed\"",
             place.http
         );
     }

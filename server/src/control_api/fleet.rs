@@ -87,7 +87,7 @@ struct WholeClient {
     last_server: Option<LastServer>,
     /// Checksum of each package that the client has.
     packages: BTreeMap<String, String>,
-    /// Lab time of the client's next action; absent for a client that runs elsewhere.
+    /// Lab time of the client's next action; absent while one is under way, and for a client that is off or runs elsewhere.
     #[schemars(with = "Option<String>")]
     #[serde(skip_serializing_if = "Option::is_none")]
     next_heartbeat: Option<Timestamp>,
@@ -186,7 +186,7 @@ async fn effective(lab: &Lab, client: String) -> Answer<WholeClient> {
         view,
         last_server,
         packages: state.packages.clone(),
-        next_heartbeat: Some(member.handle.next_wake()),
+        next_heartbeat: Some(member.handle.next_wake()).filter(|wake| *wake != Timestamp::NEVER),
         reported_by: None,
         history: lab.trace(&client),
         client,
@@ -216,9 +216,11 @@ impl WholeClient {
 /// The server that last served a client, since when it has in this lab. A client whose machine was on before the lab has an
 /// earlier beginning for the day after which it asks its list again.
 fn in_lab(last: &LastServer, health: &Health, lab: &Lab) -> LastServer {
-    let connected = if let Health::Connected { since } = health { Some(*since) } else { None };
-    let began = connected.or_else(|| lab.began()).unwrap_or(last.since);
-    LastServer { server: last.server.clone(), since: last.since.max(began) }
+    let mut last = last.known_of(health);
+    if !health.is_connected() {
+        last.since = last.since.max(lab.began().unwrap_or(last.since));
+    }
+    last
 }
 
 /// How a client is, for people.

@@ -160,7 +160,12 @@ fn names_of(site: &Site, wanted: &BTreeSet<Guid>) -> BTreeMap<Guid, String> {
         }
         for (name, location) in &group.own.locations {
             if wanted.contains(&location.id.0) {
-                names.insert(location.id.0, format!("location {name} of {path}"));
+                // The default location has one identifier in all groups.
+                let named =
+                    names.entry(location.id.0).or_insert_with(|| format!("location {name} of {path}"));
+                if !named.ends_with(&format!(" of {path}")) {
+                    *named = format!("location {name}");
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use aide::axum::routing::{get_with, post_with};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use epm_protocol::excerpt::quoted;
 use epm_protocol::plural::counted;
 use epm_protocol::trust::Fingerprint;
 use schemars::JsonSchema;
@@ -134,7 +135,8 @@ async fn deploy(
         lab.do_to(name, &action).await?;
     }
     lab.site.journal().operator_action(format!(
-        "update package of {group:?} deployed to {}",
+        "update package of {} deployed to {}",
+        quoted(&group),
         counted(delivered.len(), "client")
     ));
     Ok(Json(Deployed { group, delivered, off }))

@@ -5,6 +5,7 @@ use aide::axum::routing::{get_with, post_with, put_with};
 use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
 use epm_protocol::assumption::Assumption;
+use epm_protocol::excerpt::quoted;
 use epm_protocol::policy::{CommunicationChange, ManagementServerList, Protocol, ServerPriority};
 use epm_protocol::site::{Command, CommandError, Material, Site};
 use schemars::JsonSchema;
@@ -350,7 +351,7 @@ async fn assign(
     Path(List { list }): Path<List>,
     JsonBody(Assignment { group, location }): JsonBody<Assignment>,
 ) -> Answer<ListView> {
-    decide(&lab, &format!("list {list:?} assigned to {group:?}"), |site| {
+    decide(&lab, &format!("list {list:?} assigned to {}", quoted(&group)), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
         let used = match &location {
             None => own.map(|own| &own.list),
@@ -381,7 +382,7 @@ async fn set_group(
     JsonBody(setting): JsonBody<GroupSetting>,
 ) -> Answer<GroupView> {
     let GroupSetting { inherits, list, secure_communications, communication } = setting;
-    decide(&lab, &format!("group {group:?} changed"), |site| {
+    decide(&lab, &format!("group {} changed", quoted(&group)), |site| {
         let before = site.groups().get(&group);
         let own = if before.is_some() { site.groups().effective(&group).ok() } else { None };
         let mut commands = Vec::new();
@@ -426,7 +427,7 @@ async fn set_location(
             "use_group_communication discards the location's own list and settings: set either it or them",
         ));
     }
-    decide(&lab, &format!("location {location:?} of {group:?} changed"), |site| {
+    decide(&lab, &format!("location {location:?} of {} changed", quoted(&group)), |site| {
         let before = site.groups().find(&group)?.own.locations.get(&location);
         let own = before.and_then(|known| known.own.as_ref());
         let at = || (group.clone(), location.clone());
@@ -471,7 +472,7 @@ async fn set_policy(
     Path(PolicyName { group, policy }): Path<PolicyName>,
     JsonBody(PolicySetting { content }): JsonBody<PolicySetting>,
 ) -> Answer<GroupView> {
-    decide(&lab, &format!("policy {policy:?} of {group:?} changed"), |site| {
+    decide(&lab, &format!("policy {policy:?} of {} changed", quoted(&group)), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
         let is_so = own.is_some_and(|own| own.policies.get(&policy) == Some(&content));
         let command = || Command::SetPolicy { group: group.clone(), policy: policy.clone(), content };
@@ -501,7 +502,7 @@ async fn assign_package(
     Path(PackageName { package }): Path<PackageName>,
     JsonBody(GroupName { group }): JsonBody<GroupName>,
 ) -> Answer<GroupView> {
-    decide(&lab, &format!("package {package:?} assigned to {group:?}"), |site| {
+    decide(&lab, &format!("package {package:?} assigned to {}", quoted(&group)), |site| {
         let own = site.groups().get(&group).filter(|one| !one.inherits).map(|one| &one.own);
         let has = own.is_some_and(|own| own.packages.contains(&package));
         let command = || Command::AssignPackage { package: package.clone(), group: group.clone() };

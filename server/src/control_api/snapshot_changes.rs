@@ -118,7 +118,8 @@ fn state(view: &AgentView) -> Arc<str> {
     let mut held: Vec<String> = view.certificates.iter().map(|one| short(one.to_string())).collect();
     held.sort_unstable();
     let group = view.group.as_deref().unwrap_or("no group");
-    let secure = if view.secure_communications { "secure" } else { "not secure" };
+    let secure =
+        if view.secure_communications { "secure communications on" } else { "secure communications off" };
     format!(
         "{}, {secure}, {group}, list {}, holds {}",
         health["state"].as_str().unwrap_or("unknown"),

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use epm_client_agent::agent::Harm;
 use epm_client_agent::cause::RotationSettings;
+use epm_protocol::excerpt::quoted_list;
 use epm_protocol::name::{InvalidName, check_name};
 use epm_protocol::site::CommandError;
 use epm_protocol::time::{Clock, Timestamp};
@@ -24,7 +25,10 @@ pub const START_BASELINE: &str = "start";
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineError {
     /// There is no baseline of this name.
-    #[error("there is no baseline {name:?}: expected one of {known:?}; `epm-lab baseline take` takes one")]
+    #[error(
+        "there is no baseline {name:?}: expected one of {}; `epm-lab baseline take` takes one",
+        quoted_list(known)
+    )]
     Unknown {
         /// Name of the baseline.
         name: String,
@@ -35,7 +39,7 @@ pub enum BaselineError {
     #[error("the rotation rotates no manager: name at least one, or leave `rotates` out for all")]
     NothingRotates,
     /// A rotation names a manager or client that is not in the baseline.
-    #[error("the baseline {baseline:?} has no {kind} {name:?}: expected one of {known:?}")]
+    #[error("the baseline {baseline:?} has no {kind} {name:?}: expected one of {}", quoted_list(known))]
     NotInIt {
         /// Name of the baseline.
         baseline: String,

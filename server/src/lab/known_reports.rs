@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{AgentView, ClientReport, MOST_REPORTED, ReportedState};
 use epm_client_agent::wire::{Glance, Stopwatch};
+use epm_protocol::excerpt::quoted_list;
 use epm_protocol::site::CommandError;
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
@@ -43,7 +44,7 @@ pub enum ReportError {
     #[error("too many: reports have at most {MOST_CLIENTS} clients, in {MOST_PARTS} parts of sources")]
     TooMany,
     /// There is no such source.
-    #[error("unknown source {found:?}: expected one of {known:?}")]
+    #[error("unknown source {found:?}: expected one of {}", quoted_list(known))]
     Unknown {
         /// Name that was given.
         found: String,

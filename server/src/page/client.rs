@@ -123,7 +123,7 @@ fn cache(one: &Value) -> Markup {
             div { dt { "Heartbeats served" } dd { (grouped(view.number("heartbeats_served"))) " of " (grouped(view.number("heartbeats"))) } }
             @match one["reported_by"].as_str() {
                 Some(source) => div { dt { "Reported by" } dd { (source) } },
-                None => div { dt { "Next heartbeat" } dd { (moment(one.text("next_heartbeat"))) } },
+                None => div { dt { "Next heartbeat" } dd { @match one["next_heartbeat"].as_str() { Some(at) => (moment(at)), None if !one.flag("on") => "none: the client is off", None if one.flag("frozen") => "none: the client is frozen", None => "under way" } } },
             }
         }
         table {

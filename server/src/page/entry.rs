@@ -21,8 +21,11 @@ pub(super) fn view(answers: &Answers, number: u64) -> Markup {
         other["peer"] == one["peer"] && !one["peer"].is_null() && other.number("number") != number
     };
     let related: Vec<&Value> = around.iter().filter(is_same).collect();
+    let is_of_fault = |row: &Value| row.text("kind").starts_with("fault-");
+    let is_fault = is_of_fault(one);
+    // Of a fault's own row, the exchange that it hit is what is asked for.
     let (faults, others): (Vec<&Value>, Vec<&Value>) =
-        related.into_iter().partition(|other| other.text("kind").starts_with("fault-"));
+        related.into_iter().partition(|other| !is_fault && is_of_fault(other));
     let (faults, others): (Vec<Value>, Vec<Value>) =
         (faults.into_iter().cloned().collect(), others.into_iter().cloned().collect());
     let exchange = answers.of("har")["log"].list("entries").first();
@@ -37,11 +40,15 @@ pub(super) fn view(answers: &Answers, number: u64) -> Markup {
             @if let Some(tls) = one["tls"].as_bool() { div { dt { "Transport" } dd { @if tls { "TLS" } @else { "plain HTTP" } } } }
             @if let Some(lasted) = one["duration_ms"].as_f64() { div { dt { "Took" } dd { (lasted) " ms" } } }
         }
-        section aria-labelledby="faults-title" {
-            h2 #faults-title { "Faults that hit it" }
-            @if faults.is_empty() {
-                @if one.flag("faulted") { p { "A fault did, and the journal no longer has its row." } } @else { p { "None." } }
-            } @else { (rows(&faults)) p { a href="/faults" { "Faults that are set now" } } }
+        @if is_fault {
+            p { a href="/faults" { "Faults that are set now" } }
+        } @else {
+            section aria-labelledby="faults-title" {
+                h2 #faults-title { "Faults that hit it" }
+                @if faults.is_empty() {
+                    @if one.flag("faulted") { p { "A fault did, and the journal no longer has its row." } } @else { p { "None." } }
+                } @else { (rows(&faults)) p { a href="/faults" { "Faults that are set now" } } }
+            }
         }
         @if let Some(exchange) = exchange {
             (message("Request", &format!("{} {}", exchange["request"].text("method"), exchange["request"].text("url")), &exchange["request"], &exchange["request"]["postData"]))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::action::{Action, Field};
 use super::asked::Answers;
 use super::json::Fields;
-use super::words::failure;
+use super::words::{counted, failure};
 
 pub(super) fn list(answers: &Answers) -> Markup {
     html! {
@@ -42,7 +42,8 @@ pub(super) fn view(answers: &Answers) -> Markup {
         @if play.is_object() {
             section aria-labelledby="here-title" {
                 h2 #here-title { "Bring it about here" }
-                p.note { "The steps of the catalogue, for this lab: they name the managers " (managers(play)) " and groups as a lab has them at its start. What the catalogue does to single clients is said in words, since this lab's clients have other names." }
+                p.note { "The steps of the catalogue, for a lab with the managers " (managers(play)) " as it is at its start. What they do to clients is said in words." }
+                (beginning(play))
                 @for step in play.list("failure") { (show(step, play)) }
                 h2 { "Repair it" }
                 p { (one.text("repair")) }
@@ -57,6 +58,55 @@ pub(super) fn view(answers: &Answers) -> Markup {
 
 fn managers(play: &Value) -> String {
     play["site"].list("managers").iter().map(|one| one.text("name")).collect::<Vec<_>>().join(", ")
+}
+
+/// What the steps need: commands to the site, and clients.
+fn beginning(play: &Value) -> Markup {
+    let setup = &play["site"]["setup"];
+    let parts = play.list("fleet");
+    let clients = |part: &Value| {
+        let wanted =
+            ["count", "group", "location", "version"].map(|name| (name.to_owned(), part[name].clone()));
+        let body: serde_json::Map<_, _> = wanted.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let option = |name: &str, key: &str| match part[key].as_str() {
+            Some(value) => format!(" {name} '{value}'"),
+            None => String::new(),
+        };
+        Action {
+            label: "Add these clients",
+            method: "POST",
+            path: "/v1/fleet/{part}",
+            body: Value::Object(body).to_string().into(),
+            command: format!(
+                "client add {{part}} {}{}{}{}",
+                part.number("count"),
+                option("--group", "group"),
+                option("--location", "location"),
+                option("--client-version", "version")
+            )
+            .into(),
+            fields: vec![Field::fixed("{part}", part.text("name"))],
+            ..Action::default()
+        }
+    };
+    html! {
+        article.stage {
+            h3 { "What they begin with" }
+            @if setup.as_array().is_some_and(|all| !all.is_empty()) {
+                ul { @for one in play["site"].list("setup") { li { (in_words(one, command_in_words)) } } }
+                (Action { label: "Give these commands", method: "POST", path: "/v1/commands", body: setup.to_string().into(), ..Action::default() }.view())
+            }
+            @for part in parts {
+                p {
+                    (counted(part.number("count"), "client")) " of version " (part.text("version"))
+                    @if let Some(group) = part["group"].as_str() { " in " (group) }
+                    @if let Some(location) = part["location"].as_str() { ", location " (location) }
+                    ": " (part.text("name"))
+                }
+                (clients(part).view())
+            }
+        }
+    }
 }
 
 /// A step: its commands, its faults and its wait as actions, and what it does to clients in words.

@@ -21,7 +21,7 @@ pub(super) const FINDINGS: [(&str, &str, &str); 6] = [
     ("not_secure", "not secure", "not-secure"),
     ("behind", "behind", "behind"),
     ("silent", "silent", "silent"),
-    ("away", "off, and not well when last seen", "away"),
+    ("away", "off, with changes still to receive", "away"),
 ];
 
 pub(super) fn view(answers: &Answers, place: &Place) -> Markup {

@@ -112,6 +112,10 @@ fn what_is_wrong_in_the_file_is_named_with_its_line_and_column_and_nothing_is_st
         &output(program().arg("up").env("EPM_LAB_AGENTS", "many")),
         &["'EPM_LAB_AGENTS, the variable of --agents <COUNT>'", "many"],
     );
+    refused(
+        &output(program().args(["up", "--rest-port", "0"]).env("EPM_LAB_NO_REST", "1")),
+        &["EPM_LAB_NO_REST, the variable of --no-rest", "cannot be used with", "'--rest-port <PORT>'"],
+    );
     let no_text = OsStr::from_bytes(b"\xFF");
     for variable in ["EPM_LAB_AGENTS", "EPM_LAB_LOG", "EPM_LAB_REST_PASSWORD"] {
         refused(

@@ -63,7 +63,7 @@ pub(super) fn judgement(rotation: Option<&EvidenceRotation>) -> Markup {
             section {
                 h2 { "Judgement of the rotation" }
                 p {
-                    strong { (one.result) } ": compared with the baseline " (one.since) " at " (words::instant(one.at)) " UTC, "
+                    strong { (one.result) } ": compared with the baseline " (one.since) ", judged at " (words::instant(one.at)) " UTC, "
                     (words::clients(one.clients)) " judged."
                     @if !one.asked { " Nothing asked for it: it was made for this file, as `epm-lab check --since " (one.since) "` makes it." }
                 }

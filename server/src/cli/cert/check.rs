@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use epm_client_agent::wire::LabClock;
+use epm_protocol::excerpt::quoted_list;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock as _, Timestamp};
 use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, ServerCertificate, judge};
@@ -117,8 +118,8 @@ impl Check {
             judged.filter(|one| self.server.as_ref().is_none_or(|server| *server == one.server));
         let judged: Vec<Believed> = of_interest.collect();
         if judged.is_empty() {
-            let known: Vec<&str> = conf.list.servers().map(|server| server.address.as_str()).collect();
-            return Err(bad(format!("no such server in its list: expected one of {known:?}")));
+            let known: Vec<String> = conf.list.servers().map(|server| server.address.clone()).collect();
+            return Err(bad(format!("no such server in its list: expected one of {}", quoted_list(&known))));
         }
         Ok(judged)
     }

@@ -68,7 +68,7 @@ fn shown(options: &[InForce]) -> String {
         };
         table.add_row(vec![option.name.clone(), value, from]);
     }
-    format!("{table}\n")
+    format!("{table}\n-: none, or a default that depends on other options, as `epm-lab up --help` says.\n")
 }
 
 /// The JSON Schema of the configuration file.

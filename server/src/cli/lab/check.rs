@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use epm_client_agent::program::read_file;
 use epm_protocol::plural::{counted, either};
+use epm_protocol::trust::Fingerprint;
 use serde_json::{Value, json};
 
 use super::answer::{Where, rows, table, words};
@@ -42,9 +43,9 @@ pub(crate) struct Check {
     /// Check this expectation instead of the overall verdict; repeatable
     #[arg(long, value_name = "EXPECTATION", value_parser = expectation)]
     expect: Vec<String>,
-    /// Check that every client holds this certificate
+    /// Check that every client holds this certificate, by its SHA-256, which `check --json` prints
     #[arg(long, value_name = "FINGERPRINT")]
-    holds: Option<String>,
+    holds: Option<Fingerprint>,
     /// Judge a rotation since this baseline: new certificates everywhere, old settings again, no client harmed
     #[arg(long, value_name = "BASELINE", num_args = 0..=1, default_missing_value = START_BASELINE)]
     since: Option<String>,
@@ -193,6 +194,11 @@ impl Check {
 
 /// The name of an expectation without parameters.
 fn expectation(name: &str) -> Result<String, String> {
+    match name {
+        "every-client-holds" => return Err("give the certificate with `--holds FINGERPRINT`".to_owned()),
+        "rotation" => return Err("give the baseline with `--since BASELINE`".to_owned()),
+        _ => {}
+    }
     let read = serde_json::from_value::<Expectation>(json!({ "expect": name }));
     read.map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
@@ -315,7 +321,7 @@ fn shown(verdict: &Value) -> String {
         ("not_secure", "served without authenticating the manager"),
         ("behind", "not yet holding every certificate in force"),
         ("silent", "without a heartbeat for three intervals"),
-        ("away", "switched off, and not well when last seen"),
+        ("away", "switched off, with changes still to receive"),
         ("orphaned_on_return", "of these orphaned on being switched on"),
         ("ever_orphaned", "orphaned at some time"),
         ("unknown", "unknown: no process reports what they hold"),

@@ -246,11 +246,25 @@ fn machine(one: &Value) -> String {
         .fold(on.to_owned(), |text, (_, state)| format!("{text}, {state}"))
 }
 
+/// Why a client has no next heartbeat.
+fn no_next_heartbeat(one: &Value) -> &'static str {
+    match (one["reported_by"].is_string(), one["on"] == true, one["frozen"] == true) {
+        (true, ..) => "planned elsewhere",
+        (_, false, _) => "none: the client is off",
+        (_, _, true) => "none: the client is frozen",
+        _ => "under way",
+    }
+}
+
 fn shown(found: &Value) -> String {
     let server = |name: &str| words(found, &format!("/view/server/{name}"));
     let location = match words(found, "/view/location") {
         none if none.is_empty() => "default".to_owned(),
         location => location,
+    };
+    let next_heartbeat = match words(found, "/next_heartbeat") {
+        none if none.is_empty() => no_next_heartbeat(found).to_owned(),
+        at => at,
     };
     let held: Vec<String> =
         rows(found, "/view/certificates").filter_map(Value::as_str).map(str::to_owned).collect();
@@ -277,7 +291,7 @@ fn shown(found: &Value) -> String {
                 words(found, "/view/heartbeats_served")
             ),
         ),
-        ("next heartbeat", words(found, "/next_heartbeat")),
+        ("next heartbeat", next_heartbeat),
         ("was orphaned", counted(rows(found, "/history/orphaned").count(), "time")),
     ];
     table(&["property", "value"], lines.map(|(name, value)| vec![name.to_owned(), value]))

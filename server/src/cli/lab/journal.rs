@@ -49,6 +49,10 @@ were dropped from the journal (see --partial).")]
     NearMisses(Fits),
 }
 
+/// Heading of a table of entries.
+const HEADING: [&str; 7] = ["", "at", "what", "manager", "client", "peer", "outcome"];
+/// Number of near misses that are shown for each thing that was wrong.
+const SHOWN: usize = 5;
 /// Number of entries that are exported without a limit: more than the journal keeps.
 const ALL: usize = 100_000;
 
@@ -119,7 +123,7 @@ impl Act for JournalVerb {
                 let found = control.get(&format!("/v1/journal?{}", fits.query())).await?;
                 at.show(&found, |found| {
                     let lines = rows(found, "/entries").map(row);
-                    let text = table(&["", "at", "what", "manager", "client", "peer", "outcome"], lines);
+                    let text = table(&HEADING, lines);
                     let matches = either(&found["total"], "matches", "match");
                     let dropped = either(&found["forgotten"], "was", "were");
                     format!("{text}{matches}; {dropped} dropped\n")
@@ -134,14 +138,7 @@ impl Act for JournalVerb {
             }
             Self::NearMisses(fits) => {
                 let found = control.get(&format!("/v1/journal/near-misses?{}", fits.query())).await?;
-                at.show(&found, |found| {
-                    let lines = rows(found, "").map(|one| {
-                        let mut line = row(&one["entry"]);
-                        line.push(words(one, "/why"));
-                        line
-                    });
-                    table(&["", "at", "what", "manager", "client", "peer", "outcome", "difference"], lines)
-                })
+                at.show(&found, near_misses)
             }
             Self::Export { fits, har } => {
                 let form = if har { "har" } else { "ndjson" };
@@ -173,6 +170,27 @@ fn named(one: &Value) -> String {
         true => String::new(),
         false => format!(" ({})", names.into_iter().collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// What was wrong with requests, each thing with the number of requests and the latest of them.
+fn near_misses(found: &Value) -> String {
+    let mut by_reason: Vec<(&str, Vec<&Value>)> = Vec::new();
+    for one in rows(found, "") {
+        let why = one["why"].as_str().unwrap_or_default();
+        match by_reason.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, entries)) => entries.push(&one["entry"]),
+            None => by_reason.push((why, vec![&one["entry"]])),
+        }
+    }
+    let text = by_reason.into_iter().map(|(why, entries)| {
+        let latest = entries.len().saturating_sub(SHOWN);
+        let shown = table(&HEADING, entries[latest..].iter().map(|entry| row(entry)));
+        let earlier =
+            if latest > 0 { format!("and {latest} earlier: `--json` has all\n") } else { String::new() };
+        format!("{}: {why}\n{shown}{earlier}", either(entries.len(), "entry", "entries"))
+    });
+    let text = text.collect::<Vec<_>>().join("\n");
+    if text.is_empty() { "none\n".to_owned() } else { text }
 }
 
 fn row(one: &Value) -> Vec<String> {

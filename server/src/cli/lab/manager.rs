@@ -131,7 +131,7 @@ impl Act for ManagerVerb {
                 if before["stores"] == found["stores"] {
                     notice(&format!(
                         "nothing was changed: {manager} had this certificate already, by the update {name:?} or another one; a further \
-                         update needs another `--name`"
+                         update needs another `--name`\n"
                     ));
                 }
                 found
