@@ -14,6 +14,10 @@ use crate::trust::{KeyStore, KeystoreError, Password, ServerIdentity, StoreError
 
 /// The product's port of the REST API.
 pub const REST_PORT: u16 = 8446;
+/// The largest number of elements within each other: the product's file has 7.
+const MOST_LEVELS: usize = 64;
+/// The largest number of bytes that entities may make of one attribute.
+const MOST_EXPANDED: usize = 1024 * 1024;
 /// The name of the host configuration for clients that name no host, unless the connector names another.
 const DEFAULT_HOST: &str = "_default_";
 /// The password of a keystore if none is given.
@@ -407,8 +411,11 @@ fn elements(xml: &str) -> Result<Vec<Element>, ServerXmlError> {
         };
         has_root = true;
         path.push(String::from_utf8_lossy(element.name().as_ref().as_ref()).into_owned());
-        let place: Vec<&str> = path.iter().map(String::as_str).collect();
-        let is_within = |names: &[&str]| place == [&["Server", "Service", "Connector"], names].concat();
+        if path.len() > MOST_LEVELS {
+            return Err(broken(format!("its elements are more than {MOST_LEVELS} levels deep")));
+        }
+        let is_within =
+            |names: &[&str]| path.iter().eq(["Server", "Service", "Connector"].iter().chain(names));
         let found = Element { attributes: attributes(&element, &entities)?, children: Vec::new() };
         if is_within(&[]) {
             connectors.push(found);
@@ -438,6 +445,13 @@ fn attributes(
         let attribute = attribute.map_err(|error| broken(error.to_string()))?;
         let resolve =
             |name: &str| resolve_predefined_entity(name).or_else(|| entities.get(name).map(String::as_str));
+        // Of a few entities a file can make much more text than it has.
+        let longest = entities.values().map(String::len).max().unwrap_or_default();
+        if attribute.value.matches('&').count().saturating_mul(longest) > MOST_EXPANDED {
+            return Err(broken(format!(
+                "its entities make more than {MOST_EXPANDED} bytes of one attribute"
+            )));
+        }
         let value = unescape_with(&attribute.value, resolve).map_err(|error| broken(error.to_string()))?;
         let value = ["${catalina.base}", "${catalina.home}"]
             .iter()
@@ -482,6 +496,20 @@ mod tests {
 
     fn server(connectors: &str) -> String {
         format!("<Server port='-1'><Service name='SCM'>{connectors}<Engine/></Service></Server>")
+    }
+
+    #[test]
+    fn a_deep_file_and_entities_that_make_much_of_little_are_refused() {
+        let deep = format!("<Server>{}", "<a>".repeat(300_000));
+        let refused = connectors(&deep).unwrap_err().to_string();
+        assert!(refused.ends_with("its elements are more than 64 levels deep"), "{refused}");
+        let bomb = format!(
+            "<!DOCTYPE x [<!ENTITY a \"{}\">]>{}",
+            "x".repeat(300_000),
+            server(&format!("<Connector port='8446' a='{}' {TLS}/>", "&a;".repeat(100_000)))
+        );
+        let refused = connectors(&bomb).unwrap_err().to_string();
+        assert!(refused.ends_with("bytes of one attribute"), "{refused}");
     }
 
     /// The keystore's path, type, password, alias and key password, or the error.
