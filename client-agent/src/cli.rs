@@ -372,27 +372,38 @@ async fn live(
     let (booted, was_registered) = (clock.now(), agent.cache().state.agent.is_some());
     let (handle, life) = drive(agent, Arc::clone(&clock), log, Some(disk));
     let mut life = tokio::spawn(life);
-    if let Some(sylink) = import {
-        handle.tell(Input::Import(sylink)).await;
-    }
-    if location.is_some() {
-        handle.tell(Input::MoveTo(location)).await;
-    }
-    if was_registered {
-        handle.tell(Input::Start { booted }).await;
-    } else {
-        // A new client stands for one in operation: many that are started together have different phases.
-        handle.start_long_after_boot(booted).await;
-    }
     let look = handle.reported();
-    let reports = reporter.map(|one| Reports::begin(one, move |_| look(clock.now())));
-    let ended = tokio::select! {
-        ended = &mut life => ended,
-        interrupted = interrupted() => {
-            interrupted.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
-            drop(handle);
-            life.await
+    let start = async move {
+        if let Some(sylink) = import {
+            handle.tell(Input::Import(sylink)).await;
         }
+        if location.is_some() {
+            handle.tell(Input::MoveTo(location)).await;
+        }
+        if was_registered {
+            handle.tell(Input::Start { booted }).await;
+        } else {
+            // A new client stands for one in operation: many that are started together have different phases.
+            handle.start_long_after_boot(booted).await;
+        }
+        handle
+    };
+    // A client that ends at once takes no input: it is awaited beside its start.
+    let (ended, handle) = tokio::select! {
+        ended = &mut life => (Some(ended), None),
+        handle = start => (None, Some(handle)),
+    };
+    let reports = reporter.map(|one| Reports::begin(one, move |_| look(clock.now())));
+    let ended = match ended {
+        Some(ended) => ended,
+        None => tokio::select! {
+            ended = &mut life => ended,
+            interrupted = interrupted() => {
+                interrupted.map_err(|error| Failure::Failed(format!("cannot wait for signals: {error}")))?;
+                drop(handle);
+                life.await
+            }
+        },
     };
     if let Some(reports) = reports {
         reports.end().await;

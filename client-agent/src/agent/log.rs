@@ -136,7 +136,7 @@ impl LogLine {
     pub fn to_entry(&self) -> String {
         let seconds = self.at.as_seconds() + FILETIME_EPOCH_SECONDS;
         let filetime = (seconds * 1000 + self.at.as_millis().rem_euclid(1000)) * 10_000;
-        let text = self.text.replace(['\t', '\r', '\n'], " ");
+        let text = self.in_one_line();
         let (event, severity) = (self.event.id(), self.event.severity());
         let rest =
             format!("\t{filetime:016X}\t{event:08X}\t00000000\t{severity:08X}\t00000000\t{text}\tSmc\t\t");
@@ -144,15 +144,32 @@ impl LogLine {
     }
 }
 
+impl LogLine {
+    /// The text, which may have what a manager or a file says in it.
+    fn in_one_line(&self) -> String {
+        self.text.replace(['\t', '\r', '\n'], " ")
+    }
+}
+
 impl fmt::Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:08X} {}", self.at, self.event.id(), self.text)
+        write!(f, "{} {:08X} {}", self.at, self.event.id(), self.in_one_line())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_a_line_break_makes_no_second_line() {
+        let line = LogLine {
+            at: "2018-10-01T00:00:00Z".parse().unwrap(),
+            event: Event::HaveLatestPolicy,
+            text: "from 127.0.0.1\nHost: evil".to_owned(),
+        };
+        assert_eq!(line.to_string(), "2018-10-01T00:00:00.000Z 1207030A from 127.0.0.1 Host: evil");
+    }
 
     #[test]
     fn an_entry_has_the_form_of_the_real_log() {

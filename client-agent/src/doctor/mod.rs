@@ -130,7 +130,8 @@ impl Step {
             }
             Self::Hello => "the answer is not a manager's, or the manager has a problem: look at its log",
             Self::Registration => {
-                "400: the shared secret (KCS) differs; 401: the domain differs; export the communications file again"
+                "400: the shared secret (KCS) differs; 401: the domain differs; export the communications file again; \
+                 anything else is not a manager's answer, or its trouble: look at its log"
             }
             Self::Index => "look at the manager's log, and at its database",
             Self::Signature => {

@@ -11,6 +11,8 @@ use crate::agent::LogLine;
 const FULL: u64 = 4 * 1024 * 1024;
 /// The days for which entries are kept, according to the header, which is assumed; nothing is removed for its age.
 const DAYS: u32 = 14;
+/// More entries than any client writes: a header with as many is damaged.
+const MOST_EVER: u64 = u64::MAX / 2;
 /// The length of the header in bytes.
 const HEADER: u64 = 72;
 
@@ -47,7 +49,7 @@ impl Counts {
         let [_, _, _, counted, _, ever, _] = fields[..] else { return None };
         let counted = u64::from_str_radix(counted, 16).ok()?;
         let entries = rest.iter().filter(|byte| **byte == b'\n').count();
-        let ever = u64::from_str_radix(ever, 16).ok()?;
+        let ever = u64::from_str_radix(ever, 16).ok().filter(|ever| *ever < MOST_EVER)?;
         let missed = (entries as u64).saturating_sub(counted);
         Some(Self { entries: u32::try_from(entries).ok()?, ever: ever.saturating_add(missed) })
     }

@@ -43,7 +43,7 @@ pub use glance::{AgentCopy, ByState, Glance};
 pub use handle::{AgentHandle, HeldRequest};
 pub use http_call::{HttpServer, body_of};
 pub use log_file::{LogFile, log_text};
-pub use own_file::open_own;
+pub use own_file::{open_own, read_regular};
 pub use package::{IN_PACKAGE, PackageError, read_package};
 pub use reporter::{Reporter, ReporterError};
 pub use signals::{interrupted, outlive_the_file_limit};

@@ -66,12 +66,13 @@ pub fn read_package(path: &Path) -> Result<Sylink, PackageError> {
     let path = if path.is_dir() { in_folder(path).map_err(failed)? } else { path.to_owned() };
     let failed = |source| PackageError::Io { path: path.clone(), source };
     let mut file = File::open(&path).map_err(failed)?;
-    let mut start = [0; 4];
-    let is_archive = file.read_exact(&mut start).is_ok() && start.starts_with(b"PK");
-    let bytes = if is_archive {
+    let mut start = Vec::new();
+    (&mut file).take(4).read_to_end(&mut start).map_err(failed)?;
+    let bytes = if start.len() == 4 && start.starts_with(b"PK") {
         in_archive(&path, file)?
     } else {
-        bounded(File::open(&path).map_err(failed)?).map_err(failed)?
+        // Of a pipe, what was read does not come again.
+        bounded(start.as_slice().chain(file)).map_err(failed)?
     };
     Sylink::parse_bytes(&bytes).map_err(|source| PackageError::Sylink { path, source })
 }

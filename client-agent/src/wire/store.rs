@@ -4,7 +4,7 @@
 //! name, and then the link is replaced in one step: whenever the machine crashes or loses power, a reader finds the old state
 //! or the new one, complete. A `sylink.xml` that is edited there is read at the next start like any other.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use epm_protocol::sylink::{Sylink, SylinkError};
 
 use super::durable::{create_folder, sync};
+use super::own_file::read_regular;
 use crate::agent::Cache;
 
 const LINK: &str = "current";
@@ -20,6 +21,8 @@ const SYLINK: &str = "sylink.xml";
 const STATE: &str = "state.json";
 /// The link before it replaces the one in force.
 const FRESH: &str = ".next";
+/// The maximum number of bytes of each file of a cache.
+const LARGEST: u64 = 16 * 1024 * 1024;
 /// A file that is made and removed to see whether the folder can be written to.
 const PROBE: &str = ".writable";
 /// The digits in the name of a state's folder.
@@ -30,6 +33,8 @@ const DIGITS: usize = 8;
 pub struct DiskCache {
     folder: PathBuf,
     generation: u64,
+    /// The folder, which is locked until the cache is dropped or the process ends.
+    _lock: File,
 }
 
 /// The reason why a cache could not be read or written.
@@ -44,6 +49,12 @@ pub enum StoreError {
         path: PathBuf,
         /// The error of the operating system.
         source: io::Error,
+    },
+    /// Another process has the folder.
+    #[error("{} is used by another process; each client needs a folder of its own", folder.display())]
+    InUse {
+        /// The folder of the cache.
+        folder: PathBuf,
     },
     /// The communications file is invalid.
     #[error("{}: {source}", path.display())]
@@ -68,16 +79,22 @@ impl DiskCache {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be created or written to.
+    /// When the folder cannot be created or written to, or another process has it.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         create_folder(folder).map_err(failed("create the folder", folder))?;
+        let lock = File::open(folder).map_err(failed("open the folder", folder))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(failed("lock the folder", folder)(source)),
+        }
         let probe = folder.join(PROBE);
         let _ = fs::remove_file(&probe); // left by a crash
         File::create_new(&probe).map_err(failed("write to the folder", folder))?;
         fs::remove_file(&probe).map_err(failed("write to the folder", folder))?;
         let generation =
             fs::read_link(folder.join(LINK)).ok().and_then(|target| number(&target)).unwrap_or(0);
-        Ok(Self { folder: folder.to_owned(), generation })
+        Ok(Self { folder: folder.to_owned(), generation, _lock: lock })
     }
 
     /// Reads the cache; none if it was never written.
@@ -100,10 +117,10 @@ impl DiskCache {
             return Ok(None);
         }
         let path = current.join(SYLINK);
-        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        let bytes = read_regular(&path, LARGEST).map_err(failed("read", &path))?;
         let sylink = Sylink::parse_bytes(&bytes).map_err(|source| StoreError::Sylink { path, source })?;
         let path = current.join(STATE);
-        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        let bytes = read_regular(&path, LARGEST).map_err(failed("read", &path))?;
         let state = serde_json::from_slice(&bytes).map_err(|source| StoreError::State { path, source })?;
         Ok(Some(Cache { sylink: Arc::new(sylink), state }))
     }
@@ -155,7 +172,9 @@ impl DiskCache {
 /// The number of a state by its folder; none for a folder with another name, such as `2026`.
 fn number(target: &Path) -> Option<u64> {
     let name = target.file_name()?.to_str()?;
-    (name.len() >= DIGITS && name.bytes().all(|byte| byte.is_ascii_digit())).then(|| name.parse().ok())?
+    let is_number = name.len() >= DIGITS && name.bytes().all(|byte| byte.is_ascii_digit());
+    // No client has written as many states.
+    name.parse().ok().filter(|number| is_number && *number < u64::MAX / 2)
 }
 
 /// Whether a folder contains a state of a client, whole or in part, and nothing else.

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use crate::agent::{AgentState, Cache, OwnCache};
 
 /// The version of the form of the file.
 const FORMAT: u32 = 1;
+
+/// The maximum number of bytes of a line: one has at most a communications file.
+const LONGEST_LINE: u64 = 32 * 1024 * 1024;
 
 /// A line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -230,7 +233,11 @@ fn read(
     let mut text = Vec::new();
     for number in 1.. {
         text.clear();
-        from.read_until(b'\n', &mut text).map_err(failed("read", path))?;
+        (&mut from).take(LONGEST_LINE).read_until(b'\n', &mut text).map_err(failed("read", path))?;
+        if text.len() as u64 == LONGEST_LINE {
+            let why = format!("longer than {} MiB", LONGEST_LINE >> 20);
+            return Err(FleetStoreError::Malformed { path: path.to_owned(), line: number, why });
+        }
         if text.last() != Some(&b'\n') {
             break; // the end, or a line that was not written whole
         }
