@@ -12,9 +12,9 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use epm_client_agent::wire::{create_folder, sync};
+use epm_client_agent::wire::{create_folder, read_regular, sync};
 
 use super::error::InstallationError;
 use crate::runtime::folder_lock::{LockError, lock_file};
@@ -27,6 +27,8 @@ const MARKER: &str = "data/.update";
 const UNDO: &str = "data/.update.undo";
 /// First line of the marker that puts back what was there.
 const UNDOING: &str = "undo";
+/// Maximum number of bytes of a marker.
+const LONGEST_MARKER: u64 = 1024 * 1024;
 /// Suffix of the file that was there before.
 const BEFORE: &str = ".before";
 /// Suffix of a file that waits to be renamed.
@@ -250,16 +252,28 @@ pub(super) fn sweep(root: &Path, folder: &str) -> io::Result<()> {
 
 fn put_into_place(root: &Path) -> io::Result<()> {
     let marker = root.join(MARKER);
-    let names = match fs::read_to_string(&marker) {
-        Ok(names) => names,
-        Err(error) => return gone(Err(error)),
+    let names = match read_regular(&marker, LONGEST_MARKER) {
+        Ok(names) => String::from_utf8_lossy(&names).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(bad_marker(root, &error.to_string())),
     };
     let mut lines = names.lines().peekable();
     let is_undo = lines.next_if_eq(&UNDOING).is_some();
+    let steps = lines.map(|line| line.split_once(' ').filter(|_| is_undo).unwrap_or(("pending", line)));
+    let steps: Vec<(&str, &str)> = steps.collect();
+    for (_, name) in &steps {
+        let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_below || name.is_empty() {
+            return Err(bad_marker(
+                root,
+                &format!("it names {name:?}, which is not a file below the folder"),
+            ));
+        }
+        refuse_outside(root, &root.join(name))?;
+    }
     let mut placed = Vec::new();
-    for line in lines {
+    for (what, name) in steps {
         go_on()?;
-        let (what, name) = line.split_once(' ').filter(|_| is_undo).unwrap_or(("pending", line));
         let place = root.join(name);
         match what {
             "pending" => gone(fs::rename(with_end(&place, PENDING), &place))?,
@@ -273,6 +287,12 @@ fn put_into_place(root: &Path) -> io::Result<()> {
     fs::remove_file(&marker)?;
     // A marker that comes back would put half written files of the next set into place.
     settle(root, &[MARKER])
+}
+
+/// The error of a marker that the lab has not written.
+fn bad_marker(root: &Path, why: &str) -> io::Error {
+    let text = format!("{}: {why}; remove it, if it is not the lab's", root.join(MARKER).display());
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// Treats a missing file as success.
@@ -346,6 +366,38 @@ mod tests {
             assert_eq!(found(root), ["new", "new"]);
             assert!(!root.join(MARKER).exists());
         }
+    }
+
+    #[test]
+    fn a_marker_moves_and_removes_nothing_outside_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, victim) = (folder.path().join("root"), folder.path().join("victim"));
+        fs::create_dir(&root).unwrap();
+        write_together(&root, &pair("old")).unwrap();
+        fs::write(&victim, "precious").unwrap();
+        fs::write(folder.path().join("victim.pending"), "other").unwrap();
+        std::os::unix::fs::symlink(folder.path(), root.join("link")).unwrap();
+        for name in ["../victim", victim.to_str().unwrap(), "link/victim", "a/../../victim", ""] {
+            for (marker, name) in
+                [(MARKER, format!("a/crt\n{name}\n")), (MARKER, format!("undo\nnew {name}\n"))]
+            {
+                fs::write(root.join(marker), name).unwrap();
+                recover(&root, &["a/crt", "a/key"]).unwrap_err();
+                assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+                assert_eq!(found(&root), ["old", "old"]);
+            }
+        }
+        fs::remove_file(root.join(MARKER)).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            root.join(MARKER),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let refused = recover(&root, &["a/crt", "a/key"]).unwrap_err().to_string();
+        assert!(refused.contains("no regular file"), "{refused}");
     }
 
     #[test]

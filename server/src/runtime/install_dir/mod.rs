@@ -27,7 +27,7 @@ pub(crate) mod sync;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +35,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use data_encoding::HEXLOWER;
+use epm_client_agent::wire::read_regular;
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::installation::{
     ApacheFile, CertificateSource, Connector, ConnectorKeystore, REST_PORT, RecoverySettings, ServerXmlError,
@@ -327,7 +328,7 @@ impl Installation {
         paths.sort();
         let mut broken = Vec::new();
         for path in paths.iter().rev() {
-            let read = read_bounded(path)
+            let read = read_regular(path, MAX_BYTES)
                 .map_err(|error| self.bad(error))
                 .and_then(|bytes| Ok(read_recovery(&path.display().to_string(), &bytes).map_err(Box::new)?));
             match read {
@@ -406,7 +407,8 @@ impl Installation {
         for (group, published) in publication.groups() {
             for (name, content) in published.outbox() {
                 let path = format!("data/outbox/agent/{group}/{name}");
-                if fs::read(self.root.join(&path)).is_ok_and(|before| before == content) {
+                let most = content.len() as u64;
+                if read_regular(&self.root.join(&path), most).is_ok_and(|before| before == content) {
                     continue;
                 }
                 files::write(&self.root, &path, &content, false).map_err(|error| self.bad(error))?;
@@ -487,8 +489,14 @@ impl Installation {
 
     /// Whether a file was replaced and neither read by a service nor written by an update since.
     fn is_unread(&self, path: &str) -> bool {
-        let Ok(content) = read_bounded(&self.root.join(path)) else { return false };
-        self.known().get(path).is_some_and(|known| *known != digest(&SHA256, &content).as_ref())
+        let found = match read_regular(&self.root.join(path), MAX_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+            // What cannot be read is not what was there: the next start of the service will say so.
+            Err(_) => None,
+            Ok(content) => Some(digest(&SHA256, &content)),
+        };
+        let differs = |known: &Vec<u8>| found.as_ref().is_none_or(|found| found.as_ref() != known.as_slice());
+        self.known().get(path).is_some_and(differs)
     }
 
     fn know(&self, path: &str, content: &[u8]) {
@@ -500,7 +508,7 @@ impl Installation {
     }
 
     fn read(&self, file: &str) -> Result<Vec<u8>, StoreTrouble> {
-        read_bounded(&self.root.join(file))
+        read_regular(&self.root.join(file), MAX_BYTES)
             .map_err(|source| StoreTrouble::File { file: file.to_owned(), source })
     }
 
@@ -515,7 +523,7 @@ fn moment(now: Timestamp) -> String {
 
 /// The port of the REST API in the files of an earlier run, or of a copied installation.
 pub(crate) fn connector_port(root: &Path) -> Option<u16> {
-    let xml = read_bounded(&root.join(SERVER_XML)).ok()?;
+    let xml = read_regular(&root.join(SERVER_XML), MAX_BYTES).ok()?;
     connector(&String::from_utf8_lossy(&xml), None).ok()?.port.filter(|port| *port > 0)
 }
 
@@ -560,12 +568,6 @@ fn is_of_windows(path: &str) -> bool {
 
 fn new_password() -> Result<Password, InstallationError> {
     Ok(Password::new(&HEXLOWER.encode(&random()?[..16])))
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut content)?;
-    Ok(content)
 }
 
 fn random() -> Result<[u8; 32], InstallationError> {

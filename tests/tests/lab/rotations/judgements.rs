@@ -129,6 +129,13 @@ async fn the_verdict_is_not_well_while_a_service_is_down_a_file_waits_or_a_clien
     let unread =
         BTreeMap::from([(MANAGER.to_owned(), FILES[2..].iter().map(|&one| one.to_owned()).collect())]);
     assert_eq!(verdict.files_unread, Some(unread));
+    // What cannot be read is not what was there, and no pipe is waited for.
+    let key = lab.root(MANAGER).join("apache/conf/ssl/server.key");
+    fs::remove_file(&key).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&key).status().unwrap();
+    assert!(made.success());
+    let unread = &lab.opened.lab.verdict().await.files_unread.unwrap()[MANAGER];
+    assert!(unread.iter().any(|file| file.ends_with("server.key")), "{unread:?}");
 
     let lab = Lab::single(Hand::Files).await;
     fs::write(lab.root(MANAGER).join("apache/conf/ssl/server.key"), "no key").unwrap();
