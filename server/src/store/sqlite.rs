@@ -135,6 +135,7 @@ impl SqliteStore {
     pub(crate) fn verify(&self) -> Result<(), StoreError> {
         self.read_log(&mut |_| Ok(()))?;
         self.clients()?;
+        self.refuse_unknown_kinds(&self.connection())?;
         Kind::ALL.into_iter().try_for_each(|kind| self.documents(kind).map(drop))
     }
 
@@ -251,11 +252,26 @@ impl SqliteStore {
             );
             return Err(StoreError::Damaged { file: self.file.clone(), why });
         }
+        self.refuse_unknown_kinds(&transaction)?;
         transaction.commit().map_err(here)
     }
 
     fn check_origin(&self) -> Result<(), StoreError> {
         check_origin(&self.file, &self.connection()).map(drop)
+    }
+
+    /// Refuses documents of a kind that no reader asks for: they would be lost without a word.
+    fn refuse_unknown_kinds(&self, connection: &Connection) -> Result<(), StoreError> {
+        let here = |error: rusqlite::Error| failed(&self.file, &error);
+        let mut kinds = connection.prepare("SELECT DISTINCT kind FROM document").map_err(here)?;
+        let kinds = kinds.query_map([], |row| row.get::<_, String>(0)).map_err(here)?;
+        for kind in kinds {
+            let kind = kind.map_err(here)?;
+            if Kind::ALL.iter().all(|known| known.name() != kind) {
+                return Err(self.differs(&format!("a document of the kind {kind:?}")));
+            }
+        }
+        Ok(())
     }
 
     /// The error of content that is not what was written.

@@ -121,3 +121,18 @@ fn each_page_and_each_frame_is_damaged_and_the_store_is_refused_or_whole() {
     }
     assert!(refused > 300 && unharmed > 0, "{refused} refused, {unharmed} unharmed");
 }
+
+#[test]
+fn a_document_of_a_kind_that_nobody_reads_is_not_lost_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let store = SqliteStore::open(&data).unwrap();
+    let mut with = Batch::default();
+    with.put(Kind::Client, "desk-1", &1);
+    store.append(&change(1), GivenBy::ControlApi, Timestamp::from_seconds(1_700_000_000), &with).unwrap();
+    store.connection().execute("UPDATE document SET kind = 'cli/nt' WHERE kind = 'client'", []).unwrap();
+    assert!(matches!(store.verify(), Err(StoreError::Damaged { .. })));
+    drop(store);
+    let refused = content(&data).unwrap_err().to_string();
+    assert!(refused.contains("a document of the kind \"cli/nt\" is not what was written"), "{refused}");
+}
