@@ -1,5 +1,7 @@
 //! Takes passwords, tokens and shared secrets out of what the journal keeps and shows.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use bytes::Bytes;
 use epm_protocol::heartbeat::http::sha256_hex;
@@ -88,9 +90,6 @@ pub(crate) fn headers(headers: &mut HeaderMap) {
 pub(crate) fn uri(uri: &Uri) -> Uri {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let has_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    if !has_user && !target.contains('=') {
-        return uri.clone();
-    }
     let redacted = address(target);
     if !has_user && redacted == target {
         return uri.clone();
@@ -98,12 +97,33 @@ pub(crate) fn uri(uri: &Uri) -> Uri {
     redacted.parse().unwrap_or_else(|_| Uri::from_static("/"))
 }
 
-/// Redacts the values of query parameters of an address, and of what looks like one in its path.
+/// Redacts the values of query parameters of an address, and of what looks like one in its path; and tokens anywhere.
 pub(crate) fn address(text: &str) -> String {
+    let text = without_tokens(text, IN_ADDRESS);
     match text.split_once('?') {
         Some((path, query)) => format!("{}?{}", pairs(path, &['/', ';']), form(query)),
-        None => pairs(text, &['/', ';']),
+        None => pairs(&text, &['/', ';']),
     }
+}
+
+/// Replaces what has the form of a token of the REST API, a random UUID with hyphens: a tool may have sent it in the wrong place.
+/// The product's identifiers have no hyphens.
+fn without_tokens<'a>(text: &'a str, instead: &str) -> Cow<'a, str> {
+    const LENGTH: usize = 36;
+    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+    const VERSION: usize = 14;
+    let is_token = |window: &[u8]| {
+        window[VERSION] == b'4'
+            && window.iter().enumerate().all(|(at, byte)| match HYPHENS.contains(&at) {
+                true => *byte == b'-',
+                false => byte.is_ascii_hexdigit(),
+            })
+    };
+    let bytes = text.as_bytes();
+    let Some(first) = bytes.windows(LENGTH).position(is_token) else { return text.into() };
+    let mut out = format!("{}{instead}", &text[..first]);
+    out.push_str(&without_tokens(&text[first + LENGTH..], instead));
+    out.into()
 }
 
 /// Redacts the values of a form or a query.
@@ -159,12 +179,17 @@ pub(crate) fn user_name(body: &Bytes, is_known: impl Fn(&str) -> bool) -> Bytes 
 }
 
 /// Redacts a body: the values of JSON fields, of a form, or of attributes and elements of XML. What has the word for a secret
-/// in it and is none of these is redacted as a whole.
+/// in it and is none of these is redacted as a whole. Tokens are left out anywhere.
 pub(crate) fn body(bytes: &Bytes) -> Bytes {
     let Ok(text) = std::str::from_utf8(bytes) else { return bytes.clone() };
+    let bytes = match without_tokens(text, REDACTED) {
+        Cow::Borrowed(_) => bytes.clone(),
+        Cow::Owned(text) => text.into(),
+    };
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let lower = text.to_lowercase();
     if !SECRET.iter().any(|word| lower.contains(word)) {
-        return bytes.clone();
+        return bytes;
     }
     if let Ok(mut value) = serde_json::from_str::<Value>(text) {
         json(&mut value);
@@ -258,6 +283,8 @@ mod tests {
             let redacted = redacted(text);
             assert!(!redacted.contains("hush") && redacted.contains("redacted"), "{redacted}");
         }
+        let named = redacted(r#"{"name":"0f8fad5b-d9cb-469f-a165-70867728950e"}"#);
+        assert_eq!(named, r#"{"name":"[redacted]"}"#);
         let kept = r#"<A Name="x" b='c'><B>text with "quotes" > here</B></A>"#;
         assert_eq!(redacted(kept), kept);
         assert_eq!(text(kept), kept);
@@ -276,6 +303,12 @@ mod tests {
             ("/a?token=hu/sh;h?ush&b", "/a?token=redacted&b"),
             ("https://admin:hush@host/a?b=c", "/a?b=c"),
             ("https://host/a?b=c", "https://host/a?b=c"),
+            ("/a/0f8fad5b-d9cb-469f-a165-70867728950e/x", "/a/redacted/x"),
+            (
+                "/a?sort=0F8FAD5B-D9CB-469F-A165-70867728950E,0f8fad5b-d9cb-469f-a165-70867728950e",
+                "/a?sort=redacted,redacted",
+            ),
+            ("/a/0f8fad5bd9cb469fa16570867728950e", "/a/0f8fad5bd9cb469fa16570867728950e"),
         ] {
             assert_eq!(self::uri(&address.parse().unwrap()).to_string(), redacted);
         }

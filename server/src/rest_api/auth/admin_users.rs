@@ -61,6 +61,9 @@ struct AdminSummary {
     online_status: bool,
 }
 
+/// Maximum number of characters in an administrator's texts.
+const LONGEST_TEXT: usize = 256;
+
 /// Changes of an administrator; absent fields stay as they are.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
@@ -203,7 +206,11 @@ async fn change(
 }
 
 impl AdminEntry {
+    /// The account's lock with these changes; checks the texts too.
     fn lock(&self, before: Lock) -> Result<Lock, ApiError> {
+        for (field, text) in [("emailAddress", &self.email_address), ("fullName", &self.full_name)] {
+            ApiError::unless_short(field, text.as_deref().unwrap_or_default(), LONGEST_TEXT)?;
+        }
         let lock = Lock {
             attempts: self.login_attempt_threshold.unwrap_or(before.attempts),
             minutes: self.lock_time_threshold.unwrap_or(before.minutes),

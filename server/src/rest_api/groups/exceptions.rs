@@ -237,9 +237,7 @@ fn changed<V: Version>(
         policy.name = name;
     }
     if let Some(description) = body.desc {
-        if description.chars().count() > 1024 {
-            return Err(ApiError::Invalid("The field desc must have at most 1024 characters.".to_owned()));
-        }
+        ApiError::unless_short("desc", &description, 1024)?;
         policy.description = description;
     }
     policy.enabled = body.enabled.unwrap_or(policy.enabled);

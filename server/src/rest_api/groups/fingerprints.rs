@@ -17,6 +17,11 @@ use crate::rest_api::system::store::{
     Fingerprint, FingerprintList, HashType, MOST_FINGERPRINTS, MOST_LISTS, Stored,
 };
 
+/// Maximum number of characters in a list's name.
+const LONGEST_NAME: usize = 256;
+/// Maximum number of characters in a list's description.
+const LONGEST_DESCRIPTION: usize = 1024;
+
 /// Selects a list.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct ByName {
@@ -271,6 +276,12 @@ impl<D: Form> Payload<D> {
 
 /// Fails if the list cannot be stored, in place of another one if given.
 fn room(kept: &Stored, place: Option<Guid>, list: &FingerprintList) -> Result<(), ApiError> {
+    ApiError::unless_short("name", &list.name, LONGEST_NAME)?;
+    ApiError::unless_short(
+        "description",
+        list.description.as_deref().unwrap_or_default(),
+        LONGEST_DESCRIPTION,
+    )?;
     let mut others = kept.fingerprints.iter().filter(|(id, _)| Some(**id) != place);
     if let Some((id, _)) = others.find(|(_, one)| one.name == list.name) {
         let words = format!("The fingerprint list {} already exists.", list.name);

@@ -124,6 +124,14 @@ pub(crate) struct OAuthError {
 }
 
 impl ApiError {
+    /// Refuses a text with more characters than a field may have.
+    pub(crate) fn unless_short(field: &str, text: &str, most: usize) -> Result<(), Self> {
+        match text.chars().count() <= most {
+            true => Ok(()),
+            false => Err(Self::Invalid(format!("The field {field} must have at most {most} characters."))),
+        }
+    }
+
     /// HTTP status of the error.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
