@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::command::{Command, CommandError, check, check_name};
+use super::command::{Command, check, check_name};
+use super::command_error::CommandError;
 use super::effect::Effect;
 use super::state::{AffectedGroups, Site};
 use crate::time::Timestamp;

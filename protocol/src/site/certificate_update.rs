@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::command::{CommandError, NewCertificate, Stores};
+use super::command::{NewCertificate, Stores};
+use super::command_error::CommandError;
 use super::effect::Effect;
 use super::manager::ManagerPorts;
 use super::state::Site;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use super::command::{CommandError, check_name};
+use super::command::check_name;
+use super::command_error::CommandError;
 use super::group::{DEFAULT_GROUP, DEFAULT_LOCATION, Group, GroupSettings, Groups, TOP_GROUP};
 use super::manager::{Manager, ManagerPorts};
 use super::state::{Publishing, Site};

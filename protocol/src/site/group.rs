@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::command::CommandError;
+use super::command_error::CommandError;
 use crate::id::{GroupId, LocationId};
 use crate::policy::CommunicationSettings;
 pub use crate::sylink::DEFAULT_LOCATION;

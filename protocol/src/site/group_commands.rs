@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::command::{CommandError, check_name};
+use super::command::check_name;
+use super::command_error::CommandError;
 use super::group::{DEFAULT_GROUP, DEFAULT_LOCATION, Group, Location, TOP_GROUP, parent};
 use super::state::{AffectedGroups, Site};
 use crate::id::{GroupId, LocationId};

@@ -1,6 +1,7 @@
 //! The commands of management server lists: copy, edit, remove, assign.
 
-use super::command::{CommandError, check_name};
+use super::command::check_name;
+use super::command_error::CommandError;
 use super::state::{AffectedGroups, Site};
 use crate::policy::{ManagementServerList, Protocol, ServerPriority};
 use crate::sylink::ClientServer;

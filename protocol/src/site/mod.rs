@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `state` | [`Site`]: its parts |
 //! | `founding` | [`Site::found`] |
-//! | `command`, `effect` | [`Command`], [`CommandError`]; [`Effect`] |
+//! | `command`, `command_error`, `effect` | [`Command`]; [`CommandError`]; [`Effect`] |
 //! | `apply` | [`Site::apply`]: a command, and which groups are published anew |
 //! | `group_commands`, `list_commands`, `certificate_update`, `registry`, `replication`, `recovery` | each command |
 //! | `render` | renders a [`Publication`] from the settings |
@@ -22,6 +22,7 @@ mod certificate_update;
 mod client;
 mod client_key;
 mod command;
+mod command_error;
 mod command_table;
 mod effect;
 mod founding;
@@ -42,7 +43,8 @@ mod tests;
 pub use calls::{CallCounter, CallLimit};
 pub use client::{RegisteredClient, agent_id};
 pub use client_key::ClientKey;
-pub use command::{Command, CommandError, Material, NewCertificate, Stores};
+pub use command::{Command, Material, NewCertificate, Stores};
+pub use command_error::CommandError;
 pub use command_table::{CommandRow, CommandTable, GivenCommand};
 pub use effect::Effect;
 pub use founding::Founding;

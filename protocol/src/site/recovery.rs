@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use super::command::{CommandError, check_name};
+use super::command::check_name;
+use super::command_error::CommandError;
 use super::effect::Effect;
 use super::manager::ManagerPorts;
 use super::state::{AffectedGroups, Keystore, Recovery, Site};

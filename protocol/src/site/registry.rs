@@ -3,7 +3,7 @@
 use super::client::RegisteredClient;
 use super::client::agent_id;
 use super::client_key::ClientKey;
-use super::command::CommandError;
+use super::command_error::CommandError;
 use super::effect::Effect;
 use super::group::DEFAULT_GROUP;
 use super::state::Site;

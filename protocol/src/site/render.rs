@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::command::CommandError;
+use super::command_error::CommandError;
 use super::group::{Group, GroupSettings};
 use super::manager::Manager;
 use super::publication::{Publication, PublishedArtifact, PublishedGroup};

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::client::RegisteredClient;
-use super::command::{Command, CommandError, Stores};
+use super::command::{Command, Stores};
+use super::command_error::CommandError;
 use super::effect::Effect;
 use super::founding::Founding;
 use super::state::{Drawn, Publishing, Site};

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::command::CommandError;
+use super::command_error::CommandError;
 use super::effect::Effect;
 use super::manager::Manager;
 use super::state::{AffectedGroups, Site, StoppedReplication};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::client::RegisteredClient;
-use super::command::CommandError;
+use super::command_error::CommandError;
 use super::group::{GroupSettings, Groups};
 use super::manager::{Manager, ManagerPorts};
 use super::publication::Publication;

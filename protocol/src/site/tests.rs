@@ -236,7 +236,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
     let refused = [
         (add_group(INHERITING, true), "exists already"),
         (add_group("Elsewhere", true), r#"group is "Elsewhere"; expected a full path below "My Company""#),
-        (add_group(r"My Company\Desktps\X", true), r#"did you mean "My Company\\Desktops""#),
+        (add_group(r"My Company\Desktps\X", true), r#"did you mean "My Company\Desktops""#),
         (add_group("My Company\\Desktops\\", true), "expected a name of"),
         (add_group("My Company\\Desk\u{1}tops", true), "without control characters"),
         (add_group(&format!("My Company\\{}", "é".repeat(257)), true), "a name of 1 to 256 characters"),
@@ -251,7 +251,7 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (set(OWN, Some("Ofice"), change(Some(60))), r#"did you mean "Office""#),
         (Command::UseGroupCommunication { group: OWN.into(), location: "x".into() }, "there is no location"),
         (Command::UseGroupCommunication { group: BELOW.into(), location: "Default".into() }, "inherits"),
-        (secure(BELOW, false), r#""My Company\\Desktops\\Loans" inherits from "My Company""#),
+        (secure(BELOW, false), r#""My Company\Desktops\Loans" inherits from "My Company""#),
         (secure("My Company\\Nowhere", false), "there is no group"),
         (copy("Copi", "New"), r#"did you mean "Copy""#),
         (copy(COPY, COPY), "exists already"),

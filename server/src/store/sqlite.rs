@@ -4,6 +4,7 @@
 //! failed write, on a full disk for example, the next one is tried like the first.
 
 mod failed;
+mod origin;
 
 use std::fmt;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
@@ -22,6 +23,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
 use self::failed::{failed, refused};
+use self::origin::{check_origin, refuse_unknown_kinds};
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::folder_lock::{LockError, holder, lock_file};
 use crate::store::checksum::{checksum, entry_checksum};
@@ -135,7 +137,7 @@ impl SqliteStore {
     pub(crate) fn verify(&self) -> Result<(), StoreError> {
         self.read_log(&mut |_| Ok(()))?;
         self.clients()?;
-        self.refuse_unknown_kinds(&self.connection())?;
+        refuse_unknown_kinds(&self.file, &self.connection())?;
         Kind::ALL.into_iter().try_for_each(|kind| self.documents(kind).map(drop))
     }
 
@@ -252,26 +254,12 @@ impl SqliteStore {
             );
             return Err(StoreError::Damaged { file: self.file.clone(), why });
         }
-        self.refuse_unknown_kinds(&transaction)?;
+        refuse_unknown_kinds(&self.file, &transaction)?;
         transaction.commit().map_err(here)
     }
 
     fn check_origin(&self) -> Result<(), StoreError> {
         check_origin(&self.file, &self.connection()).map(drop)
-    }
-
-    /// Refuses documents of a kind that no reader asks for: they would be lost without a word.
-    fn refuse_unknown_kinds(&self, connection: &Connection) -> Result<(), StoreError> {
-        let here = |error: rusqlite::Error| failed(&self.file, &error);
-        let mut kinds = connection.prepare("SELECT DISTINCT kind FROM document").map_err(here)?;
-        let kinds = kinds.query_map([], |row| row.get::<_, String>(0)).map_err(here)?;
-        for kind in kinds {
-            let kind = kind.map_err(here)?;
-            if Kind::ALL.iter().all(|known| known.name() != kind) {
-                return Err(self.differs(&format!("a document of the kind {kind:?}")));
-            }
-        }
-        Ok(())
     }
 
     /// The error of content that is not what was written.
@@ -478,46 +466,6 @@ pub(crate) fn hold(folder: &Path) -> Result<File, StoreError> {
         LockError::InUse { by } => StoreError::InUse { folder: folder.to_owned(), by },
         LockError::Io(source) => StoreError::Folder { folder: folder.to_owned(), source },
     })
-}
-
-/// Checks whose database it is; returns its version and the newest one that is known.
-fn check_origin(file: &Path, connection: &Connection) -> Result<(i64, i64), StoreError> {
-    let number = |name: &str| {
-        let value = connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        value.map_err(|error| failed(file, &error))
-    };
-    let (application, version) = (number("application_id")?, number("user_version")?);
-    let is_new = application == 0 && version == 0 && number("schema_version")? == 0;
-    if !is_new && application != APPLICATION {
-        return Err(StoreError::Foreign { file: file.to_owned() });
-    }
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if version > known {
-        return Err(StoreError::Newer { file: file.to_owned(), found: version, known });
-    }
-    // Before anything is read: in the place of a table, a foreign view could be without an end, and a foreign trigger would run with
-    // the next change.
-    let here = |error: rusqlite::Error| failed(file, &error);
-    if schema(connection).map_err(here)? != schema_of(version).map_err(here)? {
-        let why = "its tables and views are not those of epm-lab".to_owned();
-        return Err(StoreError::Damaged { file: file.to_owned(), why });
-    }
-    Ok((version, known))
-}
-
-/// The text of every table, view, index and trigger.
-fn schema(of: &Connection) -> rusqlite::Result<Vec<Option<String>>> {
-    let mut statement = of.prepare("SELECT sql FROM sqlite_schema ORDER BY type, name")?;
-    let texts = statement.query_map([], |row| row.get(0))?;
-    texts.collect()
-}
-
-/// The schema of a new database of a version.
-fn schema_of(version: i64) -> rusqlite::Result<Vec<Option<String>>> {
-    let new = Connection::open_in_memory()?;
-    let migrations = &MIGRATIONS[..usize::try_from(version).unwrap_or(0)];
-    migrations.iter().try_for_each(|migration| new.execute_batch(migration))?;
-    schema(&new)
 }
 
 fn replace_entry(

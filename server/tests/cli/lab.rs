@@ -210,7 +210,7 @@ fn client_add_adds_resize_resizes_and_a_wrong_name_or_number_is_refused_with_the
         (&["client", "add", "desk", "many"], "invalid value 'many'"),
         (
             &["client", "add", "x", "1", "--group", "My Company\\Serers"],
-            "did you mean \"My Company\\\\Servers\"?",
+            "did you mean \"My Company\\Servers\"?",
         ),
         (
             &["client", "add", "x", "1", "--client-version", "new"],

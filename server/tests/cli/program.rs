@@ -241,7 +241,7 @@ fn an_unsound_scenario_is_refused_with_its_line_before_anything_is_played() {
         (
             "group = 'My Company\\Desktops'\nversion",
             "group = 'My Company\\Desktop'\nversion",
-            ["My Company\\\\Desktop", "did you mean"],
+            ["My Company\\Desktop", "did you mean"],
         ),
         (
             "edit-list = { list = \"HTTP\"",

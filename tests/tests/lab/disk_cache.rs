@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use epm_client_agent::agent::{AgentState, Cache};
 use epm_client_agent::wire::{DiskCache, StoreError};
+use epm_fixtures::until;
 use epm_protocol::policy::Protocol;
 use epm_protocol::site::Stores;
 use epm_protocol::sylink::Sylink;
@@ -44,11 +45,28 @@ fn exported() -> String {
     fs::read_to_string(sample).expect("the sample is there")
 }
 
+/// Opens a cache. A process that another test starts has the lock of a folder that was open, until it runs its program.
+fn opened(folder: &Path) -> DiskCache {
+    until("the lock of the folder", || match DiskCache::open(folder) {
+        Err(StoreError::InUse { .. }) => None,
+        opened => Some(opened.unwrap()),
+    })
+}
+
+#[test]
+fn a_folder_has_one_client_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = opened(folder.path());
+    assert!(matches!(DiskCache::open(folder.path()), Err(StoreError::InUse { .. })));
+    drop(first);
+    opened(folder.path());
+}
+
 /// Not a test: the child that saves until it is killed. Without the variable it does nothing.
 #[test]
 fn saves_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let mut disk = DiskCache::open(Path::new(&folder)).unwrap();
+    let mut disk = opened(Path::new(&folder));
     let first = disk.load().unwrap().map_or(0, |cache| number_of(&cache));
     for number in first + 1.. {
         disk.save(&state(number)).unwrap();
@@ -87,7 +105,7 @@ fn a_client_that_is_killed_while_it_saves_finds_the_old_state_or_the_new_one() {
 
         let end = seen(folder.path());
         left_behind[far] += u64::from(end.folders > 1 || end.next);
-        let found = DiskCache::open(folder.path()).unwrap().load().unwrap();
+        let found = opened(folder.path()).load().unwrap();
         let found = number_of(&found.expect("what was saved is there"));
         assert!(found >= saved, "{saved} had been saved, {found} is found");
         assert!(found > last, "it goes on from there");
@@ -170,14 +188,14 @@ fn whatever_a_crash_leaves_behind_is_passed_over_and_the_next_save_goes_well() {
     ];
     for (what, leave) in leftovers {
         let folder = tempfile::tempdir().unwrap();
-        DiskCache::open(folder.path()).unwrap().save(&state(1)).unwrap();
+        opened(folder.path()).save(&state(1)).unwrap();
         leave(folder.path());
-        let mut disk = DiskCache::open(folder.path()).unwrap();
+        let mut disk = opened(folder.path());
         assert_eq!(number_of(&disk.load().unwrap().unwrap()), 1, "{what}");
         for number in [2, 3] {
             disk.save(&state(number)).unwrap_or_else(|error| panic!("{what}: {error}"));
-            let again = DiskCache::open(folder.path()).unwrap();
-            assert_eq!(number_of(&again.load().unwrap().unwrap()), number, "{what}");
+            let again = DiskCache::read(folder.path()).unwrap().unwrap();
+            assert_eq!(number_of(&again), number, "{what}");
         }
         let left = fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 2, "{what}: the link, and the folder that it names, are all that is left");
@@ -189,7 +207,7 @@ fn a_crash_before_the_first_state_is_whole_leaves_no_state() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("00000001")).unwrap();
     fs::write(folder.path().join("00000001/sylink.xml"), "<Ser").unwrap();
-    let mut disk = DiskCache::open(folder.path()).unwrap();
+    let mut disk = opened(folder.path());
     assert_eq!(disk.load().unwrap(), None);
     disk.save(&state(1)).unwrap();
     assert_eq!(number_of(&disk.load().unwrap().unwrap()), 1);
@@ -198,7 +216,7 @@ fn a_crash_before_the_first_state_is_whole_leaves_no_state() {
 #[test]
 fn what_was_kept_holds_the_secret_so_nobody_else_may_read_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut disk = DiskCache::open(folder.path()).unwrap();
+    let mut disk = opened(folder.path());
     for number in [1, 2] {
         disk.save(&state(number)).unwrap();
         for file in ["sylink.xml", "state.json"] {
@@ -230,7 +248,7 @@ fn a_folder_that_cannot_be_written_is_named_with_what_was_tried() {
 #[test]
 fn a_state_that_cannot_be_kept_leaves_the_one_before_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let mut disk = DiskCache::open(folder.path()).unwrap();
+    let mut disk = opened(folder.path());
     disk.save(&state(1)).unwrap();
     fs::write(folder.path().join("00000002"), "a file where a folder should be made").unwrap();
     let error = disk.save(&state(2)).unwrap_err().to_string();
@@ -246,7 +264,7 @@ async fn a_hand_edited_file_is_read_at_the_next_start_and_a_broken_one_is_named_
     let lab = TestSite::start().await;
     let folder = tempfile::tempdir().unwrap();
     let mut spec = lab.client("edited", "14.3");
-    spec.disk = Some(DiskCache::open(folder.path()).unwrap());
+    spec.disk = Some(opened(folder.path()));
     let fleet = lab.fleet(vec![spec]).await;
     let served = fleet.members()[0].handle.view();
     assert_eq!(served.server.map(|one| one.protocol), Some(Protocol::Https));
@@ -260,14 +278,14 @@ async fn a_hand_edited_file_is_read_at_the_next_start_and_a_broken_one_is_named_
     fs::write(&path, text.replace(&port, "").replace("<ServerSettings", "<!-- by hand -->\n<ServerSettings"))
         .unwrap();
     lab.update(Stores::Client); // over HTTPS it would be orphaned
-    let kept = DiskCache::open(folder.path()).unwrap().load().unwrap().unwrap();
+    let kept = opened(folder.path()).load().unwrap().unwrap();
     let (sylink, state) = (Arc::clone(&kept.sylink), kept.state.clone());
     let agent = epm_client_agent::agent::Agent::new(
         epm_tests::profile("edited", "14.3"),
         Cache { sylink, state },
         Arc::default(),
     );
-    let disk = DiskCache::open(folder.path()).unwrap();
+    let disk = opened(folder.path());
     let (handle, life) = epm_client_agent::wire::drive(agent, Arc::clone(lab.clock()), lab.log(), Some(disk));
     let life = tokio::spawn(life);
     let before = lab.site().journal().records().len();
@@ -280,7 +298,7 @@ async fn a_hand_edited_file_is_read_at_the_next_start_and_a_broken_one_is_named_
     life.await.unwrap().unwrap();
 
     fs::write(&path, "<ServerSettings DomainId=\"x\">\n  <CommConf>\n</ServerSettings>\n").unwrap();
-    let error = DiskCache::open(folder.path()).unwrap().load().unwrap_err();
+    let error = opened(folder.path()).load().unwrap_err();
     assert!(matches!(error, StoreError::Sylink { .. }), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("sylink.xml") && text.contains("line 3"), "{text}");

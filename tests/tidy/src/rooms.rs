@@ -54,7 +54,7 @@ pub(crate) const FLOORS: &[(&str, &[&str])] = &[
     ("id", &["excerpt"]),
     ("time", &["excerpt"]),
     ("version", &["excerpt"]),
-    ("suggest", &[]),
+    ("suggest", &["excerpt"]),
     ("glob", &[]),
     ("plural", &[]),
     ("excerpt", &[]),

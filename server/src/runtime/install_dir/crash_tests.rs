@@ -25,7 +25,12 @@ fn settings() -> RecoverySettings {
 }
 
 fn found(root: &Path) -> [ServerIdentity; 2] {
-    let installation = Installation::open(root, &Arc::default()).unwrap();
+    // A process that another test starts has the lock of a folder that was open, until it runs its program.
+    let installation =
+        epm_fixtures::until("the lock of the folder", || match Installation::open(root, &Arc::default()) {
+            Err(InstallationError::InUse { .. }) => None,
+            opened => Some(opened.unwrap()),
+        });
     let read = |service| installation.read_store(service).unwrap();
     let (newest, broken) = installation.recoveries();
     assert!(newest.is_some() && broken.is_empty(), "{broken:?}");
