@@ -282,7 +282,7 @@ struct Judged {
     #[serde(default)]
     reasons: Vec<Reason>,
     #[serde(default)]
-    notes: Vec<Note>,
+    notes: Vec<Reason>,
     #[serde(default)]
     steps: Vec<Step>,
 }
@@ -295,20 +295,12 @@ enum Named {
     Client { client: String },
 }
 
+/// A reason, or a note, which has no finding.
 #[derive(Deserialize)]
 struct Reason {
-    finding: String,
+    finding: Option<String>,
     code: String,
     layer: Option<String>,
-    sentence: String,
-    failure: Option<String>,
-    remedy: Option<String>,
-    clients: u64,
-}
-
-#[derive(Deserialize)]
-struct Note {
-    code: String,
     sentence: String,
     failure: Option<String>,
     remedy: Option<String>,
@@ -382,10 +374,11 @@ fn millis(span: std::time::Duration) -> u64 {
 
 fn causes(judged: &Judged) -> BTreeMap<[String; 3], Cause> {
     let mut causes = BTreeMap::<_, Cause>::new();
-    for one in &judged.reasons {
-        let key = [one.finding.clone(), one.code.clone(), one.layer.clone().unwrap_or_default()];
+    for one in judged.reasons.iter().chain(&judged.notes) {
+        let finding = one.finding.clone().unwrap_or_else(|| NOTE.to_owned());
+        let key = [finding.clone(), one.code.clone(), one.layer.clone().unwrap_or_default()];
         let cause = causes.entry(key).or_insert_with(|| Cause {
-            finding: one.finding.clone(),
+            finding,
             sentence: one.sentence.clone(),
             steps: titled(&one.sentence, &judged.steps),
             failure: one.failure.clone(),
@@ -393,17 +386,6 @@ fn causes(judged: &Judged) -> BTreeMap<[String; 3], Cause> {
             clients: 0,
         });
         cause.clients = cause.clients.saturating_add(one.clients);
-    }
-    for one in &judged.notes {
-        let note = Cause {
-            finding: NOTE.to_owned(),
-            sentence: one.sentence.clone(),
-            steps: Vec::new(),
-            failure: one.failure.clone(),
-            remedy: one.remedy.clone(),
-            clients: one.clients,
-        };
-        causes.insert([NOTE.to_owned(), one.code.clone(), String::new()], note);
     }
     causes
 }
