@@ -8,6 +8,8 @@
 //! | flood | full handshakes of TLS, one after the other, with what the load's core has left | 64 at a time |
 //!
 //! Every second peer of a kind means HTTP, the others HTTPS. A peer whose connection is ended comes again after five seconds.
+//! Without pressure there are only honest heartbeats, 5,000 a second over HTTPS.
+//!
 //! The honest heartbeats are an open loop: each has a moment at which it is due, is a connection of its own, by turns HTTP and
 //! HTTPS, and its time counts from that moment. One that has no answer within the client's limit of 30 seconds is lost.
 
@@ -46,6 +48,8 @@ pub(crate) struct Pressure {
     silent: usize,
     slow: usize,
     stalled: usize,
+    /// Whether others do nothing but handshakes, and half of the honest heartbeats is over HTTP.
+    is_pressed: bool,
     rounds: usize,
     /// Honest heartbeats a second.
     rate: u32,
@@ -86,14 +90,28 @@ impl Pressure {
         let rounds = number("--rounds").unwrap_or(if quick { 3 } else { 5 });
         let (slow, stalled) = (peers * 5 / 18, peers * 3 / 18);
         let silent = peers - slow - stalled;
-        Self { silent, slow, stalled, rounds, rate: 100, turn: Duration::from_secs(seconds as u64) }
+        let turn = Duration::from_secs(seconds as u64);
+        Self { silent, slow, stalled, is_pressed: true, rounds, rate: 100, turn }
+    }
+
+    /// Nothing but honest heartbeats over HTTPS, each on a new connection with its ticket, as of a fleet of 100,000 clients.
+    pub(crate) fn none(words: &[&str]) -> Self {
+        let Self { rounds, .. } = Self::of(words);
+        let number = |name: &str| {
+            let place = words.iter().position(|word| *word == name)?;
+            words.get(place + 1)?.parse::<u32>().ok()
+        };
+        let turn = Duration::from_secs(number("--seconds").unwrap_or(10).into());
+        let rate = number("--rate").unwrap_or(5_000);
+        Self { silent: 0, slow: 0, stalled: 0, is_pressed: false, rounds, rate, turn }
     }
 
     /// Presses the servers by turns, and prints what came of it.
     pub(crate) fn compare(self, servers: &[Pressed<'_>]) {
-        let Self { silent, slow, stalled, rounds, rate, turn } = self;
+        let Self { silent, slow, stalled, is_pressed, rounds, rate, turn } = self;
+        let flood = if is_pressed { FLOOD } else { 0 };
         println!(
-            "\npressure: {silent} silent, {slow} slow and {stalled} stalled peers, {FLOOD} full handshakes at a time"
+            "\npressure: {silent} silent, {slow} slow and {stalled} stalled peers, {flood} full handshakes at a time"
         );
         println!(
             "          {rate} honest heartbeats a second for {turn:?}, open loop; {rounds} rounds in turns"
@@ -146,8 +164,10 @@ impl Pressure {
         let [plain, secure] = pressed.places.map(|place| place.to_string());
         let counts = [self.silent, self.slow, self.stalled].map(|count| count.to_string());
         let [silent, slow, stalled] = counts.each_ref().map(String::as_str);
-        let (_peers, _) = Server::of_the_load(&["peers", &plain, &secure, silent, slow, stalled]);
-        let (_flood, _) = Server::of_the_load(&["flood", &secure]);
+        let _load = self.is_pressed.then(|| {
+            let (peers, _) = Server::of_the_load(&["peers", &plain, &secure, silent, slow, stalled]);
+            (peers, Server::of_the_load(&["flood", &secure]))
+        });
         let (before, start) = (pressed.server.used(), Instant::now());
         let (times, lost, files) = thread::scope(|scope| {
             let files = scope.spawn(|| {
@@ -179,7 +199,8 @@ fn honest(pressure: Pressure, pressed: &Pressed<'_>) -> (Vec<Duration>, usize) {
         while gap * number < pressure.turn {
             let due = start + gap * number;
             sleep(due.saturating_duration_since(Instant::now())).await;
-            let (client, question, is_plain) = (client.clone(), Arc::clone(&question), number % 2 == 0);
+            let (client, question) = (client.clone(), Arc::clone(&question));
+            let is_plain = pressure.is_pressed && number % 2 == 0;
             tasks.spawn(async move {
                 let answered = async {
                     if is_plain {
