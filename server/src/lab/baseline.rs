@@ -12,6 +12,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::history::Trace;
 use crate::lab::{Lab, Seen, lock};
 use crate::schema::BridgedSchema;
 use crate::store::{Kind, StoreError};
@@ -122,10 +123,12 @@ pub struct BaselineClient {
 /// Stands for a number that a client has stopped counting at.
 pub(super) const TOO_MANY: u64 = u64::MAX;
 
-/// Numbers of orphanings and of unsigned policies, as a client tells them.
-pub(super) fn counts_of(harm: Harm) -> (u64, u64) {
+/// Numbers of orphanings and of unsigned policies, as a client tells them, or as its reports have shown: one that was installed anew
+/// tells less.
+pub(super) fn counts_of(harm: Harm, seen: Option<&Trace>) -> (u64, u64) {
     let count = |told: u8| if told == u8::MAX { TOO_MANY } else { told.into() };
-    (count(harm.orphaned), count(harm.unsigned))
+    let (orphaned, unsigned) = seen.map(|trace| trace.counts).unwrap_or_default();
+    (orphaned.max(count(harm.orphaned)), unsigned.max(count(harm.unsigned)))
 }
 
 /// A baseline with what its JSON for users does not have.
@@ -205,7 +208,10 @@ impl Lab {
                 heartbeats: glance.heartbeats,
                 counts: match reported_by {
                     None => self.history.ask(name, |trace| trace.counts).unwrap_or_default(),
-                    Some(_) => counts_of(view.harm),
+                    Some(_) => self
+                        .history
+                        .ask(name, |trace| counts_of(view.harm, Some(trace)))
+                        .unwrap_or_else(|| counts_of(view.harm, None)),
                 },
             };
             clients.insert(name.to_owned(), client);

@@ -213,10 +213,10 @@ impl Lab {
         drop(wanted);
         let here: HashSet<String> = fleet.members().iter().map(|one| one.name.clone()).collect();
         fleet.dismiss(|one| gone.contains(&one.name));
-        for name in &gone {
-            self.history.leave(name);
-        }
         let now = self.clock().now();
+        for name in &gone {
+            self.history.leave(name, now);
+        }
         lock(&self.dismissed).extend(gone.iter().map(|name| (name.clone(), now)));
         let new: Vec<MemberSpec> =
             specs.into_iter().filter(|spec| !here.contains(&spec.profile.computer_name)).collect();

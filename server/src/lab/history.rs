@@ -130,12 +130,17 @@ impl History {
         self.here.get(client).map(|trace| what(&trace))
     }
 
-    /// Moves the history of a client that leaves the fleet.
-    pub(super) fn leave(&self, client: &str) {
-        let Some((name, trace)) = self.here.remove(client) else { return };
+    /// Moves the history of a client that leaves the fleet now.
+    pub(super) fn leave(&self, client: &str, now: Timestamp) {
+        let Some((name, mut trace)) = self.here.remove(client) else { return };
+        if let Some(open) = trace.orphaned.back_mut() {
+            open.until.get_or_insert(now);
+        }
         self.marked.remove(client);
         if !trace.orphaned.is_empty() || !trace.unsigned.is_empty() {
-            self.departed.insert(name, trace);
+            // Another client of this name may have left before.
+            let before = self.departed.remove(&name).map(|(_, before)| before);
+            self.departed.insert(name, before.into_iter().fold(trace, Trace::after));
         }
     }
 
@@ -183,6 +188,19 @@ impl History {
 }
 
 impl Trace {
+    /// The history of a client that had another one's name, with that before it.
+    fn after(self, before: Self) -> Self {
+        let mut both = before;
+        for one in self.orphaned {
+            remember(&mut both.orphaned, one, &mut both.forgotten);
+        }
+        for one in self.unsigned {
+            remember(&mut both.unsigned, one, &mut both.forgotten);
+        }
+        both.counts = (both.counts.0 + self.counts.0, both.counts.1 + self.counts.1);
+        Self { certificates: self.certificates, serial: self.serial, served: self.served, ..both }
+    }
+
     fn ever(&self) -> Ever {
         Ever { orphaned: !self.orphaned.is_empty(), unsigned: !self.unsigned.is_empty() }
     }

@@ -140,7 +140,16 @@ impl Lab {
                 known: known.into_iter().collect(),
             });
         }
-        self.reports.parts.lock().retain(|(name, _), _| name != source);
+        let mut gone = Vec::new();
+        self.reports.parts.lock().retain(|(name, _), part| {
+            if name == source {
+                gone.extend(part.report.states.iter().flat_map(ReportedState::names).map(str::to_owned));
+            }
+            name != source
+        });
+        // What happened to its clients is not forgotten with it.
+        let now = self.clock().now();
+        gone.iter().for_each(|client| self.history.leave(client, now));
         Ok(())
     }
 
@@ -289,6 +298,8 @@ impl Lab {
         limit: Duration,
         began: Stopwatch,
     ) -> Result<(), TimeError> {
+        // A lab that has clients of its own which are on has something to wait for.
+        let has_own = self.fleet.read().await.members().iter().any(|one| !one.handle.agent().is_stopped());
         let called = Stopwatch::start();
         let mut unheard = Stopwatch::start();
         let mut first: HashMap<String, u64> = HashMap::new();
@@ -311,7 +322,7 @@ impl Lab {
                 }
                 let silent = parts.iter().filter(|(_, part)| part.is_silent()).map(|((name, _), _)| name);
                 let silent: BTreeSet<&String> = silent.collect();
-                if clients == 0 && !silent.is_empty() {
+                if clients == 0 && !silent.is_empty() && !has_own {
                     // What reports them, or the database, may be starting anew.
                     if unheard.elapsed() >= PATIENCE || began.elapsed() >= limit {
                         let sources = silent.into_iter().cloned().collect();

@@ -169,7 +169,7 @@ impl Lab {
             let trace = self.history.of(&one.client).unwrap_or_default();
             let group = registered.get(one.client.as_str()).and_then(|group| paths.get(group).cloned());
             let ClientView { client: name, part, on: is_on, silent: is_silent, view, .. } = one;
-            let counts = counts_of(view.harm);
+            let counts = counts_of(view.harm, Some(&trace));
             JudgedClient { name, part, agent: None, view, is_on, is_silent, trace, counts, group }
         });
         let clients = clients.chain(reported);

@@ -1,6 +1,5 @@
 //! Point 4: which clients were orphaned since the baseline, and by which mistake.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use epm_client_agent::cause::{Change, Loss, SiteHistory, failure_of};
@@ -18,17 +17,18 @@ impl Lab {
         let departed = self.history.departed();
         let history = judged.history();
         // Every client that was ever there since the baseline, whether its machine is on, and whether the baseline has it.
-        let mut traces: BTreeMap<&str, Option<(&str, &Trace, u64)>> =
-            judged.baseline.clients.keys().map(|name| (name.as_str(), None)).collect();
-        traces
-            .extend(departed.iter().map(|(name, trace)| (name.as_str(), Some(("", trace, trace.counts.0)))));
-        traces.extend(
-            judged
-                .clients
-                .iter()
-                .map(|one| (one.name.as_str(), Some((one.part.as_str(), &one.trace, one.counts.0)))),
-        );
+        // One that left the fleet stays a client of its own where another of its name has come.
         let (mut is_watched, here) = (false, judged.names());
+        let gone = departed.iter().map(|(name, trace)| (name.as_str(), Some(("", trace, trace.counts.0))));
+        let present = judged.clients.iter();
+        let present =
+            present.map(|one| (one.name.as_str(), Some((one.part.as_str(), &one.trace, one.counts.0))));
+        let baseline = judged.baseline.clients.keys().map(|name| (name.as_str(), None));
+        let absent = baseline
+            .filter(|(name, _)| !here.contains(name) && departed.iter().all(|(gone, _)| gone != name));
+        let mut traces: Vec<(&str, Option<(&str, &Trace, u64)>)> =
+            gone.chain(present).chain(absent).collect();
+        traces.sort_by_key(|(name, _)| *name);
         for (name, trace) in traces.into_iter().filter(|(name, _)| !left_behind(name)) {
             let before = judged.baseline.clients.get(name);
             is_watched |= before.is_some_and(|one| one.on && one.served);
@@ -52,6 +52,10 @@ impl Lab {
             let seen =
                 trace.orphaned.back().filter(|one| one.until.is_none_or(|until| until >= judged.baseline.at));
             let Some(orphaning) = seen else {
+                // What a client went through that left before the baseline is known to be earlier.
+                if part.is_empty() {
+                    continue;
+                }
                 let why = format!(
                     "{name}: it was orphaned since the baseline, as it tells, and is not now: when and why was not seen"
                 );

@@ -246,6 +246,28 @@ async fn baselines_are_taken_shown_and_removed_and_an_unknown_one_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_was_orphaned_and_removed_is_not_made_good_by_another_one_of_its_name() {
+    let lab = Lab::single(Hand::Api).await;
+    lab.rotate(&Plan { waits: [false; 3], ..Plan::default() }).await;
+    lab.beats(3).await;
+    let is_against = |finding: &Finding, name: &str| {
+        let not_waited = finding.findings.iter().find(|one| one.code == RotationCode::NotWaited).unwrap();
+        not_waited.counter_examples.iter().any(|one| one.starts_with(name))
+    };
+    let before = lab.judge(Rotation::default()).await;
+    assert!(is_against(&before, "desk-1"), "{before:#?}");
+    for count in [0, 2] {
+        lab.part("desk", count, "14.3", DEFAULT_GROUP, None).await;
+    }
+    let after = lab.judge(Rotation::default()).await;
+    assert!(is_against(&after, "desk-1"), "{after:#?}");
+    // What was before a baseline is not blamed on what comes after.
+    lab.opened.lab.take_baseline("later").await.unwrap();
+    let later = lab.judge(Rotation { since: "later".to_owned(), ..Rotation::default() }).await;
+    assert!(!is_against(&later, "desk-1"), "{later:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_snapshot_is_restored_the_heartbeats_before_the_first_change_are_known() {
     let lab = Lab::single(Hand::Api).await;
     lab.opened.lab.restore_snapshot("start").await.unwrap();
