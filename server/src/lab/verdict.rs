@@ -198,6 +198,7 @@ impl Lab {
         let names: Vec<String> = self.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
         match self.site.shared_log().map(|log| log.running()) {
             Some(Ok(running)) => {
+                verdict.database_error = self.site.shared_trouble();
                 let ended = names.iter().filter(|name| !running.contains(name));
                 verdict.processes_down = Some(ended.cloned().collect());
             }

@@ -31,6 +31,11 @@ impl MockSite {
         self.state.keeper.shared_site().map(|shared| &*shared.log)
     }
 
+    /// Why this process may not know what the other processes of its site do; none if it does, or there are none.
+    pub(crate) fn shared_trouble(&self) -> Option<String> {
+        self.state.keeper.shared_site().and_then(|shared| shared.trouble())
+    }
+
     /// The named updates of a manager's certificate that any process has applied; none for a site of one process.
     pub(crate) fn shared_updates(&self, manager: &str) -> Option<Vec<Update>> {
         self.state.keeper.shared_site().map(|shared| shared.updates(manager))
@@ -72,6 +77,7 @@ impl MockSite {
                 return format!("the manager {:?} runs elsewhere now, {by}", shared.manager);
             }
             let is_due = last.is_none_or(|last| last.elapsed() >= EVERY);
+            let is_down = now.down.is_some();
             let why = match now.down {
                 Some(why) => Some(why),
                 None => {
@@ -79,17 +85,24 @@ impl MockSite {
                         last = Some(Stopwatch::start());
                     }
                     let caught_up = tokio::task::block_in_place(|| self.state.catch_up(is_due));
-                    caught_up.err().map(|error| error.to_string())
+                    let trouble = caught_up.err().map(|error| error.to_string());
+                    if is_due || trouble.is_some() {
+                        shared.exchanged(trouble.as_deref());
+                    }
+                    trouble
                 }
             };
             if let Some(why) = shared.broken() {
                 return why;
             }
             match &why {
-                Some(why) if !was_down => {
+                Some(why) if !was_down && is_down => {
                     tracing::error!(
                         "the database is not available: {why}; clients are answered from the last publication, and changes are refused"
                     );
+                }
+                Some(why) if !was_down => {
+                    tracing::error!("what other processes do cannot be followed: {why}; there is no verdict");
                 }
                 None if was_down => {
                     tracing::warn!("the database is available again; everything was followed");

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use epm_client_agent::wire::Stopwatch;
 use epm_protocol::site::{Command, Site, Stores};
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
@@ -22,7 +24,12 @@ pub(crate) struct SharedSite {
     updates: Mutex<Updates>,
     /// Why this process can no longer follow; none as long as it can.
     broken: Mutex<Option<String>>,
+    /// When clients were exchanged with the database last, and why not since then, if that is known.
+    exchanged: Mutex<(Stopwatch, Option<String>)>,
 }
+
+/// The longest time without an exchange of clients that is no trouble.
+const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
 /// How far a process has followed a log.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +57,7 @@ impl SharedSite {
             revision: AtomicI64::new(followed.revision),
             updates: Mutex::new(updates),
             broken: Mutex::default(),
+            exchanged: Mutex::new((Stopwatch::start(), None)),
         }
     }
 
@@ -85,6 +93,24 @@ impl SharedSite {
     /// Notes that the process has read or written the clients up to this change.
     pub(crate) fn has_read(&self, revision: i64) {
         self.revision.fetch_max(revision, Ordering::SeqCst);
+    }
+
+    /// Notes that clients were exchanged with the database, or why they were not.
+    pub(crate) fn exchanged(&self, trouble: Option<&str>) {
+        let mut exchanged = self.exchanged.lock();
+        match trouble {
+            None => *exchanged = (Stopwatch::start(), None),
+            Some(why) => exchanged.1 = Some(why.to_owned()),
+        }
+    }
+
+    /// Why this process may not know what the others do: the exchange with the database has failed, or takes long.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let (last, why) = &*self.exchanged.lock();
+        let silent = last.elapsed();
+        let is_late = silent > LONGEST_SILENCE;
+        why.clone()
+            .or_else(|| is_late.then(|| format!("nothing was exchanged with it for {} s", silent.as_secs())))
     }
 
     /// Why this process can no longer follow; none as long as it can.
