@@ -139,20 +139,20 @@ pub fn sweep(
         points: Vec::new(),
         run: None,
     };
-    let lost = |wait: Duration, seeds: &[u64]| -> Result<Vec<usize>, SweepError> {
+    let lost = |wait: Duration, seeds: &[u64]| -> Result<(Vec<usize>, Vec<usize>), SweepError> {
         let lost = seeds.iter().map(|seed| {
             let plan = waits.applied_to(scenario, wait, *seed);
             let Outcome { verdict, is_partial, .. } = rehearse(&plan, options, progress, |_| ())?.outcome;
             if verdict.clients == 0 && !is_partial {
                 return Err(SweepError::NoClient);
             }
-            Ok(verdict.orphaned.len())
+            Ok((verdict.orphaned.len(), verdict.orphaned_on_return.len()))
         });
         lost.collect()
     };
     let mut try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), SweepError> {
-        let point =
-            SweepPoint { wait, orphaned: lost(wait.0, seeds)?, a_day_more: lost(wait.0 + DAY, seeds)? };
+        let ((orphaned, on_return), (a_day_more, _)) = (lost(wait.0, seeds)?, lost(wait.0 + DAY, seeds)?);
+        let point = SweepPoint { wait, orphaned, on_return, a_day_more };
         if !progress.stop.load(Ordering::Relaxed) {
             tell(&point);
             sweep.points.push(point);

@@ -31,6 +31,8 @@ pub struct SweepPoint {
     pub wait: Span,
     /// The number of orphaned clients for each seed, in the order of the seeds.
     pub orphaned: Vec<usize>,
+    /// The number of clients for each seed that are off at the end, and would be orphaned on being switched on.
+    pub on_return: Vec<usize>,
     /// The number of orphaned clients for each seed if the wait is a day longer.
     pub a_day_more: Vec<usize>,
 }
@@ -55,6 +57,14 @@ impl Sweep {
     pub fn shortest_without_orphans(&self) -> Option<Span> {
         let spreads = self.spreads();
         spreads.iter().rev().take_while(|spread| spread.most == 0).last().map(|spread| spread.wait)
+    }
+
+    /// The largest number of clients, with any seed, that the shortest wait without orphans leaves off, and that would be orphaned on
+    /// being switched on.
+    pub fn on_return(&self) -> usize {
+        let shortest = self.shortest_without_orphans();
+        let point = self.points.iter().find(|point| Some(point.wait) == shortest);
+        point.and_then(|point| point.on_return.iter().copied().max()).unwrap_or(0)
     }
 
     /// The spreads of all rehearsed waits, the shortest first.

@@ -139,6 +139,7 @@ pub(super) fn sweep() -> Sweep {
     let point = |(wait, lost): (&str, usize)| SweepPoint {
         wait: wait.parse().unwrap(),
         orphaned: [100, 82, 117, 95, 130].map(|percent| lost * percent / 100).to_vec(),
+        on_return: vec![0; 5],
         a_day_more: [100, 82, 117, 95, 130].map(|percent| lost * percent / 100).to_vec(),
     };
     Sweep {

@@ -5,14 +5,15 @@ use crate::rehearsal::{Sweep, SweepPoint};
 /// A line for each wait and seed: the wait as written and in seconds, the seed, the number of orphaned clients, and
 /// that number if the wait were a day longer.
 pub fn sweep_csv(sweep: &Sweep) -> String {
-    let mut text = "wait,wait_seconds,seed,orphaned,orphaned_a_day_later\r\n".to_owned();
+    let mut text = "wait,wait_seconds,seed,orphaned,orphaned_a_day_later,orphaned_on_return\r\n".to_owned();
     let mut points: Vec<&SweepPoint> = sweep.points.iter().collect();
     points.sort_by_key(|point| point.wait);
-    for SweepPoint { wait, orphaned, a_day_more } in points {
+    for SweepPoint { wait, orphaned, on_return, a_day_more } in points {
         for (at, count) in orphaned.iter().enumerate() {
-            let later = a_day_more.get(at).map_or_else(String::new, ToString::to_string);
+            let text_of = |counts: &[usize]| counts.get(at).map_or_else(String::new, ToString::to_string);
+            let (later, on_return) = (text_of(a_day_more), text_of(on_return));
             let seed = sweep.seeds.get(at).map_or_else(String::new, ToString::to_string);
-            text.push_str(&format!("{wait},{},{seed},{count},{later}\r\n", wait.0.as_secs_f64()));
+            text.push_str(&format!("{wait},{},{seed},{count},{later},{on_return}\r\n", wait.0.as_secs_f64()));
         }
     }
     text

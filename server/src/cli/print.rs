@@ -144,7 +144,16 @@ fn found_by(sweep: &Sweep, is_partial: bool) -> String {
     let seeds = sweep.seeds.len();
     match sweep.shortest_without_orphans() {
         Some(wait) => {
-            format!("\n{partial}Shortest wait tried that orphans no client: {wait} (seeds tried: {seeds}).\n")
+            let left = match sweep.on_return() {
+                0 => String::new(),
+                clients => format!(
+                    "With that wait up to {} off at the end, and would be orphaned on being switched on.\n",
+                    either(clients, "client is", "clients are")
+                ),
+            };
+            format!(
+                "\n{partial}Shortest wait tried that orphans no client: {wait} (seeds tried: {seeds}).\n{left}"
+            )
         }
         None => format!("\n{partial}Every wait tried orphans clients (seeds tried: {seeds}).\n"),
     }

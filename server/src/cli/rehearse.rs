@@ -99,6 +99,8 @@ struct SeedOutcome {
     seed: u64,
     /// Number of clients that are orphaned at the end.
     orphaned: usize,
+    /// Number of clients that are off at the end, and would be orphaned on being switched on.
+    orphaned_on_return: usize,
     /// Number of clients.
     clients: usize,
 }
@@ -204,8 +206,13 @@ impl Rehearse {
             if is_stopped {
                 break;
             }
-            let (orphaned, clients) = (outcome.verdict.orphaned.len(), outcome.verdict.clients);
-            lost.push(SeedOutcome { seed: *seed, orphaned, clients });
+            let verdict = outcome.verdict;
+            lost.push(SeedOutcome {
+                seed: *seed,
+                orphaned: verdict.orphaned.len(),
+                orphaned_on_return: verdict.orphaned_on_return.len(),
+                clients: verdict.clients,
+            });
         }
         bar.finish_and_clear();
         let mut sorted: Vec<usize> = lost.iter().map(|one| one.orphaned).collect();
@@ -220,6 +227,11 @@ impl Rehearse {
         };
         let median = sorted[sorted.len() / 2];
         let again = again::run_info(&self.scenario, scenario.seed);
+        let ending = match lost.iter().any(|one| one.orphaned_on_return > 0) {
+            _ if most > 0 => Ending::ClientsOrphaned,
+            true => Ending::NotWell,
+            false => Ending::Well,
+        };
         if self.json {
             say_json(&SeedsOutcome {
                 scenario: scenario.title,
@@ -231,9 +243,16 @@ impl Rehearse {
             })?;
         } else {
             let mut text = format!("{}\n\n", scenario.title);
-            for SeedOutcome { seed, orphaned, clients } in &lost {
-                let _ =
-                    writeln!(text, "  seed {seed}: {orphaned} of {} orphaned", counted(clients, "client"));
+            for SeedOutcome { seed, orphaned, orphaned_on_return, clients } in &lost {
+                let left = match orphaned_on_return {
+                    0 => String::new(),
+                    more => format!(", {more} on being switched on"),
+                };
+                let _ = writeln!(
+                    text,
+                    "  seed {seed}: {orphaned} of {} orphaned{left}",
+                    counted(clients, "client")
+                );
             }
             let _ = writeln!(
                 text,
@@ -245,7 +264,7 @@ impl Rehearse {
             );
             say(&text);
         }
-        Ok(if most > 0 { Ending::ClientsOrphaned } else { Ending::Well })
+        Ok(ending)
     }
 
     async fn sweep(
@@ -294,7 +313,11 @@ impl Rehearse {
             say(&print::sweep_verdict(&swept, is_stopped));
             self.say_where();
         }
-        Ok(if swept.shortest_without_orphans().is_some() { Ending::Well } else { Ending::ClientsOrphaned })
+        Ok(match swept.shortest_without_orphans() {
+            None => Ending::ClientsOrphaned,
+            Some(_) if swept.on_return() > 0 => Ending::NotWell,
+            Some(_) => Ending::Well,
+        })
     }
 
     fn say_where(&self) {

@@ -14,11 +14,18 @@ pub(super) fn body(sweep: &Sweep) -> Markup {
         (_, None) => ("No result", "unwell", "No wait was rehearsed.".to_owned()),
         (Some(wait), _) => {
             let wait = words::stretch(wait.0);
-            (
-                "Found",
-                "well",
-                format!("Of the waits that were tried, {wait} and longer orphaned no client with any seed."),
-            )
+            let said =
+                format!("Of the waits that were tried, {wait} and longer orphaned no client with any seed.");
+            match sweep.on_return() {
+                0 => ("Found", "well", said),
+                left => {
+                    let left = words::clients(left);
+                    let left = format!(
+                        "{said} Up to {left} would be orphaned on being switched on after the end with the shortest of them."
+                    );
+                    ("Found in part", "unwell", left)
+                }
+            }
         }
         (None, Some(longest)) => (
             "Not found",

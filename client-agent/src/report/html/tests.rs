@@ -243,6 +243,7 @@ fn a_sweep_that_is_hardly_there_is_a_page() {
     let point = |lost: &[usize]| SweepPoint {
         wait: "0s".parse().unwrap(),
         orphaned: lost.to_vec(),
+        on_return: lost.to_vec(),
         a_day_more: lost.to_vec(),
     };
     for points in [vec![], vec![point(&[])], vec![point(&[0])], vec![point(&[1]), point(&[1, 0])]] {
