@@ -256,23 +256,45 @@ fn is(line: &Line, events: &[Event]) -> bool {
     line.known_event().is_some_and(|event| events.contains(&event))
 }
 
-/// The client's contact with its managers; none if the log has fewer than two lines.
+/// The contact of the log's clients with their managers, the worst where there are several; none if the log has fewer than two lines,
+/// or none that tells it.
 pub(super) fn contact(log: &Log) -> Option<Contact> {
-    let lines = &log.lines;
+    if log.lines.len() < 2 {
+        return None;
+    }
+    let mut of_hosts: BTreeMap<Option<&str>, Vec<&Line>> = BTreeMap::new();
+    for line in &log.lines {
+        of_hosts.entry(line.host.as_deref()).or_default().push(line);
+    }
+    of_hosts.values().filter_map(|lines| contact_of(lines)).max_by_key(|contact| match contact {
+        Contact::Well => 0,
+        Contact::Kept => 1,
+        Contact::LostWhileAway => 2,
+        Contact::Lost => 3,
+        Contact::Never => 4,
+    })
+}
+
+/// The contact of one client.
+fn contact_of(lines: &[&Line]) -> Option<Contact> {
     let last = |events: &[Event]| lines.iter().rposition(|line| is(line, events));
-    let contact = match (last(SERVED), last(FAILED)) {
-        _ if lines.len() < 2 => return None,
-        (_, None) => Contact::Well,
-        (None, Some(_)) => Contact::Never,
-        (Some(good), Some(bad)) if good > bad => Contact::Kept,
+    match (last(SERVED), last(FAILED)) {
+        (None, None) => None,
+        (Some(good), None) => {
+            let is_trouble =
+                |line: &&&Line| is(line, &[Event::ServerDisconnected]) || finding(&line.text).is_some();
+            let left = lines[good..].iter().any(|line| is_trouble(&line));
+            (!left).then_some(Contact::Well)
+        }
+        (None, Some(_)) => Some(Contact::Never),
+        (Some(good), Some(bad)) if good > bad => Some(Contact::Kept),
         (Some(good), Some(_)) => {
             let fell =
                 lines.iter().skip(good).position(|line| is(line, FAILED)).map_or(good, |gap| good + gap);
             let away = lines[good..fell].iter().any(|line| is(line, &[Event::ServiceStopped]));
-            if away { Contact::LostWhileAway } else { Contact::Lost }
+            Some(if away { Contact::LostWhileAway } else { Contact::Lost })
         }
-    };
-    Some(contact)
+    }
 }
 
 /// Finds how many servers failed.
@@ -295,6 +317,18 @@ fn name(id: u32) -> String {
 }
 
 impl Clue {
+    /// Whether a client that has it in its log was not served at some time.
+    pub(super) fn is_trouble(&self) -> bool {
+        let is_failed = |id: u32| FAILED.iter().any(|event| event.id() == id);
+        match self {
+            Self::Event(id) => is_failed(*id),
+            Self::Then(one, other) => is_failed(*one) || is_failed(*other),
+            Self::Contact(contact) => *contact != Contact::Well,
+            Self::Finding(_) | Self::FindingOver(..) | Self::Alert(_) | Self::Servers(_) => true,
+            Self::Follows(..) | Self::Words(_) => false,
+        }
+    }
+
     /// The clue as the file of signatures has it.
     #[cfg(test)]
     pub(super) fn to_key(&self) -> String {

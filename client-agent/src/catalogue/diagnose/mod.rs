@@ -158,7 +158,10 @@ pub fn diagnose(log: &Log) -> Diagnosis {
         (false, _) => Condition::Unknown,
     };
     let (candidates, without_trace) = match condition {
-        Condition::Healthy => (Vec::new(), candidates),
+        Condition::Healthy => {
+            candidates.retain(|one| !one.lacks.iter().any(Clue::is_trouble));
+            (Vec::new(), candidates)
+        }
         Condition::Unknown => (Vec::new(), Vec::new()),
         _ => (candidates, Vec::new()),
     };
