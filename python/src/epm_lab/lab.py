@@ -226,6 +226,8 @@ class Lab:
                 heartbeats=heartbeats, limit_seconds=max(1, int(timeout)), timeout=timeout + self.api.timeout
             )
         except ApiError as error:  # the judgement names the clients without heartbeats
+            if error.status == 400:
+                raise
             late = error.detail
         finding = self.api.find([expected]).expectations[0]
         if finding.result != "pass":

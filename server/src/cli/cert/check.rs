@@ -48,8 +48,8 @@ pub(crate) struct Check {
 pub(crate) struct CheckedCertificate {
     #[serde(flatten)]
     file: FileView,
-    /// Whether the checked time is within the validity period.
-    in_time: bool,
+    /// Whether the checked time is within the validity period; null where no certificate was chosen.
+    in_time: Option<bool>,
     /// Each server of the client's list, and why the client would not trust the certificate there.
     clients: Vec<Believed>,
     /// Whether the wizard would accept it, the time is within its validity, and a client would trust it at one of the servers at
@@ -75,16 +75,16 @@ impl Check {
             (Some(file), Some(own)) => self.believed(file, own, now)?,
             _ => Vec::new(),
         };
-        let in_time = own.is_some_and(|own| own.validity().covers(now));
+        let in_time = own.map(|own| own.validity().covers(now));
         let taken = matches!(brought.identity, Some(Ok(_)));
         let believed = self.sylink.is_none() || clients.iter().any(|one| one.rejection.is_none());
-        let well = taken && in_time && believed;
+        let well = taken && in_time == Some(true) && believed;
         let checked = CheckedCertificate { file: FileView::of(&brought), in_time, clients, well };
         if self.json {
             say_json(&checked)?;
         } else {
             let mut text = checked.file.text();
-            if !in_time {
+            if in_time == Some(false) {
                 text.push_str(&format!("Validity: does not cover {now}\n"));
             }
             for Believed { server, rejection } in &checked.clients {

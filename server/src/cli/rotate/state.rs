@@ -1,6 +1,6 @@
 //! The completed steps of a rotation, kept in a file so that an interrupted rotation can continue.
 
-use epm_client_agent::program::read_file;
+use epm_client_agent::wire::read_regular;
 use epm_protocol::plain::plain;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -63,11 +63,14 @@ pub(super) struct State {
     pub(super) baseline: Option<String>,
 }
 
+/// Maximum number of bytes of the file.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
 impl State {
     /// Reads the state from this file, if it exists; it must belong to this procedure and site.
     pub(super) fn read(file: &Path, way: Way, site: &str) -> Result<Option<Self>, Failure> {
         let bad = |why: &dyn std::fmt::Display| Failure::BadInput(format!("{}: {why}", file.display()));
-        let text = match read_file(file) {
+        let text = match read_regular(file, LARGEST) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(bad(&error)),

@@ -135,6 +135,18 @@ impl Found {
                 )));
             }
         }
+        let of = |assumptions: &Assumptions| serde_json::to_value(assumptions).unwrap_or_default();
+        if let (Some(known), Some(given)) =
+            (of(&before.with.assumptions).as_object(), of(&founded.assumptions).as_object())
+            && let Some((name, value)) = given.iter().find(|(name, value)| known.get(*name) != Some(*value))
+        {
+            return Err(Failure::BadInput(format!(
+                "the database has a site already, founded at {} with the assumption {name} = {}, found {value}: leave the site as it \
+                 is, or choose another database",
+                before.with.at,
+                known.get(name).unwrap_or(&serde_json::Value::Null)
+            )));
+        }
         notice(&format!("The site was founded at {}; nothing has changed.\n", before.with.at));
         Ok(Ending::Well)
     }
