@@ -125,8 +125,9 @@ impl Step {
                 "check that the port speaks TLS, its versions and ciphers, and any TLS inspection in between"
             }
             Self::Certificate => {
-                "compare the certificate shown with that of the manager: if the manager has a new one, give the \
-                 client a new communications file; if not, look for TLS inspection in between"
+                "compare the certificate shown with that of the manager: if it has expired or is for another name, \
+                 renew it there; if the manager has a new one, give the client a new communications file; if neither, \
+                 look for TLS inspection in between"
             }
             Self::Hello => "the answer is not a manager's, or the manager has a problem: look at its log",
             Self::Registration => {

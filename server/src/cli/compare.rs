@@ -170,7 +170,8 @@ fn side(side: &Side) -> String {
 fn only(side: &Side, cause: &Cause) -> String {
     let noted = if cause.finding == NOTE { "noted of " } else { "" };
     let clients = counted_clients(cause.clients);
-    let mut text = format!("\nOnly in {}, {noted}{clients}: {}\n", side.file, cause.sentence);
+    let layer = cause.layer.as_ref().map(|layer| format!(", layer {layer}")).unwrap_or_default();
+    let mut text = format!("\nOnly in {}, {noted}{clients}{layer}: {}\n", side.file, cause.sentence);
     for step in &cause.steps {
         text += &format!("  Step {}: {}\n", step.number, step.title);
     }

@@ -57,6 +57,9 @@ pub(crate) struct Cause {
     /// Steps that the sentence names by number; absent in a lab without a scenario.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) steps: Vec<StepTitle>,
+    /// Layer of trust that failed, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layer: Option<String>,
     /// Number of the failure in the catalogue, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<String>,
@@ -381,6 +384,7 @@ fn causes(judged: &Judged) -> BTreeMap<[String; 3], Cause> {
             finding,
             sentence: one.sentence.clone(),
             steps: titled(&one.sentence, &judged.steps),
+            layer: one.layer.clone(),
             failure: one.failure.clone(),
             remedy: one.remedy.clone(),
             clients: 0,

@@ -169,7 +169,7 @@ fn causes(compared: &Value) -> Markup {
                     ol.reasons {
                         @for one in causes {
                             li {
-                                p.place { @if one["finding"] == NOTE { "Noted of " } strong { (counted(one.number("clients"), "client")) } @if let Some(number) = one["failure"].as_str() { " " (failure(number)) } }
+                                p.place { @if one["finding"] == NOTE { "Noted of " } strong { (counted(one.number("clients"), "client")) } @if let Some(layer) = one["layer"].as_str() { ", layer " (layer) } @if let Some(number) = one["failure"].as_str() { " " (failure(number)) } }
                                 p.cause { (prose(one.text("sentence"))) }
                                 @if !one.list("steps").is_empty() {
                                     ul.alike { @for step in one.list("steps") { li { "Step " (step.number("number")) ": " (step.text("title")) } } }
