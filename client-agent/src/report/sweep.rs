@@ -43,6 +43,6 @@ mod tests {
         let rows: Vec<_> =
             ::csv::Reader::from_reader(text.as_bytes()).into_records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), sweep.points.len() * sweep.seeds.len());
-        assert_eq!(rows[0].iter().collect::<Vec<_>>(), ["1h", "3600", "11", "20300", "20300"]);
+        assert_eq!(rows[0].iter().collect::<Vec<_>>(), ["1h", "3600", "11", "20300", "20300", "0"]);
     }
 }

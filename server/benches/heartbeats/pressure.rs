@@ -94,7 +94,7 @@ impl Pressure {
         Self { silent, slow, stalled, is_pressed: true, rounds, rate: 100, turn }
     }
 
-    /// Nothing but honest heartbeats over HTTPS, each on a new connection with its ticket, as of a fleet of 100,000 clients.
+    /// Honest heartbeats over HTTPS without any pressure, each on a new connection with its ticket, as of a fleet of 100,000 clients.
     pub(crate) fn none(words: &[&str]) -> Self {
         let Self { rounds, .. } = Self::of(words);
         let number = |name: &str| {

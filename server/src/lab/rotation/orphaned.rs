@@ -9,7 +9,7 @@ use super::Judgement;
 use super::finding::{Findings, RotationCode as Code};
 use crate::lab::Lab;
 use crate::lab::baseline::{BaselineClient, TOO_MANY};
-use crate::lab::history::{Orphaning, Trace};
+use crate::lab::history::Orphaning;
 
 impl Lab {
     pub(super) fn judge_orphaned(&self, judged: &Judgement<'_>, findings: &mut Findings) {
@@ -26,8 +26,7 @@ impl Lab {
         let baseline = judged.baseline.clients.keys().map(|name| (name.as_str(), None));
         let absent = baseline
             .filter(|(name, _)| !here.contains(name) && departed.iter().all(|(gone, _)| gone != name));
-        let mut traces: Vec<(&str, Option<(&str, &Trace, u64)>)> =
-            gone.chain(present).chain(absent).collect();
+        let mut traces: Vec<_> = gone.chain(present).chain(absent).collect();
         traces.sort_by_key(|(name, _)| *name);
         for (name, trace) in traces.into_iter().filter(|(name, _)| !left_behind(name)) {
             let before = judged.baseline.clients.get(name);
