@@ -274,13 +274,26 @@ def test_what_has_changed_since_a_snapshot_is_three_clicks_away(lab, open_page):
     expect(page.locator("#changes")).to_contain_text("Every client is the same.")
 
 
+def do(page, button, answer):
+    """Presses the first button of this name, and waits for the answer of its form."""
+    form = page.locator("form", has=page.get_by_role("button", name=button)).first
+    form.get_by_role("button", name=button).click()
+    expect(form.locator("output")).to_contain_text(re.compile(answer))
+
+
+def test_what_a_failure_begins_with_is_made_in_this_lab(lab, open_page):
+    page = open_page(lab, "/failures/F04")
+    do(page, "Give these commands", "Done")
+    do(page, "Add these clients", "Done")
+    assert "My Company\\Branch" in {one["group"] for one in lab.call("GET", "/v1/groups")}
+    assert "desktop-1" in {one["client"] for one in lab.call("GET", "/v1/clients")["clients"]}
+
+
 def test_a_failure_is_brought_about_and_repaired(lab, open_page):
     page = open_page(lab)
     clicks(page, "Failures", "F01")
-    page.get_by_role("button", name="Give these commands").click()
-    expect(page.locator("output").first).to_have_text("Done.")
-    page.get_by_role("button", name="Wait for its heartbeats").first.click()
-    expect(page.locator("output").nth(1)).to_contain_text(re.compile("Done|Refused"))
+    do(page, "Give these commands", "Done")
+    do(page, "Wait for its heartbeats", "Done|Refused")
     lab.call("POST", "/v1/clock/advance", {"by": "2m"})
     assert {one["failure"] for one in lab.call("GET", "/v1/verdict")["orphaned"]} == {"F01"}
     form = page.locator("form", has=page.get_by_label("Group"))
