@@ -6,7 +6,7 @@
 //! cargo bench -p epm-server -- keep-alive        the loads whose name has this in it
 //! cargo bench -p epm-server -- pressure          honest heartbeats among 18,000 bad peers, in ten minutes; only when asked for
 //! cargo bench -p epm-server -- pressure --peers 2000 --seconds 10 --rounds 3
-//! cargo bench -p epm-server -- latency           5,000 heartbeats a second over HTTPS, and nothing else; only when asked for
+//! cargo bench -p epm-server -- latency           heartbeats over HTTPS at a rate, and nothing else; only when asked for
 //! ```
 //!
 //! Read the ratios, not the absolute figures: contestants take turns within one run, on the same core, with the same

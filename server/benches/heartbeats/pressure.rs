@@ -8,7 +8,7 @@
 //! | flood | full handshakes of TLS, one after the other, with what the load's core has left | 64 at a time |
 //!
 //! Every second peer of a kind means HTTP, the others HTTPS. A peer whose connection is ended comes again after five seconds.
-//! Without pressure there are only honest heartbeats, 5,000 a second over HTTPS.
+//! Without pressure there are only honest heartbeats over HTTPS.
 //!
 //! The honest heartbeats are an open loop: each has a moment at which it is due, is a connection of its own, by turns HTTP and
 //! HTTPS, and its time counts from that moment. One that has no answer within the client's limit of 30 seconds is lost.
@@ -94,7 +94,7 @@ impl Pressure {
         Self { silent, slow, stalled, is_pressed: true, rounds, rate: 100, turn }
     }
 
-    /// Honest heartbeats over HTTPS without any pressure, each on a new connection with its ticket, as of a fleet of 100,000 clients.
+    /// Honest heartbeats over HTTPS without any pressure, each on a new connection with its ticket.
     pub(crate) fn none(words: &[&str]) -> Self {
         let Self { rounds, .. } = Self::of(words);
         let number = |name: &str| {
@@ -102,7 +102,7 @@ impl Pressure {
             words.get(place + 1)?.parse::<u32>().ok()
         };
         let turn = Duration::from_secs(number("--seconds").unwrap_or(10).into());
-        let rate = number("--rate").unwrap_or(5_000);
+        let rate = number("--rate").unwrap_or(500);
         Self { silent: 0, slow: 0, stalled: 0, is_pressed: false, rounds, rate, turn }
     }
 
