@@ -73,10 +73,9 @@ impl Scenario {
                 format!("{managers} managers: expected at most {MOST_MANAGERS}, as many as a lab runs");
             return Err(refuse(section(text, "[site]"), problem));
         }
-        if let Some(step) = self.step.get(MOST_STEPS) {
-            let at = section(text, &step.title);
+        if self.step.len() > MOST_STEPS {
             let problem = format!("{} steps: expected at most {MOST_STEPS}", self.step.len());
-            return Err(refuse(at, problem));
+            return Err(refuse(heading_of_step(text, MOST_STEPS), problem));
         }
         let mut site = Site::found(self.founding(self.supposed_places()), now)
             .map_err(|error| refuse(section(text, "[site]"), error.to_string()))?;
@@ -99,10 +98,10 @@ impl Scenario {
         self.check_fleet(&site, now).map_err(|(span, problem)| refuse(span, problem))?;
         self.check_faults(&site).map_err(|(span, problem)| refuse(span, problem))?;
         let parts: BTreeSet<&str> = self.fleet.iter().map(|part| part.get_ref().name.as_str()).collect();
-        for step in &self.step {
+        for (place, step) in self.step.iter().enumerate() {
             if step.wait.is_some_and(|wait| wait.heartbeats == 0 && wait.time.is_none()) {
                 let problem = "has an empty wait: expected heartbeats, a time, or both";
-                let at = section(text, &step.title);
+                let at = heading_of_step(text, place);
                 return Err(refuse(at, format!("the step {:?} {problem}", step.title)));
             }
             self.check_imports(step).map_err(|(span, problem)| refuse(span, problem))?;
@@ -323,6 +322,12 @@ fn supposed_ports((place, plan): (usize, &ManagerPlan)) -> ManagerPorts {
     }
 }
 
+/// The heading of the step with this index; the words of its title may stand elsewhere too.
+fn heading_of_step(text: &str, index: usize) -> Range<usize> {
+    let start = text.match_indices("[[step]]").nth(index).map_or(0, |(start, _)| start);
+    start..start
+}
+
 fn section(text: &str, heading: &str) -> Range<usize> {
     let start = text.find(heading).unwrap_or(0);
     start..start
@@ -331,6 +336,19 @@ fn section(text: &str, heading: &str) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_many_steps_are_refused_at_the_first_of_them() {
+        let begin = "title = 'again'\nsite = { managers = [{ name = 'sepm-1' }] }\n[[fleet]]\nname = 'a'\ncount = 1\nversion = '14.3'\n";
+        let checked = |steps: usize| {
+            let text = format!("{begin}{}", "[[step]]\ntitle = 'again'\n".repeat(steps));
+            let checked = Scenario::parse(&text, "x.toml").and_then(|one| one.check("x.toml", &text));
+            checked.map_or_else(|error| error.to_string(), |()| "sound".to_owned())
+        };
+        assert_eq!(checked(MOST_STEPS), "sound");
+        let refused = checked(MOST_STEPS + 1);
+        assert!(refused.starts_with("x.toml:2007:1: 1001 steps: expected at most 1000"), "{refused}");
+    }
 
     #[test]
     fn a_long_name_and_a_clock_that_overtakes_clients_are_refused_with_their_limits() {
