@@ -161,25 +161,21 @@ impl fmt::Display for LogLine {
 mod tests {
     use super::*;
 
+    fn line(text: &str) -> LogLine {
+        let at = "2018-10-01T00:00:00Z".parse().unwrap();
+        LogLine { at, event: Event::HaveLatestPolicy, text: text.to_owned() }
+    }
+
     #[test]
     fn a_name_with_a_line_break_makes_no_second_line() {
-        let line = LogLine {
-            at: "2018-10-01T00:00:00Z".parse().unwrap(),
-            event: Event::HaveLatestPolicy,
-            text: "from 127.0.0.1\nHost: evil".to_owned(),
-        };
+        let line = line("from 127.0.0.1\nHost: evil");
         assert_eq!(line.to_string(), "2018-10-01T00:00:00.000Z 1207030A from 127.0.0.1 Host: evil");
     }
 
     #[test]
     fn an_entry_has_the_form_of_the_real_log() {
-        let line = LogLine {
-            at: "2018-10-01T00:00:00Z".parse().unwrap(),
-            event: Event::HaveLatestPolicy,
-            text: "one\ttwo".into(),
-        };
         // 131828256000000000 steps of 100 ns since 1601; 0x4B bytes before the end of the line.
-        let entry = line.to_entry();
+        let entry = line("one\ttwo").to_entry();
         let fields =
             "0000004B\t01D45919B23D4000\t1207030A\t00000000\t00000000\t00000000\tone two\tSmc\t\t\r\n";
         assert_eq!((entry.as_str(), entry.len()), (fields, 0x4B + 2));
