@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::command::{Command, check, check_name};
 use super::command_error::CommandError;
 use super::effect::Effect;
+use super::replay::is_of_clients;
 use super::state::{AffectedGroups, Site};
+use crate::sylink::xml::SIZE_LIMIT;
 use crate::time::Timestamp;
 
 impl Site {
@@ -13,18 +15,22 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// When the command names an object that does not exist, or asks for an impossible state.
+    /// When the command names an object that does not exist, or asks for an impossible state, or when a document would be larger
+    /// than clients read.
     pub fn apply(&mut self, command: &Command, now: Timestamp) -> Result<Vec<Effect>, CommandError> {
-        let (mut effects, paths) = self.change(command, now)?;
-        self.publish_affected(&paths, &mut effects, now);
-        Ok(effects)
+        // Nothing is published of records of clients, and they are changed without a copy to go back to.
+        if is_of_clients(command) {
+            return self.change(command, now).map(|(effects, _)| effects);
+        }
+        self.apply_all(std::iter::once(command), now)
     }
 
     /// Applies all commands and publishes the affected groups once, or refuses one and changes nothing.
     ///
     /// # Errors
     ///
-    /// When one of them names an object that does not exist, or asks for an impossible state.
+    /// When one of them names an object that does not exist, or asks for an impossible state, or when a document would be larger
+    /// than clients read.
     pub fn apply_all<'a>(
         &mut self,
         commands: impl IntoIterator<Item = &'a Command>,
@@ -38,8 +44,30 @@ impl Site {
             paths.extend(affected);
         }
         next.publish_affected(&paths, &mut effects, now);
+        next.check_sizes(&effects)?;
         *self = next;
         Ok(effects)
+    }
+
+    /// Refuses documents that clients could not read.
+    fn check_sizes(&self, effects: &[Effect]) -> Result<(), CommandError> {
+        let published = effects.iter().filter_map(|effect| match effect {
+            Effect::Published { groups } => Some(groups),
+            _ => None,
+        });
+        for (id, publication) in
+            published.flatten().flat_map(|id| self.publications.values().map(move |one| (id, one)))
+        {
+            let sizes = publication.groups.get(id).map(|group| group.sizes());
+            if let Some((document, bytes)) =
+                sizes.into_iter().flatten().find(|(_, bytes)| *bytes > SIZE_LIMIT)
+            {
+                let group = self.groups.iter().find(|(_, group)| group.id == *id);
+                let group = group.map(|(path, _)| path.to_owned()).unwrap_or_default();
+                return Err(CommandError::TooLarge { document, group, bytes });
+            }
+        }
+        Ok(())
     }
 
     /// Publishes these groups anew, if there are any.

@@ -3,6 +3,7 @@
 use crate::excerpt::{excerpt, quoted};
 use crate::policy::Protocol;
 use crate::suggest::hint;
+use crate::sylink::xml::SIZE_LIMIT;
 use crate::trust::{IssueError, KeystoreError};
 
 /// The reason why a site refuses a command; then nothing has changed.
@@ -138,6 +139,20 @@ pub enum CommandError {
         manager: String,
         /// The protocol of the list.
         protocol: Protocol,
+    },
+    /// A document would be larger than clients read.
+    #[error(
+        "the {document} of the group {} would have {bytes} bytes, and clients read at most {SIZE_LIMIT}: \
+         take fewer or smaller lists, locations or policies",
+        quoted(group)
+    )]
+    TooLarge {
+        /// The kind of document: policy, management server list or index.
+        document: &'static str,
+        /// The full path of the group.
+        group: String,
+        /// The bytes that the document would have.
+        bytes: usize,
     },
     /// The certificate or the key was refused.
     #[error(transparent)]

@@ -46,6 +46,17 @@ pub struct PublishedGroup {
     pub(super) list: Arc<PublishedArtifact>,
 }
 
+impl PublishedGroup {
+    /// The bytes of each document that clients read as a whole.
+    pub(super) fn sizes(&self) -> [(&'static str, usize); 3] {
+        [
+            ("index", self.index.len()),
+            ("policy", self.policy.body.len()),
+            ("management server list", self.list.body.len()),
+        ]
+    }
+}
+
 /// A document and its signature. The signature follows from the bytes and the key, so it is made on first use
 /// and then kept.
 #[derive(Clone)]

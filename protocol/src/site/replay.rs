@@ -156,7 +156,7 @@ impl Site {
 }
 
 /// Whether a command changes nothing but records of clients.
-const fn is_of_clients(command: &Command) -> bool {
+pub(super) const fn is_of_clients(command: &Command) -> bool {
     use Command as C;
     matches!(command, C::Register(_) | C::NoteConflict { .. } | C::RemoveClient { .. } | C::MoveClient { .. })
 }

@@ -271,6 +271,11 @@ fn every_refusal_names_its_reason_and_leaves_the_site_exactly_as_it_was() {
         (assign("x", OWN, None), "there is no management server list"),
         (assign(COPY, BELOW, None), "inherits from"),
         (assign(COPY, OWN, Some("x")), "there is no location"),
+        (
+            priorities(vec![ServerPriority(vec![at("A"); 20_000])]),
+            r#"list of the group "My Company\Servers" would have"#,
+        ),
+        (policy(OWN, &"x".repeat(1 << 20)), "clients read at most 1048576: take fewer"),
         (policy(BELOW, "x"), "inherits from"),
         (
             Command::SetPolicy { group: OWN.into(), policy: String::new(), content: String::new() },
