@@ -423,6 +423,31 @@ fn what_somebody_else_has_changed_in_between_is_seen_before_it_does_harm() {
 
 #[needs(curl)]
 #[test]
+fn a_snapshot_restored_under_a_rotation_stops_it_with_the_reason() {
+    let lab = RunningLab::frozen(&["--agents", "2", "--managers", "2"]);
+    well(&lab.run(&["snapshot", "take", "before"]));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.json");
+    let multi = ["multi", "--state", file.to_str().unwrap()];
+    for due in ["wait after sepm-1", "update sepm-2"] {
+        let last = if due == "update sepm-2" { "wait after sepm-1" } else { "update sepm-1" };
+        lab.rotate(&[&multi[..], &["--stop-after", last]].concat(), 1);
+        well(&lab.run(&["snapshot", "restore", "before"]));
+        let began = lab.ask("GET", "/v1/clock", &json!({}))["now_ms"].as_i64();
+        let found = lab.rotate(&multi, 3);
+        let why = found["stopped"]["why"].as_str().unwrap_or_default();
+        assert!(why.starts_with("sepm-1 no longer has the certificate that rotation-"), "{due}: {found}");
+        let passed = lab.ask("GET", "/v1/clock", &json!({}))["now_ms"]
+            .as_i64()
+            .zip(began)
+            .map(|(now, began)| now - began);
+        assert!(passed.is_some_and(|passed| passed < 3_600_000), "it does not wait in vain: {passed:?}");
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[needs(curl)]
+#[test]
 fn the_default_fleet_has_a_client_of_each_kind_that_a_careless_rotation_forgets() {
     let lab = RunningLab::frozen(&[]);
     let clients = lab.ask("GET", "/v1/clients", &json!({}));

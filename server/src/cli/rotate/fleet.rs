@@ -6,7 +6,7 @@ use std::time::Duration;
 use epm_protocol::plural::either;
 use serde_json::{Value, json};
 
-use super::rotation::{COUNTED, Halt, Obstacle, Rotation, UNCOUNTED, some, style, text};
+use super::rotation::{COUNTED, Halt, Obstacle, Rotation, UNCOUNTED, certificate_of, some, style, text};
 use crate::cli::io::Failure;
 
 /// The number of heartbeats for which clients that are away are awaited, since some are on only now and then.
@@ -138,6 +138,7 @@ impl Rotation {
         loop {
             self.pass(beats).await?;
             beats = 1;
+            self.certificates_stay().await?;
             self.nobody_is_lost(step).await?;
             let clients = self.clients().await?;
             let missing: Vec<&Seen> =
@@ -181,6 +182,22 @@ impl Rotation {
             let why = format!("{step}: {} not ready", either(names.len(), "client is", "clients are"));
             return self.refuse(vec![Obstacle::of_clients(why, names, "`--force` continues regardless")]);
         }
+    }
+
+    /// Refuses to continue if a manager no longer has the certificate that this rotation gave it: no wait would end well.
+    pub(super) async fn certificates_stay(&self) -> Result<(), Halt> {
+        let mut replaced = Vec::new();
+        for (manager, given) in &self.state.updated {
+            let found = self.control.get(&certificate_of(manager)).await?;
+            if found["stores"]["client"]["fingerprint"] != **given {
+                let why = format!(
+                    "{manager} no longer has the certificate that {} gave it: a snapshot was restored, or something else replaced it",
+                    self.state.name
+                );
+                replaced.push(Obstacle::of_site(why, "begin a new rotation, with another `--state` or none"));
+            }
+        }
+        if replaced.is_empty() { Ok(()) } else { Err(Halt::Refused(replaced)) }
     }
 
     /// Refuses to continue while clients are orphaned that were not given up.

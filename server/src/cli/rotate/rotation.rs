@@ -280,6 +280,7 @@ impl Rotation {
         if self.is_careless() {
             return Ok(());
         }
+        self.certificates_stay().await?;
         let (would, elsewhere) = self.would_be_orphaned(commands).await?;
         self.tell_not_predicted(elsewhere);
         let why = format!("{step} would orphan {}", counted(would.len(), "client"));
