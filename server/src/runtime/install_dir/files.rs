@@ -97,7 +97,7 @@ fn prepare_undo(root: &Path, files: &[Written]) -> io::Result<()> {
         let place = root.join(&file.path);
         let before = with_end(&place, BEFORE);
         go_on()?;
-        gone(fs::remove_file(&before))?;
+        remove(&before)?;
         let was_there = match fs::symlink_metadata(&place) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(error),
@@ -181,10 +181,10 @@ pub(super) fn recover(root: &Path, paths: &[&str]) -> io::Result<()> {
     put_into_place(root)?;
     for path in paths.iter().chain([&MARKER, &UNDO]) {
         for end in [PENDING, UNFINISHED, BEFORE] {
-            gone(fs::remove_file(with_end(&root.join(path), end)))?;
+            remove(&with_end(&root.join(path), end))?;
         }
     }
-    gone(fs::remove_file(root.join(UNDO)))
+    remove(&root.join(UNDO))
 }
 
 /// Called before each file operation, so that tests can stop there like a kill.
@@ -244,7 +244,7 @@ pub(super) fn sweep(root: &Path, folder: &str) -> io::Result<()> {
     refuse_outside(root, &root.join(folder).join(UNFINISHED))?;
     for path in found.filter_map(|one| Some(one.ok()?.path())) {
         if path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes()) {
-            gone(fs::remove_file(path))?;
+            remove(&path)?;
         }
     }
     Ok(())
@@ -276,9 +276,13 @@ fn put_into_place(root: &Path) -> io::Result<()> {
         go_on()?;
         let place = root.join(name);
         match what {
-            "pending" => gone(fs::rename(with_end(&place, PENDING), &place))?,
-            "old" => gone(fs::rename(with_end(&place, BEFORE), &place))?,
-            _ => gone(fs::remove_file(&place))?,
+            "pending" => {
+                gone(fs::rename(with_end(&place, PENDING), &place)).map_err(|error| at(&place, &error))?
+            }
+            "old" => {
+                gone(fs::rename(with_end(&place, BEFORE), &place)).map_err(|error| at(&place, &error))?
+            }
+            _ => remove(&place)?,
         }
         placed.push(name);
     }
@@ -303,9 +307,19 @@ fn gone(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> io::Result<()> {
+    gone(fs::remove_file(file)).map_err(|error| at(file, &error))
+}
+
+/// The error of an operation on this file, with its name.
+fn at(file: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+}
+
 fn write_beside(beside: &Path, content: &[u8], secret: bool) -> io::Result<()> {
     go_on()?;
-    gone(fs::remove_file(beside))?; // also drops its old mode
+    remove(beside)?; // also drops its old mode
     let mode = if secret { 0o600 } else { 0o644 };
     let mut file: File = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
     let (first, second) = content.split_at(content.len() / 2);
@@ -398,6 +412,13 @@ mod tests {
         .unwrap();
         let refused = recover(&root, &["a/crt", "a/key"]).unwrap_err().to_string();
         assert!(refused.contains("no regular file"), "{refused}");
+        fs::remove_file(root.join(MARKER)).unwrap();
+        for folder in [UNDO, "a/crt.pending"] {
+            fs::create_dir(root.join(folder)).unwrap();
+            let refused = recover(&root, &["a/crt", "a/key"]).unwrap_err().to_string();
+            assert!(refused.contains(&format!("{folder}: ")), "{refused}");
+            fs::remove_dir(root.join(folder)).unwrap();
+        }
     }
 
     #[test]
