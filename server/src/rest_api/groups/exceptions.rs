@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::rest_api::groups::policies::{DESCRIPTION, EXCEPTIONS, FIRST, in_force, policy_id};
-use crate::rest_api::groups::policy_names;
 use crate::rest_api::groups::shape;
+use crate::rest_api::groups::{policy_names, room};
 use crate::rest_api::http::{ApiError, Blank, Created, Id, IdPath, Json, JsonBody, Path};
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::{ExceptionsPolicy, MOST_OBJECTS, Stored};
@@ -122,6 +122,7 @@ async fn add<V: Version>(
         return Err(ApiError::Invalid(format!("There are already {MOST_OBJECTS} exceptions policies.")));
     }
     is_free(&site, &kept, &policy.name, None)?;
+    room::check(&kept, &policy)?;
     let id = kept.make("exceptions policy");
     kept.exceptions.insert(id, policy);
     Ok(Created(CreatedPolicy { id: id.to_string() }))
@@ -166,6 +167,7 @@ impl RestApi {
             };
             let after = changed::<V>(start, body, how)?;
             is_free(&site, &kept, &after.name, Some(id.0))?;
+            room::check(&kept, &after)?;
             (before, after)
         };
         if before == after {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::rest_api::groups::policy_names;
+use crate::rest_api::groups::{policy_names, room};
 use crate::rest_api::http::{ApiError, Created, IdPath, Json, JsonBody, Page, Paging, Path, Query};
 use crate::rest_api::state::RestApi;
 use crate::rest_api::system::store::{HostGroup, MOST_OBJECTS};
@@ -95,7 +95,9 @@ async fn add(
     if kept.host_groups.len() >= MOST_OBJECTS {
         return Err(ApiError::Invalid(format!("There are already {MOST_OBJECTS} host groups.")));
     }
+    let group = HostGroup { name, hosts: hosts.unwrap_or_default(), modified };
+    room::check(&kept, &group)?;
     let id = kept.make("host group");
-    kept.host_groups.insert(id, HostGroup { name, hosts: hosts.unwrap_or_default(), modified });
+    kept.host_groups.insert(id, group);
     Ok(Created(CreatedHostGroup { id: id.to_string() }))
 }

@@ -8,5 +8,6 @@ pub(super) mod host_groups;
 pub(super) mod locations;
 pub(super) mod policies;
 mod policy_names;
+mod room;
 pub(super) mod settings;
 mod shape;
