@@ -202,6 +202,15 @@ macro_rules! assumptions {
                 },)*]
             }
 
+            /// The assumptions that differ from their defaults, each as `name = value`.
+            pub fn differing(&self) -> Vec<String> {
+                if *self == Self::default() {
+                    return Vec::new();
+                }
+                let differing = self.list().into_iter().filter(|one| one.value != one.default);
+                differing.map(|one| format!("{} = {}", one.name, one.value)).collect()
+            }
+
             /// Sets one assumption by name.
             ///
             /// # Errors

@@ -62,10 +62,11 @@ struct Group<'a> {
     clients: Vec<usize>,
 }
 
-/// Adds to a verdict the reasons why clients are not well, and to each client the number of its reason. Nothing is added to a
-/// verdict afterwards.
+/// Adds to a verdict the assumptions that it rests on, the reasons why clients are not well, and to each client the number of its
+/// reason. Nothing is added to a verdict afterwards.
 pub fn explain(verdict: &mut Verdict, history: &SiteHistory) {
     verdict.conclude();
+    verdict.assumed = history.assumptions.differing();
     let mut found = of_orphaned(verdict, history);
     found.extend(of_troubles(verdict, history));
     found.extend(of_laggards(verdict, history));

@@ -119,6 +119,9 @@ pub struct Verdict {
     /// The reason why there is no verdict; absent where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_verdict: Option<String>,
+    /// The assumptions that differ from their defaults, each as `name = value`: the verdict rests on them. Absent where none does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<String>,
     /// The number of clients.
     pub clients: usize,
     /// The number of clients of the scenario that have not been installed yet: they are not judged. Absent where there are none.

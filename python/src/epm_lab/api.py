@@ -1874,6 +1874,10 @@ class Verdict:
     #: The clients that are on, and have begun no heartbeat for three intervals.
     silent: typing.List[str]
 
+    #: The assumptions that differ from their defaults, each as `name = value`: the verdict rests on them. Absent
+    #: where none does.
+    assumed: typing.Optional[typing.List[str]] = None
+
     #: Every certificate that was in force during the scenario, the oldest first.
     certificate_history: typing.Optional[typing.List[str]] = None
 

@@ -100,12 +100,7 @@ pub(super) fn rehearsal_verdict(outcome: &Outcome, again: &RunInfo) -> String {
         let _ = writeln!(text, "\nPARTIAL: interrupted; what follows is the state at {}.", outcome.ended);
     }
     text.push_str(&verdict_of(&outcome.verdict));
-    let set: Vec<String> = outcome
-        .assumptions
-        .iter()
-        .filter(|one| one.value != one.default)
-        .map(|one| format!("{} = {}", one.name, one.value))
-        .collect();
+    let set = &outcome.verdict.assumed;
     let _ = writeln!(
         text,
         "{}, {} of them served, in {} of lab time.\n\
@@ -257,6 +252,7 @@ pub(super) fn shortened(text: &str) -> String {
 
 pub(super) fn verdict(verdict: &Verdict, again: &RunInfo) -> String {
     let mut text = verdict_of(verdict);
+    text.push_str(&assumed(&verdict.assumed));
     let RunInfo { version, command, .. } = again;
     let _ = writeln!(text, "Seed {}; repeat with epm-lab {version}: {command}", verdict.seed);
     text
@@ -323,6 +319,20 @@ fn verdict_of(verdict: &Verdict) -> String {
     }
     text.push_str(&notes(&verdict.notes));
     text
+}
+
+/// The assumptions that a verdict rests on and that differ from their defaults; nothing where none does.
+pub(super) fn assumed(differing: &[String]) -> String {
+    match differing {
+        [] => String::new(),
+        some => format!("Assumed, other than by default: {}\n", some.join(", ")),
+    }
+}
+
+/// As [`assumed`], of a verdict as the control API returns it.
+pub(super) fn assumed_in_json(verdict: &Value) -> String {
+    let all = verdict["assumed"].as_array().into_iter().flatten();
+    assumed(&all.filter_map(|one| one.as_str().map(str::to_owned)).collect::<Vec<_>>())
 }
 
 /// The end of a headline that says that all is well: `, with 2 notes`, or nothing without any.

@@ -57,6 +57,17 @@ fn up_takes_assumptions_from_options_and_from_a_file_and_refuses_what_it_does_no
     assert_eq!(statuses, ["200", "200", "429"]);
     let listed = call(&format!("{}/v1/assumptions", lab.ready["control_api"].as_str().unwrap()));
     assert!(listed.contains(r#""name":"rest_license_serial","mark":"U","value":"7""#), "{listed}");
+    let judged = stdout(&lab.run(&["check"]));
+    let assumed = "Assumed, other than by default: ";
+    let assumed = judged.lines().find_map(|line| line.strip_prefix(assumed)).unwrap_or_default();
+    for one in [
+        "hello_answer = from the file",
+        "rest_throttle_calls = 2",
+        "rest_license_serial = 7",
+        "module_14_2_until = 14.2",
+    ] {
+        assert!(assumed.split(", ").any(|found| found == one), "{one}: {judged}");
+    }
     for (more, expected) in [
         (["--assume", "rest_throttle_call=1"], &["--assume", "did you mean \"rest_throttle_calls\""][..]),
         (

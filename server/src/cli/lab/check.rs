@@ -13,8 +13,8 @@ use super::control_client::{ControlClient, segment};
 use crate::cli::io::{Ending, Failure};
 use crate::cli::out::OutFile;
 use crate::cli::print::{
-    failures_in_json, holdings_in_json, not_judged_in_json, notes_in_json, short, shortened, why_in_json,
-    with_notes,
+    assumed_in_json, failures_in_json, holdings_in_json, not_judged_in_json, notes_in_json, short, shortened,
+    why_in_json, with_notes,
 };
 use crate::lab::{Expectation, START_BASELINE};
 use crate::unique_keys;
@@ -356,6 +356,7 @@ fn shown(verdict: &Value) -> String {
     if !notes.is_empty() {
         text.push_str(&format!("Notes:\n{notes}"));
     }
+    text.push_str(&assumed_in_json(verdict));
     match verdict["well"].as_bool() {
         Some(true) => {
             text.push_str(&format!("All is well{}.\n", with_notes(rows(verdict, "/notes").count())));

@@ -16,7 +16,7 @@ use crate::cli::again;
 use crate::cli::io::{Ending, Failure, is_quiet, notice, read, read_password, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::cli::out::OutFile;
-use crate::cli::print::{failures_in_json, not_judged_in_json, shortened, why_in_json};
+use crate::cli::print::{assumed_in_json, failures_in_json, not_judged_in_json, shortened, why_in_json};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Maximum number of clients named in a line.
@@ -427,6 +427,7 @@ impl Rotation {
             let lab = verdict["repeat"].as_str().map(|lab| format!("{lab}, then ")).unwrap_or_default();
             say(&format!("Repeat: {lab}{}\n", again::this_command()));
         }
+        say(&assumed_in_json(&verdict));
         say(&match (ending, verdict["no_verdict"].as_str()) {
             // Of the lab as it is, since of a rotation that did not go to its end there is nothing to judge.
             _ if was_stopped && verdict["well"] == true => {
