@@ -147,7 +147,7 @@ await "$SOON" "the clients behind the cut link to be unknown" are_unknown
 mend f2
 await "$SOON" "the cut clients to be served" is_well m3 40
 cut_off db
-is_refused() { ! lab m2 manager restart sepm-2 >"$place/refused" 2>&1 && grep 'the database is not available' "$place/refused"; }
+is_refused() { ! lab m2 manager restart sepm-2 >"$place/refused" 2>&1 && grep 'the database cannot be used' "$place/refused"; }
 await "$SOON" "changes to be refused" is_refused
 on f1 curl --silent --fail --max-time 5 'http://10.99.0.12:8014/secars/secars.dll?hello,secars' >/dev/null || fail "sepm-2 does not answer without its database"
 mend db

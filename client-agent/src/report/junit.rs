@@ -72,7 +72,7 @@ fn promises(verdict: &Verdict) -> Vec<TestCase> {
         clients.push(("there are clients to judge", TestResult::Error { kind: "no-verdict", message }));
     }
     if let Some(why) = &verdict.database_error {
-        let message = format!("the database that the managers share does not answer: {why}");
+        let message = format!("the database that the managers share cannot be used: {why}");
         clients.push(("the site's database answers", TestResult::Error { kind: "unknown", message }));
     }
     if let [first, ..] = verdict.unknown.as_slice() {

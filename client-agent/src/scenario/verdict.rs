@@ -391,7 +391,7 @@ impl Verdict {
     /// The reason why not everything could be judged.
     fn why_not_judged(&self) -> Option<String> {
         if let Some(why) = &self.database_error {
-            Some(format!("the database that the managers share does not answer ({why})"))
+            Some(format!("the database that the managers share cannot be used ({why})"))
         } else if let [first, rest @ ..] = self.unknown.as_slice() {
             let unknown = either(self.unknown.len(), "client is", "clients are");
             let such = if rest.is_empty() { first.clone() } else { format!("{first}, ...") };

@@ -50,7 +50,7 @@ pub enum CommandError {
         why: String,
     },
     /// The database that the managers of the site share is not available.
-    #[error("the database is not available: {why}")]
+    #[error("the database cannot be used: {why}")]
     NoDatabase {
         /// The database, the error, and whether anything may have changed.
         why: String,

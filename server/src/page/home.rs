@@ -108,7 +108,7 @@ fn banner(verdict: &Value) -> Markup {
             h1 { strong.badge { (badge) } span.words { ": " (words) } }
             @if !ended.is_empty() { p { "Managers whose process does not run: " (ended.join(", ")) "." } }
             @if verdict["well"] == false && verdict["database_error"].is_string() {
-                p { "The database that the managers share does not answer: " (verdict.text("database_error")) }
+                p { "The database that the managers share cannot be used: " (verdict.text("database_error")) }
             }
             @if !down.is_empty() { p { "Services that are down: " (down.join("; ")) "." } }
             @if !unread.is_empty() { p { "Replaced files that no service has read: " (unread.join("; ")) "." } }

@@ -17,6 +17,8 @@ mod compared_processes;
 mod config;
 mod control;
 mod crash_points;
+#[cfg(feature = "postgres")]
+mod damaged_tables;
 mod data;
 mod descriptors;
 mod docs;

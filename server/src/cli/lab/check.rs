@@ -340,7 +340,7 @@ fn shown(verdict: &Value) -> String {
         text.push_str(&format!("the process of {one} does not run\n"));
     }
     if let (Some(false), Some(why)) = (verdict["well"].as_bool(), verdict["database_error"].as_str()) {
-        text.push_str(&format!("the database that the managers share does not answer: {why}\n"));
+        text.push_str(&format!("the database that the managers share cannot be used: {why}\n"));
     }
     for (name, what) in [("services_down", "is down"), ("files_unread", "waits unread")] {
         for (manager, names) in verdict[name].as_object().into_iter().flatten() {

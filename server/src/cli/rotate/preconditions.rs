@@ -70,7 +70,7 @@ impl Rotation {
         }
         if let Some(why) = verdict["database_error"].as_str() {
             found.push(Obstacle::of_site(
-                format!("the database that the managers share does not answer ({why})"),
+                format!("the database that the managers share cannot be used ({why})"),
                 "mend it first; `--force` continues regardless",
             ));
         }

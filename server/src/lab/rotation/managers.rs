@@ -37,7 +37,7 @@ impl Lab {
             findings.against(Code::ServicesUp, format!("{manager}: the process does not run"));
         }
         if let Some(why) = seen.database_error {
-            let why = format!("the database that the managers share does not answer: {why}");
+            let why = format!("the database that the managers share cannot be used: {why}");
             findings.unknown(Code::ServicesUp, why);
         }
         for (code, all) in [(Code::ServicesUp, seen.services_down), (Code::FilesRead, seen.files_unread)] {

@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::column::read;
 use super::trouble::Trouble;
 use crate::store::{Kind, SharedDocument};
 
@@ -13,19 +14,20 @@ pub(super) async fn put(client: &Client, kind: Kind, name: &str, content: &str) 
                ON CONFLICT (kind, name) DO UPDATE SET number = excluded.number, content = excluded.content RETURNING number";
     let columns: [(&(dyn ToSql + Sync), Type); 3] =
         [(&kind.name(), Type::TEXT), (&name, Type::TEXT), (&content, Type::TEXT)];
-    Ok(client.query_typed_one(put, &columns).await?.get(0))
+    read(&client.query_typed_one(put, &columns).await?, "document", "number")
 }
 
 /// Every document; those with these numbers without their content.
 pub(super) async fn all(client: &Client, known: &[i64]) -> Result<Vec<SharedDocument>, Trouble> {
-    let query = "SELECT kind, name, number, CASE WHEN number = ANY($1) THEN NULL ELSE content END FROM epm_lab.document";
+    let query = "SELECT kind, name, number, CASE WHEN number = ANY($1) THEN NULL ELSE content END AS content FROM epm_lab.document";
     let rows = client.query_typed(query, &[(&known, Type::INT8_ARRAY)]).await?;
     let document = |row: &tokio_postgres::Row| {
-        let kind: &str = row.get(0);
+        let kind: &str = read(row, "document", "kind")?;
         let known = Kind::ALL.into_iter().find(|one| one.name() == kind);
         let kind =
             known.ok_or_else(|| Trouble::damaged(format!("a document of an unknown kind, {kind:?}")))?;
-        Ok(SharedDocument { kind, name: row.get(1), number: row.get(2), content: row.get(3) })
+        let (name, number) = (read(row, "document", "name")?, read(row, "document", "number")?);
+        Ok(SharedDocument { kind, name, number, content: read(row, "document", "content")? })
     };
     rows.iter().map(document).collect()
 }

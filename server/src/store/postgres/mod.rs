@@ -8,6 +8,7 @@
 //! | `connection` | a connection |
 //! | `state` | what the sessions have in common, and what each checks first |
 //! | `schema` | its tables |
+//! | `column` | a column of a row, read |
 //! | `rows` | entries of the log and clients, read and written |
 //! | `reports` | reports of clients that run elsewhere |
 //! | `documents` | baselines and registered expectations |
@@ -16,6 +17,7 @@
 //! A process has two sessions: one in which it follows, and one in which it changes something, so that a change that waits for
 //! another process holds up nothing else. Both are driven by a thread of their own; a caller waits, for [`LIMIT`] at most.
 
+mod column;
 mod connection;
 mod documents;
 mod place;
@@ -42,6 +44,7 @@ use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use column::read;
 use connection::connect;
 pub(crate) use place::{Passwords, Place};
 use schema::{TABLES, VERSION};
@@ -395,7 +398,8 @@ async fn lock(client: &Client) -> Result<(i64, i64), Trouble> {
     let row = client
         .query_typed_one("SELECT last_sequence, last_revision FROM epm_lab.site FOR UPDATE", &[])
         .await?;
-    Ok((row.get(0), row.get(1)))
+    let number = |column| read(&row, "site", column);
+    Ok((number("last_sequence")?, number("last_revision")?))
 }
 
 /// A change that is being made.

@@ -185,6 +185,14 @@ pub(super) fn why(error: &tokio_postgres::Error) -> String {
                 "the server's roles, and its pg_hba.conf, say who may connect from where"
             }
             SqlState::INVALID_CATALOG_NAME => "make it with `createdb`, or name another database",
+            SqlState::UNDEFINED_TABLE
+            | SqlState::UNDEFINED_COLUMN
+            | SqlState::UNDEFINED_FUNCTION
+            | SqlState::DATATYPE_MISMATCH
+            | SqlState::NOT_NULL_VIOLATION => {
+                "the tables were altered: put them back, or found the site anew in another database"
+            }
+            SqlState::LOCK_NOT_AVAILABLE => "another session holds a lock on the tables: end it",
             _ => return error.message().to_owned(),
         };
         return format!("{}; {hint}", error.message());

@@ -7,6 +7,7 @@ use epm_protocol::time::Timestamp;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::column::read;
 use super::trouble::Trouble;
 use crate::store::StoredReport;
 
@@ -43,22 +44,24 @@ pub(super) async fn put(client: &Client, stored: &StoredReport) -> Result<(), Tr
 /// Every report; those with these numbers without their content.
 pub(super) async fn all(client: &Client, known: &[i64]) -> Result<Vec<StoredReport>, Trouble> {
     let query = "SELECT source, part, number, \
-                 (greatest(extract(epoch FROM clock_timestamp() - came), 0) * 1000)::bigint, heard, origin_source, origin_lab, \
-                 CASE WHEN number = ANY($1) THEN NULL ELSE content END FROM epm_lab.report";
+                 (greatest(extract(epoch FROM clock_timestamp() - came), 0) * 1000)::bigint AS came, heard, origin_source, origin_lab, \
+                 CASE WHEN number = ANY($1) THEN NULL ELSE content END AS content FROM epm_lab.report";
     let rows = client.query_typed(query, &[(&known, Type::INT8_ARRAY)]).await?;
     let stored = rows.iter().map(|row| {
-        let (source, time) = (row.get::<_, String>(0), |column| Timestamp::from_millis(row.get(column)));
-        let content: Option<&str> = row.get(7);
+        let source: String = read(row, "report", "source")?;
+        let number = |column| read::<i64>(row, "report", column);
+        let time = |column| number(column).map(Timestamp::from_millis);
+        let content: Option<&str> = read(row, "report", "content")?;
         let report: Option<ClientReport> =
             content.map(serde_json::from_str).transpose().map_err(|error| {
                 Trouble::damaged(format!("the report of {source:?} is not what was written: {error}"))
             })?;
         Ok(StoredReport {
-            number: row.get(2),
-            age: Duration::from_millis(row.get::<_, i64>(3).unsigned_abs()),
-            heard: time(4),
-            origin: (time(5), time(6)),
-            part: row.get::<_, i32>(1).unsigned_abs(),
+            number: number("number")?,
+            age: Duration::from_millis(number("came")?.unsigned_abs()),
+            heard: time("heard")?,
+            origin: (time("origin_source")?, time("origin_lab")?),
+            part: read::<i32>(row, "report", "part")?.unsigned_abs(),
             report,
             source,
         })

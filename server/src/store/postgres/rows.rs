@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
+use super::column::read;
 use super::trouble::Trouble;
 use crate::runtime::clients::{ChangedClients, ClientStatus};
 use crate::store::checksum::entry_checksum;
@@ -59,30 +60,36 @@ impl Columns {
 
 /// Reads at most a page of the entries after this one.
 pub(super) async fn entries_after(client: &Client, after: i64) -> Result<Vec<LogEntry>, Trouble> {
-    let query = "SELECT sequence, at, given_by, change, checksum, floor(extract(epoch FROM written) * 1000)::bigint \
+    let query = "SELECT sequence, at, given_by, change, checksum, floor(extract(epoch FROM written) * 1000)::bigint AS written \
                  FROM epm_lab.log WHERE sequence > $1 ORDER BY sequence LIMIT $2";
     let rows = client.query_typed(query, &[(&after, Type::INT8), (&PAGE, Type::INT8)]).await?;
-    let Some(last) = rows.last().map(|row| row.get::<_, i64>(0)) else { return Ok(Vec::new()) };
+    let Some(last) = rows.last() else { return Ok(Vec::new()) };
+    let last: i64 = read(last, "log", "sequence")?;
     let query = "SELECT sequence, content FROM epm_lab.log_file WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence, number";
     let files = client.query_typed(query, &[(&after, Type::INT8), (&last, Type::INT8)]).await?;
-    let mut files =
-        files.into_iter().map(|row| (row.get::<_, i64>(0), row.get::<_, &[u8]>(1).to_vec())).peekable();
+    let file = |row: &Row| {
+        let content: &[u8] = read(row, "log_file", "content")?;
+        Ok((read::<i64>(row, "log_file", "sequence")?, Bytes::copy_from_slice(content)))
+    };
+    let files = files.iter().map(file).collect::<Result<Vec<_>, Trouble>>()?;
+    let mut files = files.into_iter().peekable();
     let mut entries = Vec::with_capacity(rows.len());
     for (row, expected) in rows.iter().zip(after + 1..) {
-        let (sequence, at): (i64, i64) = (row.get(0), row.get(1));
+        let number = |column| read::<i64>(row, "log", column);
+        let (sequence, at) = (number("sequence")?, number("at")?);
         if sequence != expected {
             return Err(Trouble::damaged(format!("entry {expected} of the log is missing")));
         }
         let own = std::iter::from_fn(|| files.next_if(|(of, _)| *of == sequence));
-        let own: Vec<Bytes> = own.map(|(_, content)| content.into()).collect();
-        let (given_by, json): (&str, &str) = (row.get(2), row.get(3));
-        if row.get::<_, i64>(4) != entry_checksum(sequence, at, given_by, json, &own) {
+        let own: Vec<Bytes> = own.map(|(_, content)| content).collect();
+        let (given_by, json): (&str, &str) = (read(row, "log", "given_by")?, read(row, "log", "change")?);
+        if number("checksum")? != entry_checksum(sequence, at, given_by, json, &own) {
             return Err(Trouble::damaged(format!("entry {sequence} of the log is not what was written")));
         }
         let change = Change::read(json, own).map_err(|error| {
             Trouble::damaged(format!("entry {sequence} of the log cannot be used: {error}"))
         })?;
-        let written = Some(Timestamp::from_millis(row.get(5)));
+        let written = Some(Timestamp::from_millis(number("written")?));
         entries.push(LogEntry { sequence, at: Timestamp::from_millis(at), written, change });
     }
     Ok(entries)
@@ -96,7 +103,9 @@ pub(super) async fn check_last(client: &Client, last: LastEntry) -> Result<(), T
     }
     let query = "SELECT at FROM epm_lab.log WHERE sequence = $1";
     let rows = client.query_typed(query, &[(&last.sequence, Type::INT8)]).await?;
-    if rows.first().map(|row| row.get::<_, i64>(0)) == Some(last.at.as_millis()) {
+    if let Some(row) = rows.first()
+        && read::<i64>(row, "log", "at")? == last.at.as_millis()
+    {
         return Ok(());
     }
     Err(Trouble::Other(format!(
@@ -196,8 +205,8 @@ pub(super) async fn clients_after(client: &Client, after: i64) -> Result<ClientN
     let rows = client.query_typed(query, &[(&after, Type::INT8)]).await?;
     let mut news = ClientNews { revision: after, ..ClientNews::default() };
     for row in &rows {
-        news.revision = news.revision.max(row.get(6));
-        if row.get(5) {
+        news.revision = news.revision.max(read(row, "client", "revision")?);
+        if read(row, "client", "is_gone")? {
             news.removed.push(agent_of(row)?);
         } else {
             news.clients.push(status(row)?);
@@ -210,12 +219,17 @@ pub(super) async fn clients_after(client: &Client, after: i64) -> Result<ClientN
 pub(super) async fn seen_after(client: &Client, at: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, Trouble> {
     let query = "SELECT agent, last_seen FROM epm_lab.client WHERE last_seen > $1 AND NOT is_gone";
     let rows = client.query_typed(query, &[(&at.as_millis(), Type::INT8)]).await?;
-    rows.iter().map(|row| Ok((agent_of(row)?, Timestamp::from_millis(row.get(1))))).collect()
+    rows.iter().map(|row| Ok((agent_of(row)?, time(row, "last_seen")?))).collect()
 }
 
-/// The identifier of a client, which stands first in its row.
+/// A time of a client.
+fn time(row: &Row, column: &str) -> Result<Timestamp, Trouble> {
+    read(row, "client", column).map(Timestamp::from_millis)
+}
+
+/// The identifier of a client.
 fn agent_of(row: &Row) -> Result<AgentId, Trouble> {
-    let agent = <[u8; 16]>::try_from(row.get::<_, &[u8]>(0))
+    let agent = <[u8; 16]>::try_from(read::<&[u8]>(row, "client", "agent")?)
         .map_err(|_| Trouble::damaged("the identifier of a client is not what was written".to_owned()))?;
     Ok(AgentId(Guid::from_bytes(agent)))
 }
@@ -254,12 +268,14 @@ async fn register(
 }
 
 fn status(row: &Row) -> Result<ClientStatus, Trouble> {
+    let agent = agent_of(row)?;
     let invalid = |error: serde_json::Error| {
-        Trouble::damaged(format!("the record of a client cannot be used: {error}"))
+        Trouble::damaged(format!("the record of the client {agent} cannot be used: {error}"))
     };
-    let client: RegisteredClient = serde_json::from_str(row.get(1)).map_err(invalid)?;
-    let Visit { manager, serial, state } = serde_json::from_str(row.get(2)).map_err(invalid)?;
-    let (since, last_seen) = (Timestamp::from_millis(row.get(3)), Timestamp::from_millis(row.get(4)));
+    let text = |column| read(row, "client", column);
+    let (since, last_seen) = (time(row, "since")?, time(row, "last_seen")?);
+    let client: RegisteredClient = serde_json::from_str(text("registration")?).map_err(invalid)?;
+    let Visit { manager, serial, state } = serde_json::from_str(text("visit")?).map_err(invalid)?;
     Ok(ClientStatus { client, since, last_seen, manager, serial, state })
 }
 

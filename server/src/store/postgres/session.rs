@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
+use super::column::read;
 use super::connection::{Session, connect};
 use super::state::Shared;
 use super::trouble::{LIMIT, Trouble};
@@ -48,13 +49,16 @@ pub(crate) struct Process {
 
 /// The processes that are managers, or were.
 pub(super) async fn processes(client: &Client) -> Result<Vec<Process>, Trouble> {
-    let query = "SELECT name, 'process ' || process || ' on ' || host, \
-                 to_char(seen AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-                 seen > clock_timestamp() - interval '5 seconds' FROM epm_lab.manager";
+    let query = "SELECT name, 'process ' || process || ' on ' || host AS place, \
+                 to_char(seen AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS seen, \
+                 seen > clock_timestamp() - interval '5 seconds' AS runs FROM epm_lab.manager";
     let rows = client.query_typed(query, &[]).await?;
-    let process =
-        |row: &Row| Process { name: row.get(0), place: row.get(1), seen: row.get(2), runs: row.get(3) };
-    Ok(rows.iter().map(process).collect())
+    let process = |row: &Row| {
+        let text = |column| read(row, "manager", column);
+        let (name, place, seen) = (text("name")?, text("place")?, text("seen")?);
+        Ok(Process { name, place, seen, runs: read(row, "manager", "runs")? })
+    };
+    rows.iter().map(process).collect()
 }
 
 /// Takes the name of a manager, and begins to be seen. Waits a while for the session of a process that has just ended.
@@ -148,19 +152,16 @@ async fn stay(link: &watch::Sender<LinkState>, presence: &Presence, session: Ses
 
 /// Locks a name as long as the session lasts. Whether it was free.
 async fn lock_name(client: &Client, name: &str) -> Result<bool, Trouble> {
-    let lock = "SELECT pg_try_advisory_lock(hashtextextended('epm-lab manager ' || $1, 0))";
-    Ok(client.query_typed_one(lock, &[(&name, Type::TEXT)]).await?.get(0))
+    let lock = "SELECT pg_try_advisory_lock(hashtextextended('epm-lab manager ' || $1, 0)) AS locked";
+    read(&client.query_typed_one(lock, &[(&name, Type::TEXT)]).await?, "manager", "locked")
 }
 
 /// The process that has a name.
 async fn holder(client: &Client, name: &str) -> Result<String, Trouble> {
-    let query = "SELECT host, process, to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM epm_lab.manager WHERE name = $1";
+    let query = "SELECT host, process, to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS since FROM epm_lab.manager WHERE name = $1";
     let row = client.query_typed_opt(query, &[(&name, Type::TEXT)]).await?;
-    Ok(row.map_or_else(
-        || "in a process that has just started".to_owned(),
-        |row| {
-            let (host, process, since): (&str, i64, &str) = (row.get(0), row.get(1), row.get(2));
-            format!("as process {process} on {host} since {since}")
-        },
-    ))
+    let Some(row) = row else { return Ok("in a process that has just started".to_owned()) };
+    let text = |column| read::<&str>(&row, "manager", column);
+    let (host, since, process) = (text("host")?, text("since")?, read::<i64>(&row, "manager", "process")?);
+    Ok(format!("as process {process} on {host} since {since}"))
 }

@@ -6,8 +6,10 @@ use epm_client_agent::wire::machine_date;
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_postgres::types::FromSql;
 use tokio_postgres::{Client, Row};
 
+use super::column::read;
 use super::connection::connect;
 use super::place::Place;
 use super::schema::VERSION;
@@ -43,27 +45,31 @@ impl Shared {
     /// The site in the database, if there is one.
     pub(super) async fn founded(&self, client: &Client) -> Result<Option<Founded>, StoreError> {
         let Some(row) = self.site(client).await? else { return Ok(None) };
-        let here = |why: String| Trouble::Other(why).at(&self.place);
-        let with: FoundedWith = serde_json::from_str(row.get(2))
+        let here = |why: String| Trouble::damaged(why).at(&self.place);
+        let with: FoundedWith = serde_json::from_str(self.column(&row, "founding")?)
             .map_err(|error| here(format!("the founding of the site cannot be used: {error}")))?;
-        let speed: i32 = row.get(3);
-        *self.identity.lock() = Some(row.get(1));
-        Ok(Some(Founded {
-            with,
-            speed: u32::try_from(speed).unwrap_or(1).max(1),
-            machine: Timestamp::from_millis(row.get(4)),
-        }))
+        let speed: i32 = self.column(&row, "speed")?;
+        let machine = Timestamp::from_millis(self.column(&row, "machine_time")?);
+        *self.identity.lock() = Some(self.column(&row, "identity")?);
+        Ok(Some(Founded { with, speed: u32::try_from(speed).unwrap_or(1).max(1), machine }))
+    }
+
+    /// Reads a column of the row of the site.
+    fn column<'a, T: FromSql<'a>>(&self, row: &'a Row, column: &str) -> Result<T, StoreError> {
+        read(row, "site", column).map_err(|error| error.at(&self.place))
     }
 
     /// The row of the site, if the database has tables and they are those of this program.
     async fn site(&self, client: &Client) -> Result<Option<Row>, StoreError> {
         let here = |error: tokio_postgres::Error| Trouble::from(error).at(&self.place);
-        let there = client.query_typed_one("SELECT to_regclass('epm_lab.site') IS NOT NULL", &[]).await;
-        if !there.map_err(here)?.get::<_, bool>(0) {
+        let there =
+            client.query_typed_one("SELECT to_regclass('epm_lab.site') IS NOT NULL AS known", &[]).await;
+        if !self.column::<bool>(&there.map_err(here)?, "known")? {
             return Ok(None);
         }
         let version = client.query_typed_opt("SELECT version FROM epm_lab.site", &[]).await.map_err(here)?;
-        let Some(version) = version.map(|row| row.get::<_, i32>(0)) else { return Ok(None) };
+        let Some(version) = version else { return Ok(None) };
+        let version: i32 = self.column(&version, "version")?;
         if version != VERSION {
             let place = self.place.to_string();
             return Err(StoreError::OtherVersion { place, found: version, known: VERSION });
@@ -76,7 +82,7 @@ impl Shared {
     pub(super) async fn check(&self, client: &Client) -> Result<(), StoreError> {
         let place = || self.place.to_string();
         let row = self.site(client).await?.ok_or_else(|| StoreError::NotFounded { place: place() })?;
-        let found: String = row.get(1);
+        let found: String = self.column(&row, "identity")?;
         let known = self.identity.lock().clone();
         if known.is_some_and(|known| known != found) {
             let why =
@@ -88,11 +94,12 @@ impl Shared {
 
     /// Compares the dates of this machine and of the database's.
     pub(super) async fn check_clock(&self, client: &Client) -> Result<(), StoreError> {
-        let query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        let query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now";
         let before = machine_date().as_millis();
         let row = client.query_typed_one(query, &[]).await;
         let after = machine_date().as_millis();
-        let theirs: i64 = row.map_err(|error| Trouble::from(error).at(&self.place))?.get(0);
+        let row = row.map_err(|error| Trouble::from(error).at(&self.place))?;
+        let theirs: i64 = self.column(&row, "now")?;
         let Some((apart, way)) = too_far_apart(before, after, theirs) else { return Ok(()) };
         Err(StoreError::ClockOff { place: self.place.to_string(), apart, way, most: MOST_APART })
     }

@@ -35,8 +35,9 @@ impl Trouble {
         Self::Other("the connection has ended".to_owned())
     }
 
-    pub(super) const fn damaged(why: String) -> Self {
-        Self::Other(why)
+    /// Something in the database is not what this program has written.
+    pub(super) fn damaged(why: String) -> Self {
+        Self::Other(format!("the database is damaged: {why}"))
     }
 
     /// The error at this database.
