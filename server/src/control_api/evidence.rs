@@ -145,7 +145,9 @@ struct Gathered {
 impl Gathered {
     async fn of(lab: &Lab, with_capture: bool) -> Self {
         let verdict = lab.verdict().await;
-        let not_read = lab.read_documents().err();
+        let not_read = lab.read_documents().err().map(|error| error.to_string());
+        let damaged = lab.damaged_documents(None);
+        let not_read: Vec<String> = not_read.into_iter().chain(damaged).collect();
         let findings = lab.known_findings().await;
         let outcome = Outcome { assumptions: lab.assumptions(), verdict, ..Outcome::default() };
         let mut parts = Vec::new();
@@ -200,10 +202,11 @@ impl Gathered {
             add(&name, "the system log of a client, in the real one's form", log_text(&lines));
         }
         let mut notes = Vec::new();
-        notes
-            .extend(not_read.map(|error| {
-                format!("Expectations and baselines of other managers are not known: {error}.")
-            }));
+        notes.extend(
+            not_read
+                .into_iter()
+                .map(|error| format!("Expectations and baselines of other managers are not known: {error}.")),
+        );
         if lab.site.journal().forgotten() > 0 {
             let entries = lab.site.journal().forgotten();
             notes.push(format!(

@@ -245,9 +245,10 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When there is no such baseline, or the database that the managers share is not available.
+    /// When there is no such baseline, it cannot be read, or the database that the managers share is not available.
     pub fn baseline(&self, name: &str) -> Result<Baseline, BaselineError> {
         self.read_documents()?;
+        self.check_documents(Kind::Baseline, Some(name))?;
         let baselines = lock(&self.baselines);
         baselines.get(name).cloned().ok_or_else(|| BaselineError::Unknown {
             name: name.to_owned(),
@@ -259,9 +260,10 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When the database that the managers share is not available.
+    /// When the database that the managers share is not available, or has one that cannot be read.
     pub fn baselines(&self) -> Result<Vec<BaselineInfo>, BaselineError> {
         self.read_documents()?;
+        self.check_documents(Kind::Baseline, None)?;
         let info = |one: &Baseline| BaselineInfo {
             name: one.name.clone(),
             at: one.at,

@@ -186,9 +186,10 @@ impl Lab {
     ///
     /// # Errors
     ///
-    /// When the database that the managers share is not available.
+    /// When the database that the managers share is not available, or has one that cannot be read.
     pub async fn findings(&self) -> Result<Vec<Finding>, CommandError> {
         self.read_documents().map_err(|error| not_shared(&error))?;
+        self.check_documents(Kind::Expectation, None)?;
         Ok(self.known_findings().await)
     }
 
@@ -276,6 +277,9 @@ impl Lab {
             if has_no_client {
                 finding.add("the lab", Word::Forgotten(NO_CLIENT.to_owned()));
             }
+            if let Some(why) = &heard.not_read {
+                finding.add("the reports", Word::Forgotten(why.clone()));
+            }
             for client in &heard.unknown {
                 finding.add(client, Word::Forgotten("no process reports what it holds".to_owned()));
             }
@@ -290,7 +294,14 @@ impl Lab {
                 finding.add("the lab", Word::Forgotten(NO_CLIENT.to_owned()));
             }
             if let Expectation::Rotation(rotation) = finding.expectation.clone() {
-                finding.add_rotation(self.judge_rotation(&rotation).await);
+                match self.judge_rotation(&rotation).await {
+                    Some(judged) => finding.add_rotation(judged),
+                    None => {
+                        let damaged = self.check_documents(Kind::Baseline, Some(&rotation.since)).err();
+                        let why = damaged.map_or_else(|| "it was removed".to_owned(), |why| why.to_string());
+                        finding.add("the baseline", Word::Forgotten(why));
+                    }
+                }
             }
             // What fails is judged, whatever else is not known.
             if finding.result != FindingResult::Unknown {
@@ -371,11 +382,8 @@ impl Finding {
         self.result = self.result.worse(result);
     }
 
-    /// Takes over the judgement of a rotation; none if its baseline was removed.
-    fn add_rotation(&mut self, judged: Option<JudgedRotation>) {
-        let Some(judged) = judged else {
-            return self.add("the baseline", Word::Forgotten("it was removed".to_owned()));
-        };
+    /// Takes over the judgement of a rotation.
+    fn add_rotation(&mut self, judged: JudgedRotation) {
         for one in &judged.findings {
             self.result = self.result.worse(one.result);
             self.against += one.against;

@@ -66,6 +66,9 @@ impl From<StoreError> for ReportError {
 #[derive(Default)]
 pub(super) struct Reports {
     pub(super) parts: Mutex<BTreeMap<(String, u32), Part>>,
+    /// What is wrong with each report that the processes of the site share and that cannot be read, until another one comes in its
+    /// place.
+    pub(super) damaged: Mutex<BTreeMap<(String, u32), String>>,
     /// Notified when a report has come.
     pub(super) heard: Notify,
 }
@@ -78,6 +81,8 @@ pub(super) struct Part {
     pub(super) origin: (Timestamp, Timestamp),
     /// Real time since the report came: how old it was when this process read it, and since then.
     pub(super) age: (Duration, Stopwatch),
+    /// Whether a later report of the same part cannot be read.
+    pub(super) is_outdated: bool,
 }
 
 impl Part {
@@ -86,7 +91,8 @@ impl Part {
     }
 
     pub(super) fn is_silent(&self) -> bool {
-        !self.report.is_last && self.age() > Duration::from_millis(self.report.interval_ms) * INTERVALS
+        let is_late = || self.age() > Duration::from_millis(self.report.interval_ms) * INTERVALS;
+        self.is_outdated || !self.report.is_last && is_late()
     }
 
     pub(super) fn clients(&self) -> usize {

@@ -104,7 +104,6 @@ use crate::mock_site::MockSite;
 use crate::runtime::descriptors::{DESCRIPTORS, ReservedEnds};
 pub use crate::runtime::updates::Update;
 use crate::runtime::updates::{MOST_UPDATES, Updates};
-use crate::store::Kind;
 use client_log::ClientLog;
 use held_check::HeldCheck;
 use history::History;
@@ -116,6 +115,7 @@ use present_machines::PresentMachines;
 pub(crate) use records::UpdateDiffers;
 use records::{RequestedAssumptions, Snapshot};
 
+use shared_documents::Documents;
 use sources::Sources;
 
 /// A lab: site, fleet and clock in one process.
@@ -144,8 +144,8 @@ pub struct Lab {
     /// The last judgement of a rotation that was asked for.
     judged: Mutex<Option<RotationJudgement>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
-    /// Numbers of those of these that the processes of the site share, by kind and name.
-    documents: Mutex<BTreeMap<(Kind, String), i64>>,
+    /// Those of these that the processes of the site share.
+    documents: Mutex<Documents>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
     assumed: Mutex<RequestedAssumptions>,
     /// Certificate updates of each manager, oldest first.

@@ -7,14 +7,15 @@ use std::time::Duration;
 use epm_client_agent::agent::{ClientReport, ReportedState};
 use epm_client_agent::scenario::ReportSource;
 use epm_client_agent::wire::{Stopwatch, Watcher, wait};
-use epm_protocol::site::RegisteredClient;
+use epm_protocol::site::{CommandError, RegisteredClient};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
 use crate::lab::known_reports::{MOST_CLIENTS, MOST_PARTS, Part, ReportError, SAME_TIME, check};
+use crate::lab::shared_documents::tell_new;
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{ClientView, Lab, Seen, lock};
-use crate::store::{StoreError, StoredReport};
+use crate::store::{ReportKey, Rows, StoreError, StoredReport};
 
 /// What is known of the clients beside what each of them holds.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(crate) struct Heard {
     pub(super) elsewhere: usize,
     /// Clients that several sources report.
     pub(super) reported_twice: Vec<String>,
+    /// Why not every report is known; none if each is.
+    pub(super) not_read: Option<String>,
 }
 
 impl Lab {
@@ -77,6 +80,9 @@ impl Lab {
             Some(log) => {
                 log.put_report(&stored)?;
                 self.read_reports()?;
+                if let Some(why) = self.reports.damaged.lock().get(&(stored.source, stored.part)) {
+                    return Err(CommandError::NoDatabase { why: why.clone() }.into());
+                }
             }
             None => self.adopt_report(stored),
         }
@@ -90,14 +96,26 @@ impl Lab {
         let known: HashMap<(String, u32), i64> =
             self.reports.parts.lock().iter().map(|(key, part)| (key.clone(), part.number)).collect();
         let numbers: Vec<i64> = known.values().copied().collect();
-        let stored = log.reports(&numbers)?;
-        let there: BTreeSet<(String, u32)> =
-            stored.iter().map(|one| (one.source.clone(), one.part)).collect();
-        self.reports
-            .parts
-            .lock()
-            .retain(|key, part| there.contains(key) || known.get(key) != Some(&part.number));
-        stored.into_iter().filter(|one| one.report.is_some()).for_each(|one| self.adopt_report(one));
+        let Rows { mut read, damaged } = log.reports(&numbers)?;
+        let mut damaged: BTreeMap<ReportKey, String> =
+            damaged.into_iter().map(|(key, error)| (key, error.to_string())).collect();
+        read.retain(|one| {
+            let valid = one.report.as_ref().map_or(Ok(()), |report| check(&one.source, report));
+            let key = (one.source.clone(), one.part);
+            let why = |error| format!("the report of {:?}, part {}: {error}", one.source, one.part);
+            valid.map_err(|error| damaged.insert(key, why(error))).is_ok()
+        });
+        let there: BTreeSet<ReportKey> = read.iter().map(|one| (one.source.clone(), one.part)).collect();
+        self.reports.parts.lock().retain(|key, part| {
+            part.is_outdated = damaged.contains_key(key);
+            there.contains(key) || part.is_outdated || known.get(key) != Some(&part.number)
+        });
+        tell_new(
+            &mut self.reports.damaged.lock(),
+            damaged,
+            "a report cannot be read, and its clients are unknown until its source reports again",
+        );
+        read.into_iter().filter(|one| one.report.is_some()).for_each(|one| self.adopt_report(one));
         Ok(())
     }
 
@@ -113,7 +131,7 @@ impl Lab {
         let origin =
             known.filter(|one| one.report.instance == report.instance).map_or(origin, |one| one.origin);
         let (instance, count) = (report.instance.clone(), report.parts);
-        let part = Part { report, number, heard, origin, age: (age, Stopwatch::start()) };
+        let part = Part { report, number, heard, origin, age: (age, Stopwatch::start()), is_outdated: false };
         let watcher: Watcher = self.history.watcher(self.site.changes());
         part.views(self.clock().speed()).for_each(|(view, ..)| watcher(&view, heard));
         parts.retain(|(name, part), one| *name != key.0 || one.report.instance == instance && *part <= count);
@@ -192,7 +210,8 @@ impl Lab {
     /// the lab's own client before any.
     pub(crate) async fn look_at_everyone(&self, mut see: impl FnMut(Seen<'_>)) -> Heard {
         // Without the database the reports that are known grow old, and their clients unknown.
-        let _ = self.read_reports();
+        let not_read = self.read_reports().err().map(|error| error.to_string());
+        let not_read = not_read.or_else(|| self.reports.damaged.lock().values().next().cloned());
         let fleet = self.fleet.read().await;
         let now = self.clock().now();
         fleet.members().iter().for_each(|one| see(Seen::of(one, &one.handle.glance(now))));
@@ -250,6 +269,7 @@ impl Lab {
             unknown: unknown.into_iter().collect(),
             elsewhere: number,
             reported_twice: reported_twice.into_iter().collect(),
+            not_read,
         }
     }
 
@@ -321,7 +341,8 @@ impl Lab {
                     }
                 }
                 let silent = parts.iter().filter(|(_, part)| part.is_silent()).map(|((name, _), _)| name);
-                let silent: BTreeSet<&String> = silent.collect();
+                let damaged = self.reports.damaged.lock();
+                let silent: BTreeSet<&String> = silent.chain(damaged.keys().map(|(name, _)| name)).collect();
                 if clients == 0 && !silent.is_empty() && !has_own {
                     // What reports them, or the database, may be starting anew.
                     if unheard.elapsed() >= PATIENCE || began.elapsed() >= limit {

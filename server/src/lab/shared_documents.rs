@@ -1,75 +1,142 @@
 //! Baselines, registered expectations and the pauses in which a tool waited, which the processes of a site share: kept in memory, and in
 //! their database, so that any of them judges a rotation, also after the one that began it has ended.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use epm_protocol::site::CommandError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::lab::baseline::KeptBaseline;
 use crate::lab::expectation::Asked;
 use crate::lab::{Lab, lock};
-use crate::store::{Kind, SharedDocument, SharedLog, StoreError};
+use crate::store::{DocumentKey, Kind, Rows, SharedDocument, SharedLog, StoreError};
+
+/// The kinds of documents that processes share.
+const SHARED: [Kind; 3] = [Kind::Baseline, Kind::Expectation, Kind::Pause];
+
+/// Documents that the processes of a site share.
+#[derive(Default)]
+pub(super) struct Documents {
+    /// Number of each that was read, by kind and name.
+    known: BTreeMap<(Kind, String), i64>,
+    /// What is wrong with each that cannot be read, by the name of the kind and its own.
+    damaged: BTreeMap<DocumentKey, String>,
+}
 
 impl Lab {
     /// Reads what other processes of the site have put or removed. Nothing to do for a site of one process.
     pub(crate) fn read_documents(&self) -> Result<(), StoreError> {
         let Some(log) = self.site.shared_log() else { return Ok(()) };
-        let mut known = lock(&self.documents);
+        let mut documents = lock(&self.documents);
+        let Documents { known, damaged } = &mut *documents;
         let numbers: Vec<i64> = known.values().copied().collect();
-        let found = log.documents(&numbers)?;
-        let there: BTreeSet<(Kind, &str)> = found.iter().map(|one| (one.kind, one.name.as_str())).collect();
-        let is_gone = |(kind, name): &&(Kind, String)| !there.contains(&(*kind, name.as_str()));
-        let gone: Vec<(Kind, String)> = known.keys().filter(is_gone).cloned().collect();
-        for (kind, name) in gone {
-            match kind {
-                Kind::Baseline => drop(lock(&self.baselines).remove(&name)),
-                Kind::Pause => {}
-                _ => drop(lock(&self.expectations).remove(&name)),
-            }
-            known.remove(&(kind, name));
-        }
+        let Rows { read: found, damaged: not_read } = log.documents(&numbers)?;
+        let mut now_damaged: BTreeMap<DocumentKey, String> =
+            not_read.into_iter().map(|(key, error)| (key, error.to_string())).collect();
+        let mut there = BTreeSet::new();
         for SharedDocument { kind, name, number, content } in found {
-            let Some(content) = content else { continue };
-            match kind {
-                Kind::Baseline => {
-                    let kept: KeptBaseline = read(log, kind, &name, &content)?;
-                    lock(&self.baselines).insert(name.clone(), kept.baseline());
-                }
-                Kind::Expectation => {
-                    let mut asked: Asked = read(log, kind, &name, &content)?;
-                    asked.hear_from(self.site.journal().next_number());
-                    lock(&self.expectations).insert(name.clone(), asked);
-                }
-                Kind::Pause => match name.parse() {
-                    Ok(pause) => self.site.pauses().hear(pause),
-                    Err(error) => return Err(log.invalid(format!("the pause {name:?}"), &error)),
-                },
-                _ => continue,
+            let key = (kind, name);
+            let adopted = content.map_or(Ok(()), |content| self.adopt_document(log, &key, &content));
+            if let Err(error) = adopted {
+                now_damaged.insert((kind.name().to_owned(), key.1), error.to_string());
+                continue;
             }
-            known.insert((kind, name), number);
+            known.insert(key.clone(), number);
+            there.insert(key);
+        }
+        // One that cannot be read any more is not known as it was before.
+        known.retain(|key, _| {
+            let is_there = there.contains(key);
+            if !is_there {
+                match key.0 {
+                    Kind::Baseline => drop(lock(&self.baselines).remove(&key.1)),
+                    Kind::Expectation => drop(lock(&self.expectations).remove(&key.1)),
+                    _ => {}
+                }
+            }
+            is_there
+        });
+        tell_new(damaged, now_damaged, "a baseline, an expectation or a pause cannot be read");
+        Ok(())
+    }
+
+    fn adopt_document(
+        &self,
+        log: &dyn SharedLog,
+        (kind, name): &(Kind, String),
+        content: &str,
+    ) -> Result<(), StoreError> {
+        match kind {
+            Kind::Baseline => {
+                let kept: KeptBaseline = read(log, *kind, name, content)?;
+                lock(&self.baselines).insert(name.clone(), kept.baseline());
+            }
+            Kind::Expectation => {
+                let mut asked: Asked = read(log, *kind, name, content)?;
+                asked.hear_from(self.site.journal().next_number());
+                lock(&self.expectations).insert(name.clone(), asked);
+            }
+            Kind::Pause => match name.parse() {
+                Ok(pause) => self.site.pauses().hear(pause),
+                Err(error) => return Err(log.invalid(format!("the pause {name:?}"), &error)),
+            },
+            other => {
+                let why = "no process shares documents of this kind";
+                return Err(log.invalid(format!("the {} {name:?}", other.name()), &why));
+            }
         }
         Ok(())
+    }
+
+    /// What is wrong with the documents that cannot be read and are, or may be, of this kind; of every kind without one.
+    pub(crate) fn damaged_documents(&self, kind: Option<Kind>) -> Vec<String> {
+        let is_other =
+            |name: &str| kind.is_some_and(|kind| SHARED.iter().any(|one| one.name() == name && *one != kind));
+        let documents = lock(&self.documents);
+        let damaged = documents.damaged.iter().filter(|((kind, _), _)| !is_other(kind));
+        damaged.map(|(_, why)| why.clone()).collect()
+    }
+
+    /// Checks that every document that may be of this kind, or only that of this name, can be read.
+    pub(super) fn check_documents(&self, kind: Kind, name: Option<&str>) -> Result<(), CommandError> {
+        let why = match name {
+            None => self.damaged_documents(Some(kind)).into_iter().next(),
+            Some(name) => {
+                lock(&self.documents).damaged.get(&(kind.name().to_owned(), name.to_owned())).cloned()
+            }
+        };
+        why.map_or(Ok(()), |why| Err(CommandError::NoDatabase { why }))
     }
 
     /// Puts a document in the place of one of that kind and name, for the other processes of the site.
     pub(super) fn share(&self, kind: Kind, name: &str, content: &impl Serialize) -> Result<(), StoreError> {
         let Some(log) = self.site.shared_log() else { return Ok(()) };
-        let mut known = lock(&self.documents);
+        let mut documents = lock(&self.documents);
         // This program's own types, which serialise.
         let number = log.put_document(kind, name, &serde_json::to_string(content).unwrap_or_default())?;
-        known.insert((kind, name.to_owned()), number);
+        documents.known.insert((kind, name.to_owned()), number);
+        documents.damaged.remove(&(kind.name().to_owned(), name.to_owned()));
         Ok(())
     }
 
     /// Removes a document for the other processes of the site.
     pub(super) fn share_no_longer(&self, kind: Kind, name: &str) -> Result<(), StoreError> {
         let Some(log) = self.site.shared_log() else { return Ok(()) };
-        let mut known = lock(&self.documents);
+        let mut documents = lock(&self.documents);
         log.remove_document(kind, name)?;
-        known.remove(&(kind, name.to_owned()));
+        documents.known.remove(&(kind, name.to_owned()));
+        documents.damaged.remove(&(kind.name().to_owned(), name.to_owned()));
         Ok(())
     }
+}
+
+/// Logs what is damaged and was not before; keeps what is.
+pub(super) fn tell_new<K: Ord>(before: &mut BTreeMap<K, String>, now: BTreeMap<K, String>, what: &str) {
+    for (_, why) in now.iter().filter(|(key, why)| before.get(key) != Some(*why)) {
+        tracing::error!("{what}: {why}");
+    }
+    *before = now;
 }
 
 fn read<T: DeserializeOwned>(

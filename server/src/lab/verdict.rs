@@ -64,7 +64,8 @@ impl Lab {
             ever_orphaned.extend(was_orphaned.then(|| name.to_owned()));
             ever_unsigned.extend(ever.unsigned.then(|| name.to_owned()));
         };
-        let Heard { sources, unknown, elsewhere, reported_twice } = self.look_at_everyone(see).await;
+        let Heard { sources, unknown, elsewhere, reported_twice, not_read } =
+            self.look_at_everyone(see).await;
         self.try_returns(&mut verdict, &away);
         for (view, (_, counts, _)) in states.iter() {
             let counts = parts.iter_mut().zip(counts).filter(|(_, count)| **count > 0);
@@ -85,6 +86,7 @@ impl Lab {
             sources,
             unknown,
             reported_twice,
+            database_error: verdict.database_error.take().or(not_read),
             console_troubles,
             ports,
             elsewhere: Some(elsewhere),

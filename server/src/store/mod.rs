@@ -39,7 +39,8 @@ pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, Replaced, is_logged
 pub use error::StoreError;
 pub(crate) use founding::{FoundedManager, FoundedWith};
 pub(crate) use shared::{
-    ClientNews, Founded, LastEntry, LinkState, SharedDocument, SharedLog, Step, StoredReport,
+    ClientNews, DocumentKey, Founded, LastEntry, LinkState, ReportKey, Rows, SharedDocument, SharedLog, Step,
+    StoredReport,
 };
 pub(crate) use sqlite::{FILES, SqliteStore, hold, is_held};
 

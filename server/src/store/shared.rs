@@ -71,6 +71,20 @@ pub(crate) struct SharedDocument {
     pub(crate) content: Option<String>,
 }
 
+/// Rows that are of no use to each other: one that is damaged hides no other.
+#[derive(Debug)]
+pub(crate) struct Rows<K, T> {
+    pub(crate) read: Vec<T>,
+    /// What tells each damaged row apart, and what is wrong with it.
+    pub(crate) damaged: Vec<(K, StoreError)>,
+}
+
+/// What tells a report apart: the name of its source, and the number of the part.
+pub(crate) type ReportKey = (String, u32);
+
+/// What tells a document apart: the name of its kind, and its own.
+pub(crate) type DocumentKey = (String, String);
+
 /// The last entry of a log that a process has followed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastEntry {
@@ -112,7 +126,7 @@ pub(crate) trait SharedLog: Log {
     fn put_report(&self, stored: &StoredReport) -> Result<(), StoreError>;
 
     /// Every report; those with these numbers without their content.
-    fn reports(&self, known: &[i64]) -> Result<Vec<StoredReport>, StoreError>;
+    fn reports(&self, known: &[i64]) -> Result<Rows<ReportKey, StoredReport>, StoreError>;
 
     /// Forgets the reports of a source. Returns whether there were any.
     fn forget_reports(&self, source: &str) -> Result<bool, StoreError>;
@@ -121,7 +135,7 @@ pub(crate) trait SharedLog: Log {
     fn put_document(&self, kind: Kind, name: &str, content: &str) -> Result<i64, StoreError>;
 
     /// Every document; those with these numbers without their content.
-    fn documents(&self, known: &[i64]) -> Result<Vec<SharedDocument>, StoreError>;
+    fn documents(&self, known: &[i64]) -> Result<Rows<DocumentKey, SharedDocument>, StoreError>;
 
     /// Removes a document, if there is one of that kind and name.
     fn remove_document(&self, kind: Kind, name: &str) -> Result<(), StoreError>;

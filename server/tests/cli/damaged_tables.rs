@@ -4,9 +4,11 @@
 use std::process::Command;
 
 use epm_fixtures::Postgres;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{needs, output, program, said, well};
+use crate::control::Control;
+use crate::harness::{needs, output, program, run, said, until, well};
+use crate::reports::report;
 use crate::site::Site;
 
 /// Runs SQL in a database of this server.
@@ -99,5 +101,148 @@ fn a_column_of_another_type_and_a_missing_value_are_told_with_their_table_and_ro
             "{damage}\nexpected {expected}\n{code:?}: {text}"
         );
         assert!(!text.contains("panicked"), "{damage}: {text}");
+    }
+}
+
+/// A report of one client that is well.
+fn well_report(lab: &Control, client: &str) -> Value {
+    let mut report = report("one", 1, &[client]);
+    let certificates: Vec<Value> =
+        lab.get("/v1/verdict")["certificates"].as_object().unwrap().values().cloned().collect();
+    report["states"][0]["first"]["certificates"] = json!(certificates);
+    report
+}
+
+#[needs(postgres)]
+#[test]
+fn a_damaged_report_makes_the_clients_of_its_source_unknown_until_the_next_one_comes() {
+    let site = Site::found(2);
+    let (first, second) = (site.start(1), site.start(2));
+    let tell = |lab: &Control, client: &str| {
+        lab.does("PUT", &format!("/v1/reports/fleet-{client}"), &well_report(lab, client));
+    };
+    let is_well = |lab: &Control| {
+        let verdict = lab.get("/v1/verdict");
+        (verdict["well"] == true && verdict["clients"] == 2).then_some(())
+    };
+    tell(&first, "a");
+    tell(&first, "b");
+    until("both clients to be well", || is_well(&first).and(is_well(&second)));
+    let damages = [
+        (
+            "UPDATE epm_lab.report SET number = nextval('epm_lab.report_number'), content = '{'",
+            "is not what was written",
+        ),
+        (
+            "UPDATE epm_lab.report SET number = nextval('epm_lab.report_number'), content = replace(content, '60000', '0')",
+            "interval_ms: 0, expected 1000",
+        ),
+        (
+            "ALTER TABLE epm_lab.report ALTER origin_lab DROP NOT NULL; UPDATE epm_lab.report SET origin_lab = NULL",
+            "column origin_lab of the row \"fleet-a\" of the table report: expected int8, found NULL",
+        ),
+        ("UPDATE epm_lab.report SET came = 'infinity'", "column came of the row \"fleet-a\""),
+    ];
+    for (damage, expected) in damages {
+        sql(&site.database, "postgres", &format!("{damage} WHERE source = 'fleet-a'"));
+        for lab in [&first, &second] {
+            let verdict = until("a client to be unknown", || {
+                let verdict = lab.get("/v1/verdict");
+                (verdict["well"] != true).then_some(verdict)
+            });
+            assert_eq!((&verdict["clients"], &verdict["unknown"]), (&json!(1), &json!(["a"])), "{verdict:#}");
+            let why = verdict["no_verdict"].as_str().unwrap();
+            assert!(verdict["well"].is_null() && why.contains(expected), "{expected}: {why}");
+        }
+        let checked = run(&["check", "--expect", "no-client-is-orphaned", "--lab", &first.control.0]);
+        assert_eq!(checked.status.code(), Some(4), "{:?}", said(&checked));
+        tell(&second, "b");
+        tell(&second, "a");
+        until("both clients to be well again", || is_well(&first).and(is_well(&second)));
+    }
+    sql(&site.database, "postgres", &format!("{} WHERE source = 'fleet-a'", damages[0].0));
+    // A process that has known neither the report nor its clients.
+    second.running.kill();
+    let second = site.start(2);
+    let verdict = second.get("/v1/verdict");
+    assert_eq!((&verdict["clients"], &verdict["well"]), (&json!(1), &Value::Null), "{verdict:#}");
+    tell(&first, "a");
+    until("both clients to be well again", || is_well(&second));
+    // A column of another type concerns every source, also those that report anew.
+    let alter = |of: &str| format!("ALTER TABLE epm_lab.report ALTER heard TYPE {of} USING heard::{of}");
+    sql(&site.database, "postgres", &alter("text"));
+    until("no verdict", || (first.get("/v1/verdict")["well"].is_null()).then_some(()));
+    let (status, answer) = first.call("PUT", "/v1/reports/fleet-a", &well_report(&first, "a"));
+    assert_eq!((status, &answer["code"]), (503, &json!("no-database")), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("column heard of the row"), "{answer}");
+    sql(&site.database, "postgres", &alter("bigint"));
+    until("both clients to be well again", || is_well(&first).and(is_well(&second)));
+    first.running.signal("INT");
+    let (_, log) = first.running.ends();
+    // Told once, not each second.
+    for (_, expected) in damages {
+        let told =
+            log.lines().filter(|line| line.contains("a report cannot be read") && line.contains(expected));
+        let times = if expected == damages[0].1 { 2 } else { 1 };
+        assert_eq!(told.count(), times, "{expected}: {log}");
+    }
+}
+
+#[needs(postgres)]
+#[test]
+fn a_damaged_document_is_told_where_it_is_needed_and_nowhere_else() {
+    let site = Site::found(2);
+    let (first, second) = (site.start(1), site.start(2));
+    let rotation = json!({ "expect": "rotation", "since": "before" });
+    first.does("PUT", "/v1/baselines/before", &json!({}));
+    first.does("PUT", "/v1/expectations/rotated", &rotation);
+    first.does("PUT", "/v1/expectations/none", &json!({ "expect": "no-client-is-orphaned" }));
+    let refused = |method: &str, path: &str, body: &Value, expected: &str| {
+        for lab in [&first, &second] {
+            let (status, answer) = lab.call(method, path, body);
+            let detail = answer["detail"].as_str().unwrap_or_default();
+            assert!(status == 503 && detail.contains(expected), "{method} {path}: {status} {answer}");
+        }
+    };
+    let damage = |set: &str, name: &str| {
+        let update = "UPDATE epm_lab.document SET number = nextval('epm_lab.document_number')";
+        sql(&site.database, "postgres", &format!("{update}, {set} WHERE name = '{name}'"));
+    };
+    damage("content = '{'", "before");
+    refused("GET", "/v1/baselines/before", &Value::Null, "the baseline \"before\" cannot be used");
+    refused("GET", "/v1/baselines", &Value::Null, "the baseline \"before\"");
+    refused("POST", "/v1/expectations", &json!([rotation]), "the baseline \"before\"");
+    for lab in [&first, &second] {
+        let found = lab.get("/v1/expectations");
+        let rotated = &found["expectations"][1];
+        let why = rotated["not_judged"][0].as_str().unwrap_or_default();
+        assert!(rotated["result"] == "unknown" && why.contains("the baseline \"before\""), "{found:#}");
+    }
+    second.does("PUT", "/v1/baselines/after", &json!({}));
+    first.get("/v1/baselines/after");
+    first.does("PUT", "/v1/baselines/before", &json!({}));
+    second.get("/v1/baselines/before");
+    damage("content = '[]'", "none");
+    refused("GET", "/v1/expectations", &Value::Null, "the expectation \"none\" cannot be used");
+    second.does("POST", "/v1/expectations", &json!([rotation]));
+    second.does("DELETE", "/v1/expectations/none", &Value::Null);
+    first.get("/v1/expectations");
+    // What may be anything concerns everything.
+    damage("kind = 'xpectation'", "rotated");
+    let unknown = "document \"rotated\" of an unknown kind, \"xpectation\"";
+    refused("GET", "/v1/expectations", &Value::Null, unknown);
+    refused("GET", "/v1/baselines", &Value::Null, unknown);
+    first.get("/v1/baselines/before");
+    sql(
+        &site.database,
+        "postgres",
+        "UPDATE epm_lab.document SET kind = 'pause', name = 'x'  WHERE name = 'rotated'",
+    );
+    for lab in [&first, &second] {
+        lab.get("/v1/baselines");
+        let found = lab.does("POST", "/v1/expectations", &json!([rotation]))["expectations"][0].take();
+        let waits =
+            found["findings"].as_array().unwrap().iter().find(|one| one["code"] == "not-waited").unwrap();
+        assert!(waits["result"] == "unknown" && waits.to_string().contains("the pause"), "{waits:#}");
     }
 }

@@ -30,9 +30,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE, counts_of};
 use crate::lab::history::Trace;
+use crate::lab::reports::Heard;
 use crate::lab::{ClientView, Lab, Seen, lock};
 use crate::mock_site::Presented;
 use crate::runtime::pauses::Pauses;
+use crate::store::Kind;
 use epm_client_agent::cause::{Change, RotationSettings};
 use finding::Findings;
 pub use finding::{RotationCode, RotationFinding};
@@ -148,7 +150,7 @@ impl Lab {
         let (now, agents) = (self.clock().now(), self.agents().await);
         let mut reported = Vec::new();
         let see = |seen: Seen<'_>| reported.extend(seen.reported_by.map(|_| ClientView::of(&seen)));
-        let unknown = self.look_at_everyone(see).await.unknown;
+        let Heard { unknown, not_read, .. } = self.look_at_everyone(see).await;
         let (site, settings, changes) = self.site.look(|site| {
             (site.clone(), RotationSettings::of(site), self.site.changes().after(baseline.changes))
         });
@@ -189,6 +191,12 @@ impl Lab {
             has_history: baseline.generation == self.history.generation.load(Ordering::SeqCst),
         };
         let mut findings = Findings::of(codes(rotation));
+        if let Some(why) = not_read {
+            findings.unknown(RotationCode::OrphanedOtherwise, format!("reports cannot be read: {why}"));
+        }
+        for why in self.damaged_documents(Some(Kind::Pause)) {
+            findings.unknown(RotationCode::NotWaited, format!("pauses cannot be read: {why}"));
+        }
         self.judge_managers(&judgement, &mut findings);
         if let Some(own) = self.site.own_manager() {
             let note = format!(

@@ -3,7 +3,9 @@
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
+use super::place::Place;
 use super::trouble::Trouble;
+use crate::store::{Rows, StoreError};
 
 /// The types of the columns of the tables.
 const TYPES: [Type; 5] = [Type::TEXT, Type::INT8, Type::INT4, Type::BOOL, Type::BYTEA];
@@ -11,6 +13,29 @@ const TYPES: [Type; 5] = [Type::TEXT, Type::INT8, Type::INT4, Type::BOOL, Type::
 /// Reads a column of a row of this table. The first column tells the rows of a table apart.
 pub(super) fn read<'a, T: FromSql<'a>>(row: &'a Row, table: &str, column: &str) -> Result<T, Trouble> {
     row.try_get(column).map_err(|_| not_read(row, table, column, T::accepts))
+}
+
+/// Reads each row for itself.
+///
+/// # Errors
+///
+/// When a row cannot even be told apart from others.
+pub(super) fn sorted<K, T>(
+    rows: &[Row],
+    place: &Place,
+    key: impl Fn(&Row) -> Result<K, Trouble>,
+    one: impl Fn(&Row) -> Result<T, Trouble>,
+) -> Result<Rows<K, T>, StoreError> {
+    let mut sorted = Rows { read: Vec::new(), damaged: Vec::new() };
+    for row in rows {
+        match one(row) {
+            Ok(read) => sorted.read.push(read),
+            Err(error) => {
+                sorted.damaged.push((key(row).map_err(|error| error.at(place))?, error.at(place)));
+            }
+        }
+    }
+    Ok(sorted)
 }
 
 /// Why a column cannot be read: it has another type, or is NULL.

@@ -1,11 +1,11 @@
 //! Reads and writes what the processes of a site share beside its log: baselines and registered expectations.
 
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 
 use super::column::read;
 use super::trouble::Trouble;
-use crate::store::{Kind, SharedDocument};
+use crate::store::{DocumentKey, Kind, SharedDocument};
 
 /// Puts a document in the place of one of that kind and name. Returns its number.
 pub(super) async fn put(client: &Client, kind: Kind, name: &str, content: &str) -> Result<i64, Trouble> {
@@ -17,19 +17,29 @@ pub(super) async fn put(client: &Client, kind: Kind, name: &str, content: &str) 
     read(&client.query_typed_one(put, &columns).await?, "document", "number")
 }
 
-/// Every document; those with these numbers without their content.
-pub(super) async fn all(client: &Client, known: &[i64]) -> Result<Vec<SharedDocument>, Trouble> {
-    let query = "SELECT kind, name, number, CASE WHEN number = ANY($1) THEN NULL ELSE content END AS content FROM epm_lab.document";
-    let rows = client.query_typed(query, &[(&known, Type::INT8_ARRAY)]).await?;
-    let document = |row: &tokio_postgres::Row| {
-        let kind: &str = read(row, "document", "kind")?;
-        let known = Kind::ALL.into_iter().find(|one| one.name() == kind);
-        let kind =
-            known.ok_or_else(|| Trouble::damaged(format!("a document of an unknown kind, {kind:?}")))?;
-        let (name, number) = (read(row, "document", "name")?, read(row, "document", "number")?);
-        Ok(SharedDocument { kind, name, number, content: read(row, "document", "content")? })
-    };
-    rows.iter().map(document).collect()
+/// The rows of all documents; those with these numbers without their content.
+pub(super) async fn all(client: &Client, known: &[i64]) -> Result<Vec<Row>, Trouble> {
+    let query = "SELECT kind, name, number, CASE WHEN number = ANY($1) THEN NULL ELSE content END AS content, \
+                 number = ANY($1) AS is_known FROM epm_lab.document";
+    Ok(client.query_typed(query, &[(&known, Type::INT8_ARRAY)]).await?)
+}
+
+/// The document in a row.
+pub(super) fn document(row: &Row) -> Result<SharedDocument, Trouble> {
+    let text = |column| read::<&str>(row, "document", column);
+    let (kind, name) = (text("kind")?, text("name")?.to_owned());
+    let known = Kind::ALL.into_iter().find(|one| one.name() == kind);
+    let kind =
+        known.ok_or_else(|| Trouble::damaged(format!("document {name:?} of an unknown kind, {kind:?}")))?;
+    let number = read(row, "document", "number")?;
+    let is_known: bool = read(row, "document", "is_known")?;
+    let content = if is_known { None } else { Some(text("content")?.to_owned()) };
+    Ok(SharedDocument { kind, name, number, content })
+}
+
+/// What tells the row of a document apart.
+pub(super) fn key(row: &Row) -> Result<DocumentKey, Trouble> {
+    Ok((read(row, "document", "kind")?, read(row, "document", "name")?))
 }
 
 /// Removes a document.

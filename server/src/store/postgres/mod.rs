@@ -54,8 +54,8 @@ use trouble::{LIMIT, Trouble};
 
 use crate::runtime::clients::ChangedClients;
 use crate::store::{
-    Batch, Change, ClientNews, Founded, FoundedWith, GivenBy, Kind, LastEntry, LinkState, Log, LogEntry,
-    SharedDocument, SharedLog, Step, StoreError, StoredReport,
+    Batch, Change, ClientNews, DocumentKey, Founded, FoundedWith, GivenBy, Kind, LastEntry, LinkState, Log,
+    LogEntry, ReportKey, Rows, SharedDocument, SharedLog, Step, StoreError, StoredReport,
 };
 
 /// A site in a PostgreSQL database.
@@ -343,9 +343,12 @@ impl SharedLog for PgStore {
         )
     }
 
-    fn reports(&self, known: &[i64]) -> Result<Vec<StoredReport>, StoreError> {
+    fn reports(&self, known: &[i64]) -> Result<Rows<ReportKey, StoredReport>, StoreError> {
         let (client, shared, known) = (self.follower()?, Arc::clone(&self.shared), known.to_vec());
-        self.wait(async move { reports::all(&client, &known).await.map_err(|error| error.at(&shared.place)) })
+        self.wait(async move {
+            let rows = reports::all(&client, &known).await.map_err(|error| error.at(&shared.place))?;
+            column::sorted(&rows, &shared.place, reports::key, reports::report)
+        })
     }
 
     fn forget_reports(&self, source: &str) -> Result<bool, StoreError> {
@@ -363,11 +366,12 @@ impl SharedLog for PgStore {
         })
     }
 
-    fn documents(&self, known: &[i64]) -> Result<Vec<SharedDocument>, StoreError> {
+    fn documents(&self, known: &[i64]) -> Result<Rows<DocumentKey, SharedDocument>, StoreError> {
         let (client, shared, known) = (self.follower()?, Arc::clone(&self.shared), known.to_vec());
-        self.wait(
-            async move { documents::all(&client, &known).await.map_err(|error| error.at(&shared.place)) },
-        )
+        self.wait(async move {
+            let rows = documents::all(&client, &known).await.map_err(|error| error.at(&shared.place))?;
+            column::sorted(&rows, &shared.place, documents::key, documents::document)
+        })
     }
 
     fn remove_document(&self, kind: Kind, name: &str) -> Result<(), StoreError> {

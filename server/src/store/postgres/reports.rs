@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use epm_client_agent::agent::ClientReport;
 use epm_protocol::time::Timestamp;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 
 use super::column::read;
 use super::trouble::Trouble;
-use crate::store::StoredReport;
+use crate::store::{ReportKey, StoredReport};
 
 /// Puts a report in the place of earlier ones.
 pub(super) async fn put(client: &Client, stored: &StoredReport) -> Result<(), Trouble> {
@@ -19,12 +18,12 @@ pub(super) async fn put(client: &Client, stored: &StoredReport) -> Result<(), Tr
     let (part, parts) = (number(stored.part), number(report.parts));
     let (heard, origin) = (stored.heard.as_millis(), stored.origin);
     let (origin_source, origin_lab) = (origin.0.as_millis(), origin.1.as_millis());
-    let put = "WITH earlier AS (DELETE FROM epm_lab.report WHERE source = $1 AND part <> $2 AND (instance <> $3 OR part > $4)) \
+    let put = "WITH earlier AS (DELETE FROM epm_lab.report WHERE source = $1 AND part <> $2 AND (instance IS DISTINCT FROM $3 OR part > $4)) \
                INSERT INTO epm_lab.report AS known (source, part, instance, number, came, heard, origin_source, origin_lab, content) \
                VALUES ($1, $2, $3, nextval('epm_lab.report_number'), clock_timestamp(), $5, $6, $7, $8) \
                ON CONFLICT (source, part) DO UPDATE SET \
-               origin_source = CASE WHEN known.instance = excluded.instance THEN known.origin_source ELSE excluded.origin_source END, \
-               origin_lab = CASE WHEN known.instance = excluded.instance THEN known.origin_lab ELSE excluded.origin_lab END, \
+               origin_source = coalesce(CASE WHEN known.instance = excluded.instance THEN known.origin_source END, excluded.origin_source), \
+               origin_lab = coalesce(CASE WHEN known.instance = excluded.instance THEN known.origin_lab END, excluded.origin_lab), \
                instance = excluded.instance, number = excluded.number, came = excluded.came, heard = excluded.heard, \
                content = excluded.content";
     let columns: [(&(dyn ToSql + Sync), Type); 8] = [
@@ -41,32 +40,45 @@ pub(super) async fn put(client: &Client, stored: &StoredReport) -> Result<(), Tr
     Ok(())
 }
 
-/// Every report; those with these numbers without their content.
-pub(super) async fn all(client: &Client, known: &[i64]) -> Result<Vec<StoredReport>, Trouble> {
-    let query = "SELECT source, part, number, \
-                 (greatest(extract(epoch FROM clock_timestamp() - came), 0) * 1000)::bigint AS came, heard, origin_source, origin_lab, \
-                 CASE WHEN number = ANY($1) THEN NULL ELSE content END AS content FROM epm_lab.report";
-    let rows = client.query_typed(query, &[(&known, Type::INT8_ARRAY)]).await?;
-    let stored = rows.iter().map(|row| {
-        let source: String = read(row, "report", "source")?;
-        let number = |column| read::<i64>(row, "report", column);
-        let time = |column| number(column).map(Timestamp::from_millis);
-        let content: Option<&str> = read(row, "report", "content")?;
-        let report: Option<ClientReport> =
-            content.map(serde_json::from_str).transpose().map_err(|error| {
-                Trouble::damaged(format!("the report of {source:?} is not what was written: {error}"))
-            })?;
-        Ok(StoredReport {
-            number: number("number")?,
-            age: Duration::from_millis(number("came")?.unsigned_abs()),
-            heard: time("heard")?,
-            origin: (time("origin_source")?, time("origin_lab")?),
-            part: read::<i32>(row, "report", "part")?.unsigned_abs(),
-            report,
-            source,
-        })
-    });
-    stored.collect()
+/// The rows of all reports; those with these numbers without their content. A report that comes from the future has no age.
+pub(super) async fn all(client: &Client, known: &[i64]) -> Result<Vec<Row>, Trouble> {
+    let query = "SELECT source, part, number, CASE WHEN came < clock_timestamp() + interval '5 seconds' THEN \
+                 (greatest(extract(epoch FROM clock_timestamp() - greatest(came, 'epoch')), 0) * 1000)::bigint END AS came, \
+                 heard, origin_source, origin_lab, CASE WHEN number = ANY($1) THEN NULL ELSE content END AS content, \
+                 number = ANY($1) AS is_known FROM epm_lab.report";
+    Ok(client.query_typed(query, &[(&known, Type::INT8_ARRAY)]).await?)
+}
+
+/// The report in a row.
+pub(super) fn report(row: &Row) -> Result<StoredReport, Trouble> {
+    let (source, part) = key(row)?;
+    let number = |column| read::<i64>(row, "report", column);
+    let time = |column| number(column).map(Timestamp::from_millis);
+    let of = number("number")?;
+    let report = if read(row, "report", "is_known")? {
+        None
+    } else {
+        let report = serde_json::from_str(read(row, "report", "content")?);
+        Some(report.map_err(|error| {
+            Trouble::damaged(format!(
+                "the report of {source:?}, part {part}, is not what was written: {error}"
+            ))
+        })?)
+    };
+    Ok(StoredReport {
+        number: of,
+        age: Duration::from_millis(number("came")?.unsigned_abs()),
+        heard: time("heard")?,
+        origin: (time("origin_source")?, time("origin_lab")?),
+        part,
+        report,
+        source,
+    })
+}
+
+/// What tells the row of a report apart.
+pub(super) fn key(row: &Row) -> Result<ReportKey, Trouble> {
+    Ok((read(row, "report", "source")?, read::<i32>(row, "report", "part")?.unsigned_abs()))
 }
 
 /// Forgets the reports of a source. Returns whether there were any.
