@@ -7,9 +7,9 @@ use epm_fixtures::Postgres;
 use serde_json::{Value, json};
 
 use crate::control::Control;
-use crate::harness::{needs, output, program, run, said, until, well};
+use crate::harness::{Running, agent, needs, output, program, run, said, until, well};
 use crate::reports::report;
-use crate::site::Site;
+use crate::site::{Manager, Site};
 
 /// Runs SQL in a database of this server.
 #[track_caller]
@@ -244,5 +244,57 @@ fn a_damaged_document_is_told_where_it_is_needed_and_nowhere_else() {
         let waits =
             found["findings"].as_array().unwrap().iter().find(|one| one["code"] == "not-waited").unwrap();
         assert!(waits["result"] == "unknown" && waits.to_string().contains("the pause"), "{waits:#}");
+    }
+}
+
+#[needs(postgres)]
+#[test]
+fn while_clients_cannot_be_exchanged_there_is_no_verdict_until_the_tables_are_mended() {
+    let site = Site::found(1);
+    let server = &site.database;
+    server.sql(
+        "CREATE ROLE limited LOGIN; GRANT ALL ON SCHEMA epm_lab TO limited; \
+         GRANT ALL ON ALL TABLES IN SCHEMA epm_lab TO limited; GRANT ALL ON ALL SEQUENCES IN SCHEMA epm_lab TO limited",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().join("lab");
+    let url = server.url().replace("lab@", "limited@");
+    let manager = Manager::of(site.manager_at(1, &url).args(["--export", export.to_str().unwrap()]));
+    let mut fleet = agent();
+    fleet.args(["fleet", "--count", "2", "--report", &manager.control.0, "--report-every", "1s", "--sylink"]);
+    let _fleet = Running::start(fleet.arg(export.join("sylink.xml")));
+    let is_well = || (manager.get("/v1/verdict")["well"] == true).then_some(());
+    until("the clients to be well", is_well);
+    let lock = || {
+        let mut psql = Command::new("psql");
+        let held = "BEGIN; LOCK TABLE epm_lab.client; SELECT pg_sleep(600)";
+        Running::start(psql.args(["--no-psqlrc", &server.url(), "--command", held]))
+    };
+    let end_lock = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK%'";
+    let invalid = "INSERT INTO epm_lab.client VALUES (decode(repeat('0a', 16), 'hex'), '{', '{}', 0, 0, false, 1000000)";
+    for (damage, repair, expected) in [
+        (invalid, "DELETE FROM epm_lab.client WHERE revision = 1000000", "the record of the client 0A0A0A0A"),
+        (
+            "REVOKE UPDATE ON epm_lab.client FROM limited",
+            "GRANT UPDATE ON epm_lab.client TO limited",
+            "permission denied for table client",
+        ),
+        ("", end_lock, "another session holds a lock"),
+    ] {
+        let held = damage.is_empty().then(lock);
+        if held.is_none() {
+            server.sql(damage);
+        }
+        let verdict = until("no verdict", || {
+            let verdict = manager.get("/v1/verdict");
+            verdict["no_verdict"].as_str().is_some_and(|why| why.contains(expected)).then_some(verdict)
+        });
+        assert!(verdict["well"].is_null(), "{verdict:#}");
+        let checked = run(&["check", "--lab", &manager.control.0]);
+        let (code, text) = said(&checked);
+        assert!(code == Some(4) && text.contains("No verdict: ") && text.contains(expected), "{text}");
+        server.sql(repair);
+        until("the clients to be well again", is_well);
+        drop(held);
     }
 }
