@@ -298,3 +298,27 @@ fn while_clients_cannot_be_exchanged_there_is_no_verdict_until_the_tables_are_me
         drop(held);
     }
 }
+
+#[needs(postgres)]
+#[test]
+fn a_machine_whose_date_is_not_that_of_the_database_is_refused() {
+    let site = Site::found(1);
+    let server = &site.database;
+    for (apart, way) in [("+ interval '1 hour'", "behind"), ("- interval '1 hour'", "ahead of")] {
+        server.sql(&format!(
+            "CREATE SCHEMA IF NOT EXISTS shifted; \
+             CREATE OR REPLACE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+             $$ SELECT pg_catalog.clock_timestamp() {apart} $$; \
+             ALTER ROLE lab SET search_path = shifted, pg_catalog"
+        ));
+        for command in [&mut site.manager(1), &mut program()] {
+            if command.get_args().count() == 0 {
+                command.args(["site", "status", "--site", &server.url()]);
+            }
+            let (code, text) = said(&output(command));
+            let expected = format!("s {way} that of the database");
+            assert!(code != Some(0) && text.contains("3600 ") | text.contains("3599 "), "{code:?}: {text}");
+            assert!(text.contains(&expected) && text.contains("set the clocks right"), "{text}");
+        }
+    }
+}
