@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use epm_client_agent::agent::{AgentView, Distrust, Health, TrustLayer};
+use epm_client_agent::agent::{AgentView, Distrust, Harm, Health, TrustLayer};
 use epm_client_agent::scenario::Held;
 use epm_client_agent::wire::Watcher;
 use epm_protocol::policy::PolicySerial;
@@ -44,6 +44,10 @@ pub struct Trace {
     /// number of changes so far, and that of heartbeats.
     #[serde(skip)]
     pub(super) served: VecDeque<(u64, u64)>,
+    /// What a client that runs elsewhere told of itself last, and the lab time at which it told less than before: it had been installed
+    /// anew.
+    #[serde(skip)]
+    pub(super) told: (Harm, Option<Timestamp>),
 }
 
 /// A period in which a client was orphaned.
@@ -118,6 +122,17 @@ impl History {
             if trace.ever() != before {
                 self.marked.insert(view.computer_name.clone(), trace.ever());
             }
+        }
+    }
+
+    /// Records what a client that runs elsewhere tells of itself.
+    pub(super) fn hear(&self, client: &str, harm: Harm, now: Timestamp) {
+        if let Some(mut trace) = self.here.get_mut(client) {
+            let before = trace.told.0;
+            if harm.orphaned < before.orphaned || harm.unsigned < before.unsigned {
+                trace.told.1 = Some(now);
+            }
+            trace.told.0 = harm;
         }
     }
 
@@ -198,7 +213,13 @@ impl Trace {
             remember(&mut both.unsigned, one, &mut both.forgotten);
         }
         both.counts = (both.counts.0 + self.counts.0, both.counts.1 + self.counts.1);
-        Self { certificates: self.certificates, serial: self.serial, served: self.served, ..both }
+        let Self { certificates, serial, served, told, .. } = self;
+        Self { certificates, serial, served, told, ..both }
+    }
+
+    /// Whether the client is known to have been installed anew at this lab time or later.
+    pub(super) fn is_anew_since(&self, at: Timestamp) -> bool {
+        self.told.1.is_some_and(|anew| anew >= at)
     }
 
     fn ever(&self) -> Ever {

@@ -133,7 +133,10 @@ impl Lab {
         let (instance, count) = (report.instance.clone(), report.parts);
         let part = Part { report, number, heard, origin, age: (age, Stopwatch::start()), is_outdated: false };
         let watcher: Watcher = self.history.watcher(self.site.changes());
-        part.views(self.clock().speed()).for_each(|(view, ..)| watcher(&view, heard));
+        part.views(self.clock().speed()).for_each(|(view, ..)| {
+            watcher(&view, heard);
+            self.history.hear(&view.computer_name, view.harm, heard);
+        });
         parts.retain(|(name, part), one| *name != key.0 || one.report.instance == instance && *part <= count);
         parts.insert(key, part);
         drop(parts);

@@ -83,12 +83,62 @@ fn a_client_that_tells_of_an_orphaning_between_two_reports_is_counted() {
     assert!(why.starts_with("a: it was orphaned since the baseline, as it tells"), "{why}");
     tell([1, 0], "fleet");
     let finding = otherwise();
-    let why = finding["counter_examples"][0].as_str().unwrap_or_default();
     assert_eq!(finding["result"], "unknown", "{finding:#}");
-    assert!(why.starts_with("b: it was installed anew"), "{why}");
+    // Also the one whose number is that of the baseline again.
+    for (place, client) in ["a", "b"].into_iter().enumerate() {
+        let why = finding["counter_examples"][place].as_str().unwrap_or_default();
+        assert!(why.starts_with(&format!("{client}: it was installed anew")), "{finding:#}");
+    }
     tell([255, 0], "fleet");
     control.does("PUT", "/v1/baselines/before", &json!({}));
     let finding = otherwise();
     let why = finding["counter_examples"][0].as_str().unwrap_or_default();
     assert!(finding["result"] == "unknown" && why.starts_with("a: it was orphaned so often"), "{finding:#}");
+}
+
+#[test]
+fn what_happened_to_a_client_is_judged_after_it_was_installed_anew_elsewhere_and_its_source_was_forgotten() {
+    let lab = RunningLab::up(&["--agents", "0"]);
+    let control = Control(lab.url().to_owned());
+    let tell = |source: &str, report: &Value| control.does("PUT", &format!("/v1/reports/{source}"), report);
+    let findings = || {
+        let rotation = json!([{ "expect": "rotation", "since": "before", "never_insecure": true }]);
+        control.does("POST", "/v1/expectations", &rotation)["expectations"][0]["findings"].take()
+    };
+    let has = |result: &str, words: &str| {
+        let findings = findings();
+        let mut found = findings.as_array().unwrap().iter().filter(|one| one["result"] == result);
+        assert!(
+            found.any(|one| one["counter_examples"].to_string().contains(words)),
+            "{words}: {findings:#}"
+        );
+    };
+    let first = report("one", 1, &["a", "b", "c"]);
+    tell("fleet", &first);
+    control.does("PUT", "/v1/baselines/before", &json!({}));
+    // One is orphaned, one tells that it was between two reports.
+    let mut worse = first.clone();
+    worse["states"][0]["first"]["health"] = json!({ "state": "orphaned", "since": "2026-01-05T08:00:05Z",
+            "because": { "layer": "shared-secret", "status": 468 } });
+    worse["states"][1]["first"]["harm"] = json!({ "orphaned": 1, "unsigned": 1 });
+    tell("fleet", &worse);
+    has("fail", "a in no group since");
+    has("fail", "b: it was orphaned since the baseline, as it tells");
+    has("fail", "b: it adopted a policy without");
+    // Both are installed anew, and another process reports them.
+    tell("fleet", &report("one", 1, &["c"]));
+    tell("other", &report("two", 1, &["a", "b"]));
+    has("fail", "a in no group since");
+    has("unknown", "b: it was installed anew");
+    has("unknown", "b: it was installed anew, so what it adopted");
+    let ever = || control.get("/v1/verdict")["ever_orphaned"].take();
+    assert_eq!(ever(), json!(["a"]));
+    for source in ["other", "fleet"] {
+        control.does("DELETE", &format!("/v1/reports/{source}"), &Value::Null);
+        has("fail", "a in no group since");
+        assert_eq!(ever(), json!(["a"]));
+    }
+    // And after it has come back.
+    tell("other", &report("two", 1, &["a", "b"]));
+    has("fail", "a in no group since");
 }

@@ -52,6 +52,7 @@ impl KeptTrace {
             serial: self.serial,
             counts: self.counts,
             served: self.served.into(),
+            told: Default::default(),
         }
     }
 }

@@ -177,6 +177,9 @@ impl Judgement<'_> {
             } else if client.counts.1 > before {
                 let why = format!("{}: it adopted a policy without a verified signature", client.name);
                 findings.against(Code::NeverInsecure, why);
+            } else if client.counts.1 < before || client.trace.is_anew_since(self.baseline.at) {
+                let why = "it was installed anew, so what it adopted before is not known";
+                findings.unknown(Code::NeverInsecure, format!("{}: {why}", client.name));
             }
         }
         if !self.has_history {

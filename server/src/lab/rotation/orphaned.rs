@@ -39,7 +39,7 @@ impl Lab {
             if known == TOO_MANY {
                 let why = format!("{name}: it was orphaned so often that it does not count it any more");
                 findings.unknown(Code::OrphanedOtherwise, why);
-            } else if count < known {
+            } else if count < known || trace.is_anew_since(judged.baseline.at) {
                 let why =
                     format!("{name}: it was installed anew, so what happened to it before is not known");
                 findings.unknown(Code::OrphanedOtherwise, why);
