@@ -189,7 +189,7 @@ impl From<ReportError> for Problem {
         let (status, code) = match error {
             ReportError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             ReportError::Replaced { .. } => (StatusCode::CONFLICT, "replaced"),
-            ReportError::TooMany => (StatusCode::CONFLICT, "too-many"),
+            ReportError::TooMany { .. } => (StatusCode::CONFLICT, "too-many"),
             ReportError::Unknown { .. } => (StatusCode::NOT_FOUND, "unknown"),
             ReportError::NotStored(error) => return error.into(),
         };

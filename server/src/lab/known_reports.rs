@@ -17,6 +17,8 @@ use crate::store::StoreError;
 pub(super) const MOST_PARTS: usize = 1000;
 /// Maximum number of clients of all sources.
 pub(super) const MOST_CLIENTS: usize = 200_000;
+/// Maximum length of the reports of all sources, in bytes of JSON: seven times that of 100,000 clients in 400 states.
+pub(super) const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum length of the name of a source or a client, in bytes.
 const LONGEST_NAME: usize = 255;
 /// Maximum length of the state of a client, in bytes of JSON. That of a client with three managers has some 1,500.
@@ -40,9 +42,19 @@ pub enum ReportError {
         /// Name of the source.
         source_name: String,
     },
-    /// There are too many clients or sources.
-    #[error("too many: reports have at most {MOST_CLIENTS} clients, in {MOST_PARTS} parts of sources")]
-    TooMany,
+    /// There are too many clients or sources, or their reports are too long.
+    #[error(
+        "too many: found {parts} parts of sources with {clients} clients and {bytes} bytes, expected at most {MOST_PARTS}, {MOST_CLIENTS} \
+         and {MOST_BYTES}; `DELETE /v1/reports/NAME` forgets a source"
+    )]
+    TooMany {
+        /// Number of parts, with that of the report.
+        parts: usize,
+        /// Number of clients, with those of the report.
+        clients: usize,
+        /// Bytes of JSON, with those of the report.
+        bytes: usize,
+    },
     /// There is no such source.
     #[error("unknown source {found:?}: expected one of {}", quoted_list(known))]
     Unknown {
@@ -126,6 +138,8 @@ impl Part {
                 )
             })
         })
+    /// Length of the report, in bytes of JSON.
+    pub(super) bytes: usize,
     }
 
     /// The clients, each with whether it is on, and silent.
@@ -182,4 +196,35 @@ pub(super) fn check(source: &str, report: &ClientReport) -> Result<(), ReportErr
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_several_times_what_a_hundred_thousand_clients_in_many_states_need() {
+        let certificate = "c0".repeat(32);
+        let view = |name: &str| {
+            serde_json::json!({ "computer_name": name, "version": "14.3", "certificates": [certificate, certificate, certificate],
+                "serial": null, "policy_vouched_by": null, "complete": null,
+                "group": "My Company\\Branch\\Default Group", "secure_communications": true, "list": "Default Management Server List",
+                "server": null, "location": "Default",
+                "health": { "state": "connected", "since": "2026-01-05T08:00:00Z" }, "brought_back": false, "quarantined": false,
+                "heartbeats": 100, "heartbeats_served": 100 })
+        };
+        let state = |number: usize| {
+            let others: Vec<_> = (1..250)
+                .map(|one| (format!("desktop-{number}-{one}"), "2026-01-05T08:00:00.123Z", 100, 100))
+                .collect();
+            serde_json::json!({ "on": true, "silent": false, "first": view(&format!("desktop-{number}")), "others": others })
+        };
+        let states: Vec<_> = (0..20).map(state).collect();
+        let report = serde_json::json!({ "instance": "0123456789abcdef", "began": "2026-01-05T08:00:00Z", "at": "2026-01-05T08:00:09Z",
+            "interval_ms": 5000, "part": 1, "parts": 20, "states": states });
+        let report: ClientReport = serde_json::from_value(report).unwrap();
+        check("fleet", &report).unwrap();
+        let bytes = 20 * serde_json::to_vec(&report).unwrap().len();
+        assert!(MOST_BYTES / bytes >= 7, "{bytes}");
+    }
 }

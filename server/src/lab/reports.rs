@@ -11,7 +11,7 @@ use epm_protocol::site::{CommandError, RegisteredClient};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
-use crate::lab::known_reports::{MOST_CLIENTS, MOST_PARTS, Part, ReportError, SAME_TIME, check};
+use crate::lab::known_reports::{MOST_BYTES, MOST_CLIENTS, MOST_PARTS, Part, ReportError, SAME_TIME, check};
 use crate::lab::shared_documents::tell_new;
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{ClientView, Lab, Seen, lock};
@@ -41,6 +41,8 @@ impl Lab {
     /// managers share is not available.
     pub fn take_report(&self, source: &str, report: ClientReport) -> Result<ReportSource, ReportError> {
         check(source, &report)?;
+        // This program's own type, which serialises.
+        let length = serde_json::to_vec(&report).map_or(usize::MAX, |json| json.len());
         self.read_reports()?;
         let now = self.clock().now();
         let number = {
@@ -59,11 +61,12 @@ impl Lab {
                 key.0 != source || !is_other(part) && key.1 != report.part && key.1 <= report.parts
             };
             let others = parts.iter().filter(|(key, part)| stays(key, part));
-            let (count, clients) =
-                others.fold((1, 0), |(count, clients), (_, part)| (count + 1, clients + part.clients()));
-            let own_clients: usize = report.states.iter().map(ReportedState::count).sum();
-            if count > MOST_PARTS || clients + own_clients > MOST_CLIENTS {
-                return Err(ReportError::TooMany);
+            let own = (1, report.states.iter().map(ReportedState::count).sum(), length);
+            let (parts_of_all, clients, bytes) = others.fold(own, |(count, clients, bytes), (_, part)| {
+                (count + 1, clients + part.clients(), bytes.saturating_add(part.bytes))
+            });
+            if parts_of_all > MOST_PARTS || clients > MOST_CLIENTS || bytes > MOST_BYTES {
+                return Err(ReportError::TooMany { parts: parts_of_all, clients, bytes });
             }
             parts.values().map(|part| part.number).max().unwrap_or_default() + 1
         };
@@ -76,6 +79,7 @@ impl Lab {
             part: report.part,
             report: Some(report),
         };
+            bytes: length,
         match self.site.shared_log() {
             Some(log) => {
                 log.put_report(&stored)?;
@@ -120,7 +124,7 @@ impl Lab {
     }
 
     fn adopt_report(&self, stored: StoredReport) {
-        let StoredReport { source, number, age, heard, origin, part: of, report } = stored;
+        let StoredReport { source, number, age, heard, origin, part: of, bytes, report } = stored;
         let Some(report) = report else { return };
         let mut parts = self.reports.parts.lock();
         let key = (source, of);
@@ -131,7 +135,8 @@ impl Lab {
         let origin =
             known.filter(|one| one.report.instance == report.instance).map_or(origin, |one| one.origin);
         let (instance, count) = (report.instance.clone(), report.parts);
-        let part = Part { report, number, heard, origin, age: (age, Stopwatch::start()), is_outdated: false };
+        let part =
+            Part { report, bytes, number, heard, origin, age: (age, Stopwatch::start()), is_outdated: false };
         let watcher: Watcher = self.history.watcher(self.site.changes());
         part.views(self.clock().speed()).for_each(|(view, ..)| {
             watcher(&view, heard);

@@ -56,6 +56,8 @@ pub(crate) struct StoredReport {
     pub(crate) origin: (Timestamp, Timestamp),
     /// Number of the part.
     pub(crate) part: u32,
+    /// Length of the report, in bytes of JSON; 0 if it is one of those that are known.
+    pub(crate) bytes: usize,
     /// The report; none if it is one of those that are known.
     pub(crate) report: Option<ClientReport>,
 }

@@ -403,3 +403,25 @@ fn reports_that_are_wrong_are_refused_and_of_two_the_later_counts() {
     let parts: Vec<&Value> = verdict["parts"].as_array().unwrap().iter().map(|one| &one["part"]).collect();
     assert_eq!(parts, [&json!("other")], "the latest report counts");
 }
+    // As many bytes as all reports together may have, in parts that are each allowed.
+    let names: Vec<String> = (0..60).map(|one| format!("c-{one}")).collect();
+    let mut long = report("one", 1, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    long["parts"] = json!(100);
+    for state in long["states"].as_array_mut().unwrap() {
+        state["first"]["list"] = json!("x".repeat(15_000));
+    }
+    let refused = (1..=100).find_map(|part| {
+        long["part"] = json!(part);
+        let (status, code, detail) = put("long", &long);
+        (status != 200).then_some((part, status, code, detail))
+    });
+    let (part, status, code, detail) = refused.unwrap();
+    assert_eq!((status, code.as_str()), (409, "too-many"), "{part}: {detail}");
+    assert!(
+        (60..90).contains(&part) && detail.contains("expected at most 1000, 200000 and 67108864"),
+        "{part}: {detail}"
+    );
+    // Also from another source, until one is forgotten; the same part again is no more than before.
+    long["part"] = json!(1);
+    assert_eq!((put("other", &long).0, put("long", &long).0), (409, 200));
+    control.does("DELETE", "/v1/reports/long", &Value::Null);

@@ -55,11 +55,13 @@ pub(super) fn report(row: &Row) -> Result<StoredReport, Trouble> {
     let number = |column| read::<i64>(row, "report", column);
     let time = |column| number(column).map(Timestamp::from_millis);
     let of = number("number")?;
+    let mut bytes = 0;
     let report = if read(row, "report", "is_known")? {
         None
     } else {
-        let report = serde_json::from_str(read(row, "report", "content")?);
-        Some(report.map_err(|error| {
+        let content: &str = read(row, "report", "content")?;
+        bytes = content.len();
+        Some(serde_json::from_str(content).map_err(|error| {
             Trouble::damaged(format!(
                 "the report of {source:?}, part {part}, is not what was written: {error}"
             ))
@@ -71,6 +73,7 @@ pub(super) fn report(row: &Row) -> Result<StoredReport, Trouble> {
         heard: time("heard")?,
         origin: (time("origin_source")?, time("origin_lab")?),
         part,
+        bytes,
         report,
         source,
     })
