@@ -25,6 +25,10 @@ const LONGEST_NAME: usize = 255;
 const LONGEST_STATE: usize = 16 * 1024;
 /// Intervals after which a source that is silent is taken for lost.
 const INTERVALS: u32 = 3;
+/// Maximum number of sources of which refused reports are known.
+const MOST_REFUSED: usize = 16;
+/// The longest pause of a process between two attempts to report.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A source whose clock differs from the lab's by less has the same time, as have the machines of managers.
 pub(super) const SAME_TIME: Duration = Duration::from_secs(5);
 
@@ -81,12 +85,61 @@ pub(super) struct Reports {
     /// What is wrong with each report that the processes of the site share and that cannot be read, until another one comes in its
     /// place.
     pub(super) damaged: Mutex<BTreeMap<(String, u32), String>>,
+    /// The latest report of each source that was refused because a process that was started later reports as the same source.
+    pub(super) refused: Mutex<BTreeMap<String, Refused>>,
     /// Notified when a report has come.
     pub(super) heard: Notify,
 }
 
+/// A report that was refused because a process that was started later reports as the same source.
+pub(super) struct Refused {
+    clients: Vec<String>,
+    since: Stopwatch,
+    /// The longest time until the next attempt.
+    pause: Duration,
+}
+
+impl Reports {
+    /// Notes a report that is refused: its clients are unknown, as long as its process goes on trying.
+    pub(super) fn refuse(&self, source: &str, report: &ClientReport) {
+        let mut refused = self.refused.lock();
+        refused.retain(|_, one| !one.is_over());
+        // A process that ends is no longer one of two.
+        if report.is_last {
+            refused.remove(source);
+            return;
+        }
+        if refused.len() >= MOST_REFUSED && !refused.contains_key(source) {
+            return;
+        }
+        let clients = report.states.iter().flat_map(ReportedState::names).map(str::to_owned).collect();
+        let pause = Duration::from_millis(report.interval_ms).max(LONGEST_PAUSE);
+        let one = Refused { clients, since: Stopwatch::start(), pause };
+        if refused.insert(source.to_owned(), one).is_none() {
+            tracing::warn!(
+                "two processes report as {source:?}: the clients of the one that was started earlier are unknown; give one of the two \
+                 another name with `--report-as`"
+            );
+        }
+    }
+
+    /// The clients of reports that were refused and come again.
+    pub(super) fn refused_clients(&self) -> Vec<String> {
+        let refused = self.refused.lock();
+        refused.values().filter(|one| !one.is_over()).flat_map(|one| one.clients.iter().cloned()).collect()
+    }
+}
+
+impl Refused {
+    fn is_over(&self) -> bool {
+        self.since.elapsed() > self.pause * INTERVALS
+    }
+}
+
 pub(super) struct Part {
     pub(super) report: ClientReport,
+    /// Length of the report, in bytes of JSON.
+    pub(super) bytes: usize,
     /// Number that no other report has.
     pub(super) number: i64,
     pub(super) heard: Timestamp,
@@ -138,8 +191,6 @@ impl Part {
                 )
             })
         })
-    /// Length of the report, in bytes of JSON.
-    pub(super) bytes: usize,
     }
 
     /// The clients, each with whether it is on, and silent.

@@ -49,12 +49,12 @@ impl Lab {
             let parts = self.reports.parts.lock();
             let own = || parts.iter().filter(|((name, _), _)| name == source).map(|(_, part)| part);
             let is_other = |part: &Part| part.report.instance != report.instance;
+            // Of two that were started at the same moment one counts, and always the same one.
+            let is_later = |one: &ClientReport| (one.began, &one.instance) > (report.began, &report.instance);
             if own().any(|part| {
-                is_other(part)
-                    && part.report.began > report.began
-                    && !part.is_silent()
-                    && !part.report.is_last
+                is_other(part) && is_later(&part.report) && !part.is_silent() && !part.report.is_last
             }) {
+                self.reports.refuse(source, &report);
                 return Err(ReportError::Replaced { source_name: source.to_owned() });
             }
             let stays = |key: &(String, u32), part: &Part| {
@@ -77,9 +77,9 @@ impl Lab {
             heard: now,
             origin: (report.at, now),
             part: report.part,
+            bytes: length,
             report: Some(report),
         };
-            bytes: length,
         match self.site.shared_log() {
             Some(log) => {
                 log.put_report(&stored)?;
@@ -173,6 +173,7 @@ impl Lab {
             }
             name != source
         });
+        self.reports.refused.lock().remove(source);
         // What happened to its clients is not forgotten with it.
         let now = self.clock().now();
         gone.iter().for_each(|client| self.history.leave(client, now));
@@ -272,6 +273,10 @@ impl Lab {
         let number = elsewhere.iter().filter(|name| !seen.contains(*name)).count();
         unknown.extend(elsewhere);
         unknown.retain(|name| !seen.contains(name) && !is_here(name));
+        // Also one that the other process of the same source reports: of two such clients one is not known.
+        let refused = self.reports.refused_clients();
+        reported_twice.extend(refused.iter().filter(|name| seen.contains(*name)).cloned());
+        unknown.extend(refused);
         Heard {
             sources: self.sources(),
             unknown: unknown.into_iter().collect(),

@@ -105,7 +105,7 @@ pub(crate) fn junit_cases(file: &Path) -> Vec<String> {
 
 /// A lab that is up, until it is dropped.
 pub(crate) struct RunningLab {
-    running: Running,
+    pub(crate) running: Running,
     /// What it printed when it was ready.
     pub(crate) ready: Value,
 }

@@ -339,6 +339,36 @@ fn a_client_beside_a_lab_is_judged_like_those_in_it_once_it_is_reported() {
     well(&lab.run(&["check"]));
 }
 
+#[test]
+fn of_two_fleets_under_one_name_the_earlier_one_says_so_and_its_clients_are_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().join("lab");
+    let mut lab =
+        RunningLab::up(&["--agents", "0", "--heartbeat", "1", "--export", export.to_str().unwrap()]);
+    let url = lab.url().to_owned();
+    let fleet = |name: &str| {
+        let mut fleet = agent();
+        fleet.args(["fleet", "--count", "2", "--name", name, "--report", &url, "--report-as", "fleet"]);
+        Running::start(fleet.args(["--report-every", "1s", "--sylink"]).arg(export.join("sylink.xml")))
+    };
+    let mut earlier = fleet("desk");
+    lab.until("both clients to be well", |verdict| verdict["clients"] == 2 && verdict["well"] == true);
+    // With the names of the same clients: each of them would be well.
+    let _later = fleet("desk");
+    earlier.says("another process, started later, reports as \"fleet\"; give one of the two another name");
+    lab.running.says("two processes report as \"fleet\"");
+    let both = json!(["desk-1", "desk-2"]);
+    lab.until("no verdict", |verdict| {
+        verdict["unknown"] == both
+            && verdict["reported_twice"] == both
+            && verdict["clients"] == 2
+            && verdict["well"] != true
+    });
+    earlier.signal("INT");
+    earlier.ends();
+    lab.until("one fleet that is well", |verdict| verdict["clients"] == 2 && verdict["well"] == true);
+}
+
 fn state(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("state-{name}"))
 }
@@ -388,21 +418,6 @@ fn reports_that_are_wrong_are_refused_and_of_two_the_later_counts() {
         let (status, _, detail) = put("a", &body);
         assert!(matches!(status, 400 | 413 | 422) && detail.contains(said), "{status} {detail}");
     }
-    assert_eq!(put("a", &report("one", 1, &["a", "b"])).0, 200);
-    // The same clients from another source, and a later run of the first one.
-    assert_eq!(put("other", &report("two", 1, &["b"])).0, 200);
-    assert_eq!(put("a", &report("later", 2, &["a"])).0, 200);
-    let (status, code, detail) = put("a", &report("one", 1, &["a", "b"]));
-    assert_eq!((status, code.as_str()), (409, "replaced"), "{detail}");
-    let verdict = control.get("/v1/verdict");
-    assert_eq!((&verdict["clients"], &verdict["well"]), (&json!(2), &json!(false)), "{verdict:#}");
-    assert_eq!(put("other", &report("two", 1, &["a", "b"])).0, 200);
-    let verdict = control.get("/v1/verdict");
-    assert_eq!(verdict["reported_twice"], json!(["a"]), "{verdict:#}");
-    assert_eq!(control.call("DELETE", "/v1/reports/unknown", &Value::Null).0, 404);
-    let parts: Vec<&Value> = verdict["parts"].as_array().unwrap().iter().map(|one| &one["part"]).collect();
-    assert_eq!(parts, [&json!("other")], "the latest report counts");
-}
     // As many bytes as all reports together may have, in parts that are each allowed.
     let names: Vec<String> = (0..60).map(|one| format!("c-{one}")).collect();
     let mut long = report("one", 1, &names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -425,3 +440,30 @@ fn reports_that_are_wrong_are_refused_and_of_two_the_later_counts() {
     long["part"] = json!(1);
     assert_eq!((put("other", &long).0, put("long", &long).0), (409, 200));
     control.does("DELETE", "/v1/reports/long", &Value::Null);
+    assert_eq!(put("a", &report("one", 1, &["a", "b"])).0, 200);
+    // The same clients from another source, and a later run of the first one.
+    assert_eq!(put("other", &report("two", 1, &["b"])).0, 200);
+    assert_eq!(put("a", &report("later", 2, &["a"])).0, 200);
+    let (status, code, detail) = put("a", &report("one", 1, &["a", "b"]));
+    assert_eq!((status, code.as_str()), (409, "replaced"), "{detail}");
+    // One of the two "a" is not known, whatever the other one is.
+    let verdict = control.get("/v1/verdict");
+    assert_eq!((&verdict["unknown"], &verdict["reported_twice"]), (&json!(["a", "b"]), &json!(["a", "b"])));
+    // Until its process ends: it is no longer one of two. Of two that were started at one moment always the same one counts.
+    control.does("DELETE", "/v1/reports/a", &Value::Null);
+    assert_eq!(put("a", &report("later", 2, &["a"])).0, 200);
+    assert_eq!(
+        (put("a", &report("earlier", 2, &["a"])).0, put("a", &report("later", 2, &["a"])).0),
+        (409, 200)
+    );
+    control.does("DELETE", "/v1/reports/a", &Value::Null);
+    assert_eq!(put("a", &report("later", 2, &["a"])).0, 200);
+    let verdict = control.get("/v1/verdict");
+    assert_eq!((&verdict["clients"], &verdict["well"]), (&json!(2), &json!(false)), "{verdict:#}");
+    assert_eq!(put("other", &report("two", 1, &["a", "b"])).0, 200);
+    let verdict = control.get("/v1/verdict");
+    assert_eq!(verdict["reported_twice"], json!(["a"]), "{verdict:#}");
+    assert_eq!(control.call("DELETE", "/v1/reports/unknown", &Value::Null).0, 404);
+    let parts: Vec<&Value> = verdict["parts"].as_array().unwrap().iter().map(|one| &one["part"]).collect();
+    assert_eq!(parts, [&json!("other")], "the latest report counts");
+}
