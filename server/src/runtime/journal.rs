@@ -496,25 +496,27 @@ impl Journal {
 
     /// Records a connection that ended prematurely; `faulted` if a fault acted on it.
     pub(crate) fn connection_ended(&self, peer: SocketAddr, why: ConnectionClosed, faulted: bool) {
+        self.ended_at(self.clock.now(), peer, why, faulted);
+    }
+
+    /// Records a connection whose handshake, begun at this time, failed.
+    pub(crate) fn handshake_failed(&self, peer: SocketAddr, at: Timestamp, why: String, faulted: bool) {
+        self.ended_at(at, peer, ConnectionClosed::Handshake(why), faulted);
+    }
+
+    fn ended_at(&self, at: Timestamp, peer: SocketAddr, why: ConnectionClosed, faulted: bool) {
         tracing::debug!(%peer, ?why, "connection ended prematurely");
         let why = match why {
             ConnectionClosed::Handshake(words) => ConnectionClosed::Handshake(cut(words)),
             ConnectionClosed::Http(words) => ConnectionClosed::Http(cut(words)),
             ConnectionClosed::Silent | ConnectionClosed::Stalled => why,
         };
-        self.add(Entry::ConnectionClosed { at: self.clock.now(), peer, why, faulted });
+        self.add(Entry::ConnectionClosed { at, peer, why, faulted });
     }
 
-    /// Records a failed handshake with this manager.
-    pub(crate) fn handshake_failed(
-        &self,
-        peer: SocketAddr,
-        (manager, at): (usize, Timestamp),
-        why: String,
-        faulted: bool,
-    ) {
+    /// Notes a failed handshake with this manager, for [`Self::failed_handshakes`].
+    pub(crate) fn note_handshake(&self, at: Timestamp, manager: usize) {
         locked(&self.handshakes, |ring| ring.push(0, (at, manager), RECORDS));
-        self.connection_ended(peer, ConnectionClosed::Handshake(why), faulted);
     }
 
     /// Records a message with another secret, in the product's two lines [C S9].

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use epm_client_agent::wire::Stopwatch;
 use epm_protocol::fault::Moment;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -11,13 +10,11 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::Connection;
 use crate::runtime::context::ManagerContext;
-use crate::runtime::counters::Handshake;
 use crate::runtime::faults::judging::FaultQuery;
 use crate::runtime::journal::ConnectionClosed;
 use crate::wire::activity::ActivityStream;
@@ -25,8 +22,9 @@ use crate::wire::context::{Conversation, Line, RequestContext, Speaks};
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::exchange::respond;
 use crate::wire::faults;
+use crate::wire::handshake::shake;
 use crate::wire::listener::{PATIENCE, Places, Room};
-use crate::wire::socket::{Socket, seen};
+use crate::wire::socket::Socket;
 
 /// Maximum number of connections per port; for further ones, idle ones are ended.
 const MAX_CONNECTIONS: usize = 16_384;
@@ -113,19 +111,14 @@ async fn greet<S: Line>(stream: S, context: RequestContext<'_>) {
         return converse(stream, context).await;
     }
     let generation = manager.runtime.generation();
-    let acceptor = TlsAcceptor::from(seen(Arc::clone(&generation.tls.config), context.flow));
-    let (watch, counters) = (Stopwatch::start(), &manager.runtime.counters.clients_port);
-    let why = match timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
-            return Box::pin(converse(stream, context.of(&generation))).await;
+    let (config, counters) = (Arc::clone(&generation.tls.config), &manager.runtime.counters.clients_port);
+    match shake(stream, config, counters, context).await {
+        Ok(stream) => Box::pin(converse(stream, context.of(&generation))).await,
+        Err((at, why)) => {
+            manager.journal.note_handshake(at, manager.runtime.number);
+            manager.journal.handshake_failed(connection.peer, at, why, context.faulted);
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the handshake stalled".to_owned(),
-    };
-    counters.handshake(Handshake::Failed, watch.elapsed());
-    let place = (manager.runtime.number, manager.now());
-    manager.journal.handshake_failed(connection.peer, place, why, context.faulted);
+    }
 }
 
 async fn first_byte(stream: &TcpStream) -> Option<u8> {

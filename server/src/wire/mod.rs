@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `listener` | binds a port, accepts connections |
 //! | `clients_port` | a client's connection, from its first byte to its end |
+//! | `handshake` | the TLS handshake of a connection |
 //! | `exchange` | one request and its response |
 //! | `body_budget` | bounds what unfinished request bodies take |
 //! | `context` | what a response is made from |
@@ -23,6 +24,7 @@ mod context;
 mod decode_cache;
 mod exchange;
 mod faults;
+mod handshake;
 mod listener;
 mod presented;
 mod socket;

@@ -18,14 +18,11 @@ use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::runtime::connections::{Connection, Connections, Peer};
 use crate::runtime::context::ManagerContext;
-use crate::runtime::counters::Handshake;
 use crate::runtime::faults::judging::RestQuery;
 use crate::runtime::install_dir::Access;
 use crate::runtime::journal::{Call, ConnectionClosed};
@@ -38,8 +35,9 @@ use crate::wire::context::{Conversation, Line, RequestContext, Speaks};
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults;
 use crate::wire::faults::raw_response::WrittenRaw;
-use crate::wire::listener::{PATIENCE, Places, Room, accept};
-use crate::wire::socket::{Socket, seen};
+use crate::wire::handshake::shake;
+use crate::wire::listener::{Places, Room, accept};
+use crate::wire::socket::Socket;
 
 /// Maximum number of connections per REST API; for further ones, idle ones are ended.
 const MAX_CONNECTIONS: usize = 512;
@@ -154,25 +152,11 @@ impl Conversation for RestConversation {
     async fn greet<S: Line>(&self, stream: S, context: RequestContext<'_>) {
         let RequestContext { manager, connection, .. } = context;
         let Some(tls) = manager.runtime.rest.tls.load_full() else { return };
-        let tls = seen(Arc::clone(&tls.config), context.flow);
-        let (watch, counters) = (Stopwatch::start(), &manager.runtime.counters.rest_port);
-        let mut stream = match timeout(PATIENCE, TlsAcceptor::from(tls).accept(stream)).await {
-            Ok(Ok(stream)) => {
-                counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
-                stream
-            }
-            Ok(Err(error)) => {
-                counters.handshake(Handshake::Failed, watch.elapsed());
-                let why = ConnectionClosed::Handshake(error.to_string());
-                return manager.journal.connection_ended(connection.peer, why, context.faulted);
-            }
-            Err(_) => {
-                counters.handshake(Handshake::Failed, watch.elapsed());
-                return manager.journal.connection_ended(
-                    connection.peer,
-                    ConnectionClosed::Stalled,
-                    context.faulted,
-                );
+        let counters = &manager.runtime.counters.rest_port;
+        let mut stream = match shake(stream, Arc::clone(&tls.config), counters, context).await {
+            Ok(stream) => stream,
+            Err((at, why)) => {
+                return manager.journal.handshake_failed(connection.peer, at, why, context.faulted);
             }
         };
         let web = TowerToHyperService::new(self.router.clone());

@@ -1,9 +1,11 @@
 //! The journal of a running lab: what came close, what is exported, and that no secret is.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::control::Control;
 use crate::harness::{RunningLab, needs, output, said, stdout, well};
 
 /// Reads an HTTP archive as HAR 1.2 says.
@@ -44,6 +46,26 @@ fn har(lab: &RunningLab, more: &[&str]) -> Vec<Value> {
 fn pairs(of: &Value) -> Vec<(String, String)> {
     let word = |one: &Value, name: &str| one[name].as_str().unwrap().to_owned();
     of.as_array().unwrap().iter().map(|one| (word(one, "name"), word(one, "value"))).collect()
+}
+
+#[test]
+fn a_handshake_that_a_client_ends_has_the_time_of_the_client() {
+    let lab = RunningLab::frozen(&["--agents", "20"]);
+    well(&lab.run(&["manager", "update", "sepm-1"]));
+    well(&lab.run(&["clock", "advance", "20m"]));
+    let control = Control(lab.url().to_owned());
+    let closed = control.get("/v1/journal?kind=connection-closed&limit=100000");
+    let closed = closed["entries"].as_array().unwrap();
+    assert!(closed.len() > 100, "{}", closed.len());
+    let clients: BTreeSet<&str> = closed.iter().map(|one| one["client"].as_str().unwrap()).collect();
+    for client in clients {
+        let log = control.get(&format!("/v1/clients/{client}/log?limit=10000"));
+        let logged: BTreeSet<&str> =
+            log["lines"].as_array().unwrap().iter().filter_map(|line| line["at"].as_str()).collect();
+        for one in closed.iter().filter(|one| one["client"] == client) {
+            assert!(logged.contains(one["at"].as_str().unwrap()), "{one} is at no time of {log}");
+        }
+    }
 }
 
 #[needs(curl)]

@@ -7,18 +7,15 @@
 use std::io::{self, Cursor};
 use std::sync::Arc;
 
-use epm_client_agent::wire::Stopwatch;
 use epm_protocol::fault::{AlertKind, FaultKind, HandshakeStage, Hit};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
-use crate::runtime::counters::Handshake;
-use crate::runtime::journal::ConnectionClosed;
 use crate::wire::clients_port::converse;
 use crate::wire::context::RequestContext;
 use crate::wire::faults::waits::{leave, stall};
+use crate::wire::handshake;
 use crate::wire::listener::PATIENCE;
 use crate::wire::socket::{Socket, seen};
 
@@ -109,19 +106,9 @@ async fn shake(
     config: Arc<ServerConfig>,
     context: RequestContext<'_>,
 ) -> Option<tokio_rustls::server::TlsStream<Socket>> {
-    let (watch, counters) = (Stopwatch::start(), &context.manager.runtime.counters.clients_port);
-    let why = match timeout(PATIENCE, TlsAcceptor::from(seen(config, context.flow)).accept(stream)).await {
-        Ok(Ok(stream)) => {
-            counters.handshake(Handshake::of(stream.get_ref().1), watch.elapsed());
-            return Some(stream);
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the handshake stalled".to_owned(),
-    };
-    counters.handshake(Handshake::Failed, watch.elapsed());
-    let why = ConnectionClosed::Handshake(why);
-    context.manager.journal.connection_ended(context.connection.peer, why, context.faulted);
-    None
+    let RequestContext { manager, connection, faulted, .. } = context;
+    let shaken = handshake::shake(stream, config, &manager.runtime.counters.clients_port, context).await;
+    shaken.map_err(|(at, why)| manager.journal.handshake_failed(connection.peer, at, why, faulted)).ok()
 }
 
 /// The client's first message: a whole TLS record, or whatever else arrives.
