@@ -14,11 +14,11 @@ use crate::scenario::Pause;
 pub struct Glance {
     /// What all clients in this state look like. Name, counts, and the date in the health are not this client's.
     pub common: Arc<AgentView>,
-    /// The identifier that the manager assigned to the client, if it is a client of this process.
+    /// The identifier that the manager assigned to the client, if it is known.
     pub agent: Option<AgentId>,
     /// The time since when the client's health is what it is; 1970 for a new client.
     pub since: Timestamp,
-    /// The client's last heartbeat, and how long it stays with its server; none for a client of another process.
+    /// The client's last heartbeat, and how long it stays with its server, as far as they are known.
     pub contact: Option<Contact>,
     /// The number of heartbeats that the client has begun.
     pub heartbeats: u64,

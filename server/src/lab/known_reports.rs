@@ -1,16 +1,19 @@
 //! The latest report of each part of each source of reports, what a report has to be, and why one is refused.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use epm_client_agent::agent::{AgentView, ClientReport, MOST_REPORTED, ReportedState};
+use epm_client_agent::agent::{AgentView, ClientReport, Contact, MOST_REPORTED, ReportedState};
 use epm_client_agent::wire::{Glance, Stopwatch};
 use epm_protocol::excerpt::quoted_list;
-use epm_protocol::site::CommandError;
+use epm_protocol::id::AgentId;
+use epm_protocol::site::{CommandError, Groups};
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::mock_site::MockSite;
+use crate::runtime::clients::ClientStatus;
 use crate::store::StoreError;
 
 /// Maximum number of parts of all sources.
@@ -29,6 +32,8 @@ const INTERVALS: u32 = 3;
 const MOST_REFUSED: usize = 16;
 /// The longest pause of a process between two attempts to report.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Intervals without a heartbeat after which a client is reported as silent.
+const SILENT: u32 = 3;
 /// A source whose clock differs from the lab's by less has the same time, as have the machines of managers.
 pub(super) const SAME_TIME: Duration = Duration::from_secs(5);
 
@@ -164,6 +169,11 @@ impl Part {
         self.report.states.iter().map(ReportedState::count).sum()
     }
 
+    /// The lab's time at which the source looked at its clients.
+    pub(super) fn looked(&self, speed: u32) -> Timestamp {
+        self.lab_time(self.report.at, speed).min(self.heard)
+    }
+
     /// The lab's time for one of the source's clock.
     fn lab_time(&self, time: Timestamp, speed: u32) -> Timestamp {
         let (source, lab) = (self.origin.0.as_millis(), self.origin.1.as_millis());
@@ -200,6 +210,55 @@ impl Part {
             state.views(move |time| self.lab_time(time, speed)).map(|view| (view, state.on, state.silent))
         })
     }
+}
+
+/// What the records of a site say of clients that run elsewhere: what no report has.
+pub(super) struct Records {
+    groups: Groups,
+    /// The identifier of each client, and when a manager saw it last, by name. Of several records of one name the one seen last.
+    by_name: HashMap<String, (AgentId, Timestamp)>,
+}
+
+impl Records {
+    pub(super) fn of(site: &MockSite) -> Self {
+        let mut by_name: HashMap<String, (AgentId, Timestamp)> = HashMap::new();
+        for ClientStatus { client, last_seen, .. } in site.client_statuses() {
+            let known = by_name.entry(client.computer_name).or_insert((client.agent, last_seen));
+            if known.1 < last_seen {
+                *known = (client.agent, last_seen);
+            }
+        }
+        Self { groups: site.look(|site| site.groups().clone()), by_name }
+    }
+
+    /// Completes what is seen of a client at which its process looked at this time.
+    pub(super) fn complete(&self, name: &str, looked: Timestamp, glance: &mut Glance) {
+        let Some((agent, seen)) = self.by_name.get(name) else { return };
+        let interval = glance.common.group.as_deref().and_then(|group| self.longest_interval(group));
+        let wakes = glance.is_on && !glance.is_silent;
+        glance.agent = Some(*agent);
+        glance.contact = interval.map(|interval| Contact {
+            heartbeat: last_heartbeat(*seen, looked, wakes.then_some(interval)),
+            interval,
+            stays_until: None,
+        });
+    }
+
+    /// The longest time between two regular heartbeats of clients in a group, at any of its locations.
+    fn longest_interval(&self, group: &str) -> Option<Duration> {
+        let settings = self.groups.effective(group).ok()?;
+        let own = settings.locations.values().filter_map(|one| Some(&one.own.as_ref()?.communication));
+        let seconds = own.chain([&settings.communication]).map(|one| one.heartbeat_seconds).max()?;
+        // The jitter is at most the interval itself.
+        Some(Duration::from_secs(seconds.into()) * 2)
+    }
+}
+
+/// A time not after the last heartbeat that had ended when the client's process looked at it; none if that is not known. `interval` is
+/// that of a client that wakes for its heartbeats.
+fn last_heartbeat(seen: Timestamp, looked: Timestamp, interval: Option<Duration>) -> Option<Timestamp> {
+    // A later visit is of a heartbeat that the report does not know; then the client's silence would be.
+    if seen <= looked { Some(seen) } else { interval.map(|interval| looked - interval * SILENT) }
 }
 
 /// Checks that a report is valid.

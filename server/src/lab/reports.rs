@@ -11,7 +11,9 @@ use epm_protocol::site::{CommandError, RegisteredClient};
 use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
-use crate::lab::known_reports::{MOST_BYTES, MOST_CLIENTS, MOST_PARTS, Part, ReportError, SAME_TIME, check};
+use crate::lab::known_reports::{
+    MOST_BYTES, MOST_CLIENTS, MOST_PARTS, Part, Records, ReportError, SAME_TIME, check,
+};
 use crate::lab::shared_documents::tell_new;
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{ClientView, Lab, Seen, lock};
@@ -229,6 +231,8 @@ impl Lab {
         let (mut reported_twice, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         let speed = self.clock().speed();
         let last_seen = self.seen_of_ended();
+        let has_reports = !self.reports.parts.lock().is_empty();
+        let records = has_reports.then(|| Records::of(&self.site));
         {
             let parts = self.reports.parts.lock();
             let mut latest: Vec<_> =
@@ -236,7 +240,8 @@ impl Lab {
             latest.sort_by_key(|(_, (_, part))| part.age());
             let mut reported = Vec::new();
             for (place, ((source, _), part)) in latest {
-                for (client, glance) in part.glances(speed) {
+                let looked = part.looked(speed);
+                for (client, mut glance) in part.glances(speed) {
                     let client = client.to_owned();
                     let is_back = |last: &Timestamp| *last > part.heard + SAME_TIME;
                     let may_be_back =
@@ -248,6 +253,9 @@ impl Lab {
                     if is_here(&client) || !seen.insert(client.clone()) {
                         reported_twice.insert(client);
                         continue;
+                    }
+                    if let Some(records) = &records {
+                        records.complete(&client, looked, &mut glance);
                     }
                     reported.push((place, source, client, glance));
                 }

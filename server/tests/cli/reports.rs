@@ -369,6 +369,43 @@ fn of_two_fleets_under_one_name_the_earlier_one_says_so_and_its_clients_are_unkn
     lab.until("one fleet that is well", |verdict| verdict["clients"] == 2 && verdict["well"] == true);
 }
 
+#[test]
+fn clients_elsewhere_have_their_notes_by_their_records_at_the_site() {
+    let lab = RunningLab::frozen(&["--agents", "2"]);
+    let control = Control(lab.url().to_owned());
+    let does = |method: &str, path: &str, body: Value| control.does(method, path, &body);
+    let servers = r"My Company\Servers";
+    let mut view = control.get("/v1/clients/desk-1")["view"].clone();
+    view["preferred_group"] = json!(servers);
+    does("POST", "/v1/commands", json!([{ "add-group": { "group": servers, "inherits": true } }]));
+    let policy = json!([{ "set-policy": { "group": "My Company", "policy": "Firewall", "content": "allow nothing" } }]);
+    does("POST", "/v1/commands", policy);
+    // The lab's own clients go, and their records stay: what is reported of them is that a policy does not reach them.
+    let report = |seconds: u32| {
+        let at = format!("2026-01-05T08:00:{seconds:02}Z");
+        let states = json!([{ "first": view, "on": true, "silent": false }]);
+        let began = "2026-01-05T08:00:00Z";
+        let report = json!({ "instance": "1", "began": began, "at": at, "interval_ms": 60_000, "part": 1, "parts": 1, "states": states });
+        does("PUT", "/v1/reports/far", report);
+        let notes = control.get("/v1/verdict")["notes"].as_array().unwrap().clone();
+        let note = |one: &Value| format!("{} {}", one["code"].as_str().unwrap(), one["examples"]);
+        notes.iter().map(note).collect::<Vec<_>>().join(", ")
+    };
+    well(&lab.run(&["clock", "advance", "1m"]));
+    does("PUT", "/v1/fleet/desk", json!({ "count": 0 }));
+    let placed = r#"not-in-preferred-group ["desk-1"]"#;
+    assert_eq!(report(0), placed, "one heartbeat has no time for it");
+    does("PUT", "/v1/fleet/desk", json!({ "count": 2 }));
+    well(&lab.run(&["clock", "advance", "10m"]));
+    does("PUT", "/v1/fleet/desk", json!({ "count": 0 }));
+    assert_eq!(report(1), placed, "the process has not looked since the client was seen last");
+    does("DELETE", "/v1/reports/far", Value::Null);
+    assert_eq!(report(2), format!(r#"old-policy ["desk-1"], {placed}"#));
+    // The record says in which group the client is.
+    does("POST", "/v1/commands", json!([{ "move-client": { "client": "desk-1", "group": servers } }]));
+    assert_eq!(report(3), r#"old-policy ["desk-1"]"#);
+}
+
 fn state(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("state-{name}"))
 }
