@@ -167,11 +167,10 @@ impl NamedEntry<'_> {
             }
         };
         let manager = manager.and_then(|manager| lab.site.manager_name(manager));
-        // Who is not known to the manager, as before its registration, is known by the address.
-        let client = agent
-            .and_then(|agent| lab.site.client_status(agent))
-            .map(|client_status| client_status.client.computer_name)
-            .or_else(|| lab.site.faults().client_at(entry.peer()?));
+        // A client has its address before it is registered, and when its record has changed hands.
+        let at_address = entry.peer().and_then(|peer| lab.site.faults().client_at(peer));
+        let registered = || Some(lab.site.client_status(agent?)?.client.computer_name);
+        let client = at_address.or_else(registered);
         NamedEntry { number, entry, manager, client }
     }
 

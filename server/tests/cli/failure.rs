@@ -1,9 +1,11 @@
 //! `epm-lab failure`, run as a user runs it.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use epm_client_agent::wire::Stopwatch;
 
+use crate::control::Control;
 use crate::harness::{Running, agent, needs, output, program, root, run, said, stdout};
 
 fn failure(arguments: &[&str]) -> Output {
@@ -278,6 +280,28 @@ fn a_failure_that_is_left_standing_is_a_whole_lab_and_shows_itself_to_every_tool
         lab.says("has been stopped");
         assert_eq!(lab.ends().0, Some(0));
     }
+}
+
+#[test]
+fn the_journal_tells_apart_clients_that_share_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let export = folder.path().to_str().unwrap();
+    let mut lab =
+        Running::start(program().args(["failure", "reproduce", "F25", "--live", "--export", export]));
+    let url = lab.says("control API: ").split_once("control API: ").unwrap().1.to_owned();
+    lab.says("Ctrl-C stops.");
+    let journal = Control(url).get("/v1/journal?kind=exchange&limit=100000");
+    let text = |one: &serde_json::Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+    let address = |one| text(one, "peer").split(':').next().unwrap().to_owned();
+    let entries = journal["entries"].as_array().unwrap();
+    let clients: BTreeSet<_> = entries.iter().map(|one| (address(one), text(one, "client"))).collect();
+    let names: BTreeSet<&String> = clients.iter().map(|one| &one.1).collect();
+    assert!(
+        clients.len() > 1 && names.len() == clients.len(),
+        "each address is that of one client: {clients:?}"
+    );
+    lab.signal("TERM");
+    assert_eq!(lab.ends().0, Some(0));
 }
 
 #[needs(curl)]
