@@ -8,10 +8,11 @@ use epm_client_agent::agent::{AgentView, LogLine};
 use epm_client_agent::cause::{RotationSettings, SiteHistory, explain};
 use epm_client_agent::program::read_file;
 use epm_client_agent::scenario::{
-    Note, PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, holdings,
+    Note, PlanError, Scenario, Standing, StepPhase, StepPlan, StepReport, Verdict, Wait, command_in_words,
+    fleet_action_in_words, holdings,
 };
 use epm_client_agent::wire::{LabClock, LogSink, Member};
-use epm_protocol::site::{CommandError, Effect, Site};
+use epm_protocol::site::{Command, CommandError, Effect, Site};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
 
@@ -167,7 +168,7 @@ impl<'a> ScenarioRun<'a> {
         let site = builder.start().await?;
         let lab = Lab::new(Arc::new(site), scenario.seed, Arc::clone(log));
         let setup: Vec<_> = scenario.site.setup.iter().map(|command| command.get_ref().clone()).collect();
-        lab.site.apply_all(&setup).map_err(|source| RunError::command(0, "setup", source))?;
+        operate(&lab.site, &setup).map_err(|source| RunError::command(0, "setup", source))?;
         tell(ProgressEvent::Up(lab.site.addresses()));
         let machines = Machines::assemble(scenario, &lab).await?;
         let certificates = lab.certificates().into_values().map(|one| (0, one)).collect();
@@ -218,6 +219,7 @@ impl<'a> ScenarioRun<'a> {
             holdings: Vec::new(),
         };
         tell(ProgressEvent::Begins(&report, self.scenario.step.len()));
+        self.lab.site.journal().operator_action(format!("step {number}: {}", step.title));
         self.steps.push(report);
         let changes = self.lab.site.changes().count();
         let failed = |source| RunError::command(number, &step.title, source);
@@ -226,7 +228,9 @@ impl<'a> ScenarioRun<'a> {
             match phase {
                 StepPhase::Fleet => {
                     let actions = step.fleet.iter().map(|action| action.get_ref());
-                    self.machines.apply(&self.lab, actions).await.map_err(failed)?;
+                    self.machines.apply(&self.lab, actions.clone()).await.map_err(failed)?;
+                    let told = actions.map(fleet_action_in_words);
+                    told.for_each(|told| self.lab.site.journal().operator_action(told));
                     self.machines.take_transitions(&self.lab).await.map_err(failed)?;
                     self.lab.settle().await?;
                     let fleet = self.lab.fleet.read().await;
@@ -278,14 +282,17 @@ impl<'a> ScenarioRun<'a> {
 
     /// Removes and adds the faults of a step.
     async fn set_faults(&self, step: &StepPlan) -> Result<(), RunError> {
-        let faults = self.lab.site.faults();
-        for name in &step.heal {
+        let (faults, journal) = (self.lab.site.faults(), self.lab.site.journal());
+        for name in step.heal.iter().map(|name| name.get_ref()) {
             // The fault may have expired.
-            let _ = faults.remove(name.get_ref());
+            if faults.remove(name).is_ok() {
+                journal.operator_action(format!("fault {name:?} removed"));
+            }
         }
         for rule in self.scenario.faults_set_by(step) {
             self.lab.check_fault(rule).await?;
             faults.add(rule.clone())?.keep();
+            journal.operator_action(format!("fault {:?} added: {}", rule.name, rule.what));
         }
         Ok(())
     }
@@ -293,10 +300,7 @@ impl<'a> ScenarioRun<'a> {
     /// Applies the operator's commands, all at once.
     fn operate(&mut self, step: &StepPlan) -> Result<(), CommandError> {
         let commands: Vec<_> = step.operator.iter().map(|command| command.get_ref().clone()).collect();
-        if commands.is_empty() {
-            return Ok(());
-        }
-        for effect in self.lab.site.apply_all(&commands)? {
+        for effect in operate(&self.lab.site, &commands)? {
             if let Effect::CertificateServed { fingerprint, .. } = effect {
                 self.certificates.push((self.steps.len() - 1, fingerprint));
             }
@@ -393,6 +397,21 @@ impl<'a> ScenarioRun<'a> {
         let fleet = self.lab.fleet.read().await;
         self.lab.notes_on(self.machines.installed(fleet.members()), verdict)
     }
+}
+
+/// Applies an operator's commands, all or none, and tells the journal of them.
+///
+/// # Errors
+///
+/// When the site refuses one of them.
+pub(crate) fn operate(site: &MockSite, commands: &[Command]) -> Result<Vec<Effect>, CommandError> {
+    if commands.is_empty() {
+        return Ok(Vec::new());
+    }
+    let effects = site.apply_all(commands)?;
+    let told: Vec<String> = commands.iter().map(command_in_words).collect();
+    site.journal().operator_action(format!("commands applied: {}", told.join("; ")));
+    Ok(effects)
 }
 
 /// Reads the files that the commands of a scenario name, relative to the scenario's folder.

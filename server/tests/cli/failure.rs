@@ -257,6 +257,18 @@ fn a_failure_that_is_left_standing_is_a_whole_lab_and_shows_itself_to_every_tool
         let verdict = output(program().args(["check", "--json"]).env("EPM_LAB_URL", &url));
         let verdict: serde_json::Value = serde_json::from_str(&stdout(&verdict)).unwrap();
         assert!(verdict["orphaned"].to_string().contains(client), "{verdict}");
+        // The page leads from the cause to the act, and from each row to its details.
+        let acts = curl(&format!("{url}/timeline?show=acts"));
+        assert!(acts.contains("step 0: The fleet is installed"), "{acts}");
+        if id == "F01" {
+            let home = curl(&url);
+            let (_, link) = home.split_once("href=\"/timeline?show=acts&amp;from=").unwrap();
+            let (from, _) = link.split_once('"').unwrap();
+            let acts = curl(&format!("{url}/timeline?show=acts&from={from}"));
+            assert!(acts.contains("commands applied: Update the server certificate of sepm-1"), "{acts}");
+        } else {
+            assert!(acts.contains("fault &quot;"), "{acts}");
+        }
         let journal = output(program().args(["journal", "count", "--json"]).env("EPM_LAB_URL", &url));
         assert!(stdout(&journal).contains("exchange index 200"), "{}", stdout(&journal));
         let bin = [program(), agent()]

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::io::{Ending, Failure, notice, say, say_whole};
 use crate::cli::out::OutFolder;
 use crate::control_api;
-use crate::lab::scenario_run::{ProgressEvent, run_scenario_and_stay, silent};
+use crate::lab::scenario_run::{ProgressEvent, operate, run_scenario_and_stay, silent};
 use crate::lab::{ClientView, Lab};
 use crate::mock_site::MockSite;
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
@@ -84,7 +84,7 @@ pub(super) async fn stand_for_tools(
     let site = MockSite::builder().assumptions(plan.assumptions.clone()).rest_api(0).capture(capture);
     let site = Arc::new(site.start().await.map_err(failed)?);
     for visit in &plan.failure {
-        site.apply_all(&visit.operator).map_err(failed)?;
+        operate(&site, &visit.operator).map_err(failed)?;
         if let Some(limit) = visit.limit {
             site.throttle_rest(Some((limit.calls, std::time::Duration::from_secs(limit.seconds))));
         }
