@@ -346,15 +346,29 @@ def test_a_narrow_page_does_not_scroll_sideways(lab, open_page):
         assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
 
 
-def test_printed_lists_have_neither_navigation_nor_filters_and_fit_the_paper(lab, open_page):
+def test_what_is_printed_has_neither_navigation_nor_filters_and_fits_the_paper_with_long_names_too(lab, open_page, tmp_path):
+    group = "My Company\\" + "\\".join(["Subsidiaries_in_all_regions_of_the_north"] * 3)
+    for end in range(2, len(group.split("\\")) + 1):
+        lab.call("POST", "/v1/commands", [{"add-group": {"group": "\\".join(group.split("\\")[:end]), "inherits": True}}])
+    lab.call("PUT", "/v1/fleet/" + "W" * 62, {"count": 2, "group": group})
+    lab.call("POST", "/v1/clock/advance", {"by": "1m"})
+    orphan(lab)
     # A4 without its margins.
     page = open_page(lab, viewport={"width": 703, "height": 1000})
     page.emulate_media(media="print")
-    for path in ["/", "/clients", "/timeline", "/compare"]:
+    for path in ["/", "/clients", "/clients/" + "W" * 62 + "-1", "/timeline", "/timeline/1", "/compare", "/scenario", "/ahead?manager=sepm-1", "/snapshots?since=start"]:
         page.goto(lab.url + path)
         for control in page.locator("nav, #filters, .compare").all():
             expect(control).to_be_hidden()
         assert page.evaluate("document.documentElement.scrollWidth") <= 703, path
+    # The report of the lab in its evidence, which needs no lab.
+    assert lab.run("evidence", str(tmp_path / "evidence.zip"), "--lab", lab.url).returncode == 0
+    with zipfile.ZipFile(tmp_path / "evidence.zip") as evidence:
+        [report] = [name for name in evidence.namelist() if name.endswith(".html")]
+        page.goto("about:blank")
+        page.set_content(evidence.read(report).decode())
+    assert "W" * 62 in page.inner_text("main")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
 
 
 def test_the_keyboard_reaches_content_and_navigation(lab, open_page):
