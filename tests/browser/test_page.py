@@ -371,6 +371,15 @@ def test_what_is_printed_has_neither_navigation_nor_filters_and_fits_the_paper_w
     assert page.evaluate("document.documentElement.scrollWidth") <= 703
 
 
+@pytest.mark.parametrize("width", [1280, 800])
+def test_the_navigation_is_one_line(lab, open_page, width):
+    lab.call("PUT", "/v1/clock", {"speed": 100})
+    page = open_page(lab, viewport={"width": width, "height": 800})
+    lab.call("PUT", "/v1/clock", {"speed": 0})
+    tops = page.evaluate("[...document.querySelectorAll('nav a')].map((one) => one.getBoundingClientRect().top)")
+    assert len(tops) == 8 and len(set(tops)) == 1, tops
+
+
 def test_the_keyboard_reaches_content_and_navigation(lab, open_page):
     page = open_page(lab)
     page.keyboard.press("Tab")

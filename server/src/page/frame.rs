@@ -44,11 +44,6 @@ pub(super) fn page(title: &str, view: &View, summary: &Value, place: &Place, mai
                     a href="/" { strong { "epm-lab" } " " (site) } span.mock { "mock" }
                     @if !place.controls { " " span.mock title="The token of this session may read, and change nothing" { "read only" } }
                 }
-                nav aria-label="Views" {
-                    @for (path, name) in NAVIGATION {
-                        a href=(path) aria-current=[(path == view.place()).then_some("page")] { (name) }
-                    }
-                }
                 p.clock {
                     span.hint { "Lab time " }
                     span #clock data-now=(clock.number("now_ms")) data-speed=(clock.number("speed")) data-held=(clock.number("held_ms")) {
@@ -59,6 +54,11 @@ pub(super) fn page(title: &str, view: &View, summary: &Value, place: &Place, mai
                     " "
                     button #live type="button" aria-pressed="true" title="Updates the page while the lab changes" { "Live" }
                     @if place.has_token { " " button #log-out type="button" { "Log out" } }
+                }
+                nav aria-label="Views" {
+                    @for (path, name) in NAVIGATION {
+                        a href=(path) aria-current=[(path == view.place()).then_some("page")] { (name) }
+                    }
                 }
             }
             main #main tabindex="-1" {
