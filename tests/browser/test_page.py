@@ -323,6 +323,14 @@ def test_the_grid_filters_on_every_column_and_has_one_page_of_rows(lab, open_pag
     expect(page.locator("#grid")).to_contain_text(re.compile("^4 clients"))
 
 
+def test_a_failure_that_the_lab_cannot_reproduce_is_told_without_a_command_for_it(lab, open_page):
+    page = open_page(lab, "/failures/F33")
+    expect(page.locator("main")).to_contain_text("Why the lab cannot reproduce it")
+    expect(page.locator("main")).not_to_contain_text("failure reproduce")
+    page.goto(lab.url + "/failures/F13")
+    expect(page.locator("main")).to_contain_text("epm-lab failure reproduce F13")
+
+
 def test_a_view_that_does_not_exist_says_so(lab, open_page):
     page = open_page(lab, "/clients/nobody")
     expect(page.locator("main")).to_contain_text("nobody")

@@ -51,8 +51,10 @@ pub(super) fn view(answers: &Answers) -> Markup {
                 (file_action(&groups).view())
             }
         }
-        h2 { "In a lab of its own" }
-        pre { code { "epm-lab failure reproduce " (one.text("id")) } }
+        @if one["cannot"].is_null() {
+            h2 { "In a lab of its own" }
+            pre { code { "epm-lab failure reproduce " (one.text("id")) } }
+        }
     }
 }
 
