@@ -18,11 +18,12 @@ use crate::rehearsal::Outcome;
 pub use csv::{course as csv, not_well as not_well_csv, orphaned as orphaned_csv};
 pub use html::{
     Evidence, EvidenceEvent, EvidenceExpectation, EvidenceFinding, EvidenceOldCertificate, EvidenceRotation,
-    STYLE, evidence_html, html, prose, sweep_html,
+    STYLE, evidence_html, html, note_told, prose, reason_told, sweep_html,
 };
 pub use junit::{junit, verdict_junit};
 pub use sweep::sweep_csv;
 pub use test_suite::{TestCase, TestResult, TestRun, TestSuite};
+pub use words::grouped;
 
 /// Writes the whole outcome as indented JSON; the keys are in the order of the types.
 pub fn json(outcome: &Outcome) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use epm_protocol::time::Timestamp;
 
 /// A whole number in groups of three digits: `100,000`.
-pub(super) fn grouped(number: impl Display) -> String {
+pub fn grouped(number: impl Display) -> String {
     let written = number.to_string();
     let (sign, digits) = written.strip_prefix('-').map_or(("", written.as_str()), |digits| ("-", digits));
     let mut text = sign.to_owned();

@@ -2,13 +2,12 @@
 
 use epm_client_agent::scenario::{command_in_words, fleet_action_in_words};
 use maud::{Markup, html};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::action::{Action, Field};
 use super::asked::Answers;
 use super::json::Fields;
-use super::words::{counted, failure};
+use super::words::{counted, failure, in_words};
 
 pub(super) fn list(answers: &Answers) -> Markup {
     html! {
@@ -131,14 +130,6 @@ fn show(step: &Value, play: &Value) -> Markup {
                 (Action { label: "Wait for its heartbeats", method: "POST", path: "/v1/clock/heartbeats", body: json!({ "heartbeats": heartbeats }).to_string().into(), command: format!("clock heartbeats {heartbeats}").into(), ..Action::default() }.view())
             }
         }
-    }
-}
-
-/// What is in the catalogue, in words; as JSON, should this program not know it.
-fn in_words<T: DeserializeOwned>(one: &Value, words: impl Fn(&T) -> String) -> Markup {
-    match T::deserialize(one) {
-        Ok(known) => html! { (words(&known)) },
-        Err(_) => html! { code { (one.to_string()) } },
     }
 }
 

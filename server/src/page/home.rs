@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use epm_client_agent::report::prose;
+use epm_client_agent::report::{note_told, reason_told};
 use epm_protocol::plural::either;
 use epm_protocol::time::Timestamp;
 use maud::{Markup, html};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::asked::Answers;
 use super::frame::Place;
 use super::json::Fields;
-use super::words::{client, counted, failure, fingerprint, grouped, segment};
+use super::words::{client, counted, failure, fingerprint, grouped, in_words, segment};
 use super::{area, site};
 
 /// What is wrong with clients: name in the verdict, words, the filter that shows these clients, and the class of its area.
@@ -178,9 +178,7 @@ pub(super) fn note(one: &Value) -> Markup {
                 strong { (counted(one.number("clients"), "client")) }
                 @if let Some(number) = one["failure"].as_str() { " " (failure(number)) }
             }
-            p.cause { (one.text("sentence")) }
-            @if let Some(title) = one["failure_title"].as_str() { p.note { (one.text("failure")) ": " (title) "." } }
-            p.remedy { strong { "To do: " } (one.text("remedy")) }
+            (in_words(one, note_told))
             p.note {
                 "Clients: "
                 @for (index, name) in one.texts("examples").enumerate() { @if index > 0 { ", " } (client(name)) }
@@ -202,13 +200,7 @@ pub(super) fn reason(one: &Value) -> Markup {
                 @if !one.text("layer_title").is_empty() { ", layer " (one.text("layer_title")) }
                 @if let Some(number) = one["failure"].as_str() { " " (failure(number)) }
             }
-            p.cause { (prose(one.text("sentence"))) }
-            @if let Some(title) = one["failure_title"].as_str() { p.note { (one.text("failure")) ": " (title) "." } }
-            @if let Some(observed) = one["observed"].as_str() { p.note { "Seen by one of them: " (observed) "." } }
-            @if !one.list("alike").is_empty() {
-                ul.alike { @for other in one.list("alike") { li { "It is " (failure(other.text("failure"))) " if " (other.text("by")) "." } } }
-            }
-            p.remedy { strong { "To do: " } (prose(one.text("remedy"))) }
+            (in_words(one, |one| reason_told(one, failure)))
             p.note {
                 "Clients: "
                 @for (index, name) in one.texts("examples").enumerate() { @if index > 0 { ", " } (client(name)) }

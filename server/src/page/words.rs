@@ -1,7 +1,10 @@
 //! Numbers, times, names and fingerprints as people read them, and as parts of addresses.
 
-use maud::{Markup, html};
+pub(super) use epm_client_agent::report::grouped;
+use maud::{Markup, Render, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Characters that need no escape in a segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -11,17 +14,12 @@ pub(super) fn segment(name: &str) -> String {
     utf8_percent_encode(name, SEGMENT).to_string()
 }
 
-/// A whole number in groups of three digits: `100,000`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+/// What is read from JSON, in words; the JSON itself, should this program not know its form.
+pub(super) fn in_words<T: DeserializeOwned, W: Render>(one: &Value, words: impl Fn(&T) -> W) -> Markup {
+    match T::deserialize(one) {
+        Ok(known) => html! { (words(&known)) },
+        Err(_) => html! { code { (one.to_string()) } },
     }
-    text
 }
 
 /// A number of things: `1 client`, `2,000 clients`.
@@ -82,7 +80,6 @@ mod tests {
 
     #[test]
     fn numbers_fingerprints_and_names_are_written_for_people_and_addresses() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!((counted(1, "client"), counted(0, "client")), ("1 client".into(), "0 clients".into()));
         assert_eq!(short("C2:F1:50:E9:72:D7"), "C2F150E9");
         let long = vec!["AB"; 32].join(":");

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::evidence_rotation::{EvidenceOldCertificate, EvidenceRotation, judgement, old_certificates};
 use super::table::table;
-use super::{findings, page, why};
+use super::{findings, page, prose, why};
 use crate::rehearsal::Outcome;
 use crate::report::html::sentence::Sentence;
 use crate::report::words;
@@ -109,7 +109,7 @@ fn heading(outcome: &Outcome, evidence: &Evidence, sentence: &Sentence) -> Marku
             @if let Some(command) = &verdict.repeat {
                 p.note { "The same lab again, from its start, before anything was done to it: " code { (command) } "." }
             }
-            @for note in &evidence.notes { p.note { (note) } }
+            @for note in &evidence.notes { p.note { (prose(note)) } }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::prose;
 use super::table::table;
 use crate::report::words;
 use epm_protocol::time::Timestamp;
@@ -65,7 +66,7 @@ pub(super) fn judgement(rotation: Option<&EvidenceRotation>) -> Markup {
                 p {
                     strong { (one.result) } ": compared with the baseline " (one.since) ", judged at " (words::instant(one.at)) " UTC, "
                     (words::clients(one.clients)) " judged."
-                    @if !one.asked { " Nothing asked for it: it was made for this file, as `epm-lab check --since " (one.since) "` makes it." }
+                    @if !one.asked { " Nothing asked for it: it was made for this file, as " code { "epm-lab check --since " (one.since) } " makes it." }
                 }
                 (table("Judgement of the rotation", &["Finding", "Result", "Failure", "Against it", "To do"], &html! {
                     @for finding in &one.findings {
@@ -78,7 +79,7 @@ pub(super) fn judgement(rotation: Option<&EvidenceRotation>) -> Markup {
                         }
                     }
                 }))
-                @for note in &one.notes { p.note { (note) } }
+                @for note in &one.notes { p.note { (prose(note)) } }
             }
         }
     }

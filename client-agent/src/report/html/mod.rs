@@ -14,6 +14,7 @@ mod sweep;
 mod table;
 #[cfg(test)]
 mod tests;
+mod told;
 mod why;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -25,6 +26,7 @@ pub use evidence::{Evidence, EvidenceEvent, EvidenceExpectation, evidence_html};
 pub use evidence_rotation::{EvidenceFinding, EvidenceOldCertificate, EvidenceRotation};
 pub use prose::prose;
 use sentence::Sentence;
+pub use told::{note_told, reason_told};
 
 /// Writes the outcome as a page.
 pub fn html(outcome: &Outcome) -> String {

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::rehearsal::Outcome;
-use crate::report::html::prose;
+use crate::report::html::{note_told, reason_told};
 use crate::report::words;
 use crate::scenario::{Note, Reason};
 
@@ -46,9 +46,7 @@ fn note(one: &Note) -> Markup {
                 strong { (words::clients(one.clients)) }
                 @if let Some(failure) = &one.failure { " " span.failure title=[&one.failure_title] { (failure) } }
             }
-            p.cause { (one.sentence) }
-            @if let (Some(failure), Some(title)) = (&one.failure, &one.failure_title) { p.note { (failure) ": " (title) "." } }
-            p.remedy { strong { "To do: " } (one.remedy) }
+            (note_told(one))
             p.note { "Clients: " (one.names()) "." }
         }
     }
@@ -72,19 +70,7 @@ fn reason(outcome: &Outcome, one: &Reason) -> Markup {
                 @if !one.since_steps.is_empty() { ", found out in step " (since(one)) }
                 @if let Some(failure) = &one.failure { " " span.failure title=[&one.failure_title] { (failure) } }
             }
-            p.cause { (prose(&one.sentence)) }
-            @if let Some(observed) = &one.observed { p.note { "Seen by one of them: " (observed) "." } }
-            @if let Some(title) = &one.failure_title {
-                p.note { (one.failure.as_deref().unwrap_or_default()) ": " (title) "." }
-            } @else if one.alike.is_empty() {
-                p.note { "No failure of the catalogue fits." }
-            } @else {
-                p.note { "Which failure it is, is not decided." }
-            }
-            @if !one.alike.is_empty() {
-                ul.alike { @for other in &one.alike { li { "It is " strong { (other.failure) } " if " (other.by) "." } } }
-            }
-            p.remedy { strong { "To do: " } (prose(&one.remedy)) }
+            (reason_told(one, |failure| html! { strong { (failure) } }))
         }
     }
 }
