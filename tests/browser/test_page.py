@@ -331,6 +331,15 @@ def test_a_failure_that_the_lab_cannot_reproduce_is_told_without_a_command_for_i
     expect(page.locator("main")).to_contain_text("epm-lab failure reproduce F13")
 
 
+def test_the_key_that_signs_is_that_of_the_lab(lab, open_page):
+    page = open_page(lab)
+    expect(page.locator("#managers")).to_contain_text("the key of the console's certificate")
+    lab.call("PUT", "/v1/assumptions", {"signing_store": "client"})
+    lab.call("POST", "/v1/reset")
+    expect(page.locator("#managers")).to_contain_text("the key of the certificate that is shown to clients")
+    lab.call("PUT", "/v1/assumptions", {"signing_store": None})
+
+
 def test_a_view_that_does_not_exist_says_so(lab, open_page):
     page = open_page(lab, "/clients/nobody")
     expect(page.locator("main")).to_contain_text("nobody")

@@ -226,6 +226,7 @@ impl Asked {
                 ("health", get("/v1/health")),
                 ("lists", get("/v1/lists")),
                 ("groups", get("/v1/groups")),
+                ("assumptions", get("/v1/assumptions")),
                 ("certificates", Want::Get(CERTIFICATES.to_owned())),
             ]),
             View::Ahead if self.query.get("manager").is_empty() => wants.push(("site", get("/v1/site"))),

@@ -32,6 +32,9 @@ fn card(manager: &Value, answers: &Answers) -> Markup {
     let certificates = &answers.of("certificates")[name];
     let stores = &certificates["stores"];
     let (console, clients) = (stores["console"].text("fingerprint"), stores["client"].text("fingerprint"));
+    let assumptions = answers.of("assumptions").as_array().into_iter().flatten();
+    let signs_as_shown =
+        assumptions.into_iter().any(|one| one.text("name") == "signing_store" && one["value"] == "client");
     let errors = &answers.of("health")["service_errors"][name];
     let ports = [("HTTP", "http_port"), ("HTTPS", "https_port")].into_iter();
     let ports = ports.filter_map(|(name, field)| Some((name, manager[field].as_u64()?)));
@@ -49,11 +52,12 @@ fn card(manager: &Value, answers: &Answers) -> Markup {
                 dt { "Clients' ports" } dd {
                     @for (index, (name, port)) in ports.enumerate() { @if index > 0 { ", " } (name) " " (port) }
                 }
-                dt { "Certificate #1, of the console" } dd { (certificate(name, "console", &stores["console"])) }
-                dt { "Certificate #2, shown to clients" } dd { (certificate(name, "client", &stores["client"])) }
+                dt { "Certificate of the console" } dd { (certificate(name, "console", &stores["console"])) }
+                dt { "Certificate shown to clients" } dd { (certificate(name, "client", &stores["client"])) }
                 dt { "Signs downloads" } dd {
-                    "the key of #1, " (fingerprint(console)) ": "
-                    @if console == clients { "the same as #2." } @else { strong.lost { "not the same as #2 " (fingerprint(clients)) ": clients learn one and are shown the other." } }
+                    @if signs_as_shown { "the key of the certificate that is shown to clients, " (fingerprint(clients)) "." }
+                    @else if console == clients { "the key of the console's certificate, " (fingerprint(console)) ", which is shown to clients too." }
+                    @else { strong.lost { "the key of the console's certificate, " (fingerprint(console)) ", while " (fingerprint(clients)) " is shown to clients: they learn one and meet the other." } }
                 }
                 dt { "Lists that name it" } dd { (named(answers.of("lists"), name)) }
                 dt { "Services" } dd {
