@@ -26,6 +26,8 @@ const SHARES: (u32, u32) = (30, 200);
 const SAMPLES: usize = 160;
 /// Number of different sets of certificates that have a band of their own.
 const BANDS: usize = 5;
+/// Number of sets of certificates that are numbered.
+const NUMBERED: usize = 1000;
 /// Number of clients that are named of each list of the verdict.
 const NAMED: usize = 20;
 
@@ -65,6 +67,8 @@ struct Samples {
     all: Vec<Sample>,
     /// Lab time that has to pass before the next sample is kept.
     apart: Duration,
+    /// Sets of certificates in the order in which clients first held them. The place of each is its number for as long as the lab runs.
+    numbered: Vec<Vec<Fingerprint>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,6 +210,11 @@ impl Samples {
     /// Adds a sample, and leaves out every second one when there are too many. Samples that are later than this one are of a time
     /// that the lab has gone back from.
     fn add(&mut self, sample: Sample) {
+        for set in sample.held.keys() {
+            if self.numbered.len() < NUMBERED && !self.numbered.contains(set) {
+                self.numbered.push(set.clone());
+            }
+        }
         self.all.retain(|one| one.at <= sample.at);
         // The last sample is that of now, until the next is far enough from the one before it.
         if let [.., before, last] = &self.all[..]
@@ -230,24 +239,23 @@ impl Samples {
 
     /// The samples as rows: `at`, and the bands `standing` and `held`.
     fn shown(&self) -> Value {
-        let mut sets = BTreeMap::<&Vec<Fingerprint>, (u64, usize)>::new();
-        for (index, sample) in self.all.iter().enumerate() {
-            for (set, clients) in &sample.held {
-                let known = sets.entry(set).or_insert((0, index));
-                known.0 = known.0.max(*clients);
-            }
-        }
-        let mut sets: Vec<_> = sets.into_iter().collect();
-        sets.sort_by_key(|(_, (most, _))| std::cmp::Reverse(*most));
+        let held = |set: &Vec<Fingerprint>, sample: &Sample| sample.held.get(set).copied().unwrap_or(0);
+        let most = |set| self.all.iter().map(|sample| held(set, sample)).max().unwrap_or(0);
+        let mut sets: Vec<_> =
+            self.numbered.iter().enumerate().map(|(number, set)| (most(set), number, set)).collect();
+        sets.retain(|(most, ..)| *most > 0);
+        sets.sort_by_key(|(most, number, _)| (std::cmp::Reverse(*most), *number));
         sets.truncate(BANDS);
-        sets.sort_by_key(|(_, (_, first))| *first);
+        sets.sort_by_key(|(_, number, _)| *number);
         let band = |name: &str, of: &dyn Fn(&Sample) -> u64| json!({ "name": name, "clients": self.all.iter().map(of).collect::<Vec<u64>>() });
-        let bands = sets
-            .iter()
-            .map(|(set, _)| band(&named(set), &|sample| sample.held.get(*set).copied().unwrap_or(0)));
+        let bands = sets.iter().map(|(_, number, set)| {
+            let mut band = band(&named(set), &|sample| held(set, sample));
+            band["number"] = json!(number);
+            band
+        });
         let mut held: Vec<Value> = bands.collect();
         let others = |sample: &Sample| {
-            let known = |set: &Vec<Fingerprint>| sets.iter().any(|(one, _)| *one == set);
+            let known = |set: &Vec<Fingerprint>| sets.iter().any(|(.., one)| *one == set);
             sample.held.iter().filter(|(set, _)| !known(set)).map(|(_, clients)| clients).sum()
         };
         if self.all.iter().any(|sample| others(sample) > 0) {
@@ -354,7 +362,26 @@ mod tests {
         [1, 2, 3, 2].into_iter().for_each(|second| samples.add(sample(second, u64::from(second == 2))));
         let shown = samples.shown();
         assert_eq!(shown["at"].as_array().map(Vec::len), Some(2));
-        assert_eq!(shown["held"], json!([{ "name": "none", "clients": [0, 1] }]));
+        assert_eq!(shown["held"], json!([{ "name": "none", "clients": [0, 1], "number": 0 }]));
+    }
+
+    #[test]
+    fn a_set_of_certificates_keeps_its_number_while_others_come_and_go() {
+        let mut samples = Samples::default();
+        let mut numbers = Vec::new();
+        // The lab goes back to its start after the third sample.
+        for (second, held) in [(1, [9, 1]), (2, [9, 5]), (3, [5, 7]), (1, [5, 5]), (2, [7, 1])] {
+            let of = |digit: &u8| vec![format!("0{digit}"); 32].join(":").parse::<Fingerprint>().unwrap();
+            let held = held.iter().map(|digit| (vec![of(digit)], 1)).collect();
+            samples.add(Sample { held, ..sample(second, 0) });
+            let shown = samples.shown();
+            let number = |band: &Value| format!("{}: {}", band["name"].as_str().unwrap(), band["number"]);
+            numbers.push(shown["held"].as_array().unwrap().iter().map(number).collect::<Vec<_>>().join(", "));
+        }
+        let [one, five, seven, nine] = ["01010101: 0", "05050505: 2", "07070707: 3", "09090909: 1"];
+        assert_eq!(numbers[0], [one, nine].join(", "));
+        assert_eq!(numbers[2], [one, nine, five, seven].join(", "));
+        assert_eq!(numbers[3..], [five.to_owned(), [one, five, seven].join(", ")]);
     }
 
     #[test]

@@ -10,18 +10,18 @@ use super::words::{grouped, moment};
 
 const WIDTH: u32 = 1440;
 const HEIGHT: u32 = 300;
-/// Number of patterns in `page.css`.
+/// Number of patterns in `page.css`. The last one is that of a band without a number.
 const PATTERNS: usize = 6;
 
-/// A chart of these samples: `at` has lab times, and each band as many numbers of `clients`. `classes` names the class of each band that has a
-/// colour of its own.
+/// A chart of these samples: `at` has lab times, and each band as many numbers of `clients`, and a `number` that stays. `classes` names the class
+/// of each band that has a colour of its own.
 pub(super) fn stacked(id: &str, title: &str, at: &Value, bands: &Value, classes: &[&str]) -> Markup {
     let times: Vec<f64> =
         at.as_array().into_iter().flatten().map(|one| one["ms"].as_f64().unwrap_or_default()).collect();
     let row = |band: &Value| band.list("clients").iter().filter_map(Value::as_f64).collect();
-    let rows: Vec<(&str, Vec<f64>)> =
-        bands.as_array().into_iter().flatten().map(|band| (band.text("name"), row(band))).collect();
-    let sum = |index: usize| rows.iter().filter_map(|(_, row)| row.get(index)).sum::<f64>();
+    let rows: Vec<(&str, Vec<f64>, &Value)> =
+        bands.as_array().into_iter().flatten().map(|band| (band.text("name"), row(band), band)).collect();
+    let sum = |index: usize| rows.iter().filter_map(|(_, row, _)| row.get(index)).sum::<f64>();
     let most = (0..times.len()).map(sum).fold(1.0, f64::max);
     let (Some(first), Some(last)) = (times.first(), times.last()) else { return html! {} };
     let lasted = (last - first).max(1.0);
@@ -29,8 +29,8 @@ pub(super) fn stacked(id: &str, title: &str, at: &Value, bands: &Value, classes:
     let x = |index: usize| scaled((times[index] - first) / lasted, WIDTH);
     let y = |value: f64| HEIGHT.saturating_sub(scaled(value / most, HEIGHT));
     let mut floor = vec![0.0; times.len()];
-    let mut areas = Vec::new();
-    for (number, (name, row)) in rows.iter().enumerate() {
+    let mut areas: Vec<(&str, String, String, u64)> = Vec::new();
+    for (place, (name, row, band)) in rows.iter().enumerate() {
         let ceiling: Vec<f64> = floor
             .iter()
             .enumerate()
@@ -51,9 +51,17 @@ pub(super) fn stacked(id: &str, title: &str, at: &Value, bands: &Value, classes:
         }
         path.push_str("H0Z");
         let last = row.last().copied().unwrap_or(0.0) as u64;
-        let class = classes
-            .get(number)
-            .map_or_else(|| format!("band-{}", number % PATTERNS), |class| (*class).to_owned());
+        let class = classes.get(place).map_or_else(
+            || {
+                // A band keeps the pattern of its number, unless another has that already.
+                let own = band["number"].as_u64().map(|number| number as usize % (PATTERNS - 1));
+                let patterns = own.into_iter().chain(0..PATTERNS - 1).map(|number| format!("band-{number}"));
+                let is_free = |class: &String| areas.iter().all(|(_, taken, ..)| taken != class);
+                let mut free = patterns.filter(is_free);
+                own.and_then(|_| free.next()).unwrap_or_else(|| format!("band-{}", PATTERNS - 1))
+            },
+            |class| (*class).to_owned(),
+        );
         areas.push((*name, class, path, last));
         floor = ceiling;
     }
@@ -119,5 +127,20 @@ mod tests {
         assert!(drawn.contains(r#"d="M0 0H1440V150H720V0H0Z""#), "{drawn}");
         assert!(drawn.contains("&lt;old&gt; 2, new 2") && !drawn.contains("<old>"), "{drawn}");
         assert_eq!(stacked("x", "Held", &json!([]), &json!([]), &[]).into_string(), "");
+    }
+
+    #[test]
+    fn a_band_has_the_pattern_of_its_number_whatever_stands_beside_it() {
+        let at = json!([{ "at": "a", "ms": 0 }]);
+        let patterns = |numbers: &[Value]| {
+            let band = |number: &Value| json!({ "name": "x", "clients": [1], "number": number });
+            let bands = Value::Array(numbers.iter().map(band).collect());
+            let drawn = stacked("x", "Held", &at, &bands, &[]).into_string();
+            let of = |piece: &str| piece.chars().next().unwrap();
+            drawn.split("<g fill=\"url(#x-band-").skip(1).map(of).collect::<String>()
+        };
+        assert_eq!(patterns(&[json!(0), json!(1), json!(3), json!(null)]), "0135");
+        assert_eq!(patterns(&[json!(3), json!(null)]), "35");
+        assert_eq!(patterns(&[json!(3), json!(8), json!(9)]), "304", "8 would be as 3");
     }
 }
