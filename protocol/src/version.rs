@@ -17,7 +17,7 @@ pub struct ClientVersion {
 
 /// The error for a text that is not a version.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid version {found:?}: expected up to four numbers with dots, like 14.3.8289.5000")]
+#[error("invalid version {found:?}: expected two to four numbers with dots, like 14.3 or 14.3.8289.5000")]
 pub struct VersionError {
     /// The text that was read.
     pub found: String,
@@ -120,7 +120,11 @@ mod tests {
     #[test]
     fn a_text_that_is_no_version_is_named() {
         for text in ["", "14", "14.x", "14.2.3.4.5", "14..2"] {
-            assert!(text.parse::<ClientVersion>().is_err(), "{text}");
+            let refused = text.parse::<ClientVersion>().unwrap_err().to_string();
+            assert!(
+                refused.ends_with("expected two to four numbers with dots, like 14.3 or 14.3.8289.5000"),
+                "{refused}"
+            );
         }
     }
 }

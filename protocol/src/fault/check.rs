@@ -2,7 +2,7 @@
 
 use super::kind::FaultKind;
 use super::layer::Layer;
-use super::rule::{FaultRule, Listener, Route, Whom};
+use super::rule::{FaultRule, Listener, Route, When, Whom};
 use crate::name::{InvalidName, check_name};
 
 /// The reason why a fault is refused.
@@ -56,7 +56,10 @@ impl FaultRule {
         if let Some(percent) = self.whom.percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
             return refuse("the percentage", percent.to_string(), "a number from 0 to 100");
         }
-        for (what, count) in [("first", self.when.first), ("every", self.when.every)] {
+        let When { first, every, time_to_live_seconds, .. } = self.when;
+        for (what, count) in
+            [("first", first), ("every", every), ("time_to_live_seconds", time_to_live_seconds)]
+        {
             if count == Some(0) {
                 return refuse(what, "0".to_owned(), "at least 1");
             }

@@ -344,6 +344,10 @@ fn rules_that_make_no_sense_are_refused_with_the_reason_and_change_nothing() {
         (json!({"what": "empty", "probability": 1.5}), "probability is 1.5; expected a number from 0 to 1"),
         (json!({"what": "empty", "whom": {"percent": -1}}), "percentage is -1"),
         (json!({"what": "empty", "when": {"every": 0}}), "every is 0"),
+        (
+            json!({"what": "empty", "when": {"time_to_live_seconds": 0}}),
+            "time_to_live_seconds is 0; expected at least 1",
+        ),
         (json!({"what": {"kind": "status", "code": 99}}), "status is 99"),
         (json!({"what": {"kind": "bandwidth", "bytes_per_second": 0}}), "blackhole lets nothing through"),
         (json!({"what": {"kind": "truncated", "percent": 100}}), "0 to 99"),

@@ -9,7 +9,7 @@ use axum::extract::State;
 use epm_client_agent::catalogue;
 use epm_protocol::fault::{FaultKind, FaultRule, InstalledFault, KindInfo};
 use epm_protocol::plain::plain;
-use epm_protocol::time::Timestamp;
+use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -167,6 +167,12 @@ async fn checked(lab: &Lab, fault: &str, mut rule: Value) -> Result<FaultRule, P
     }
     let rule: FaultRule = serde_json::from_value(rule).map_err(refused)?;
     lab.check_fault(&rule).await.map_err(|error| Problem::invalid(error.to_string()))?;
+    let now = lab.clock().now();
+    if let Some(until) = rule.when.until.filter(|until| *until <= now) {
+        let why =
+            format!("fault {fault:?}: it ends at {until}; expected a time after {now}, the lab's time now");
+        return Err(Problem::invalid(why));
+    }
     Ok(rule)
 }
 

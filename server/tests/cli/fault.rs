@@ -109,6 +109,16 @@ fn a_fault_that_names_what_there_is_not_is_refused_with_the_nearest() {
     no(&["--agent", "desk-22"], &["there is no client \"desk-22\"", "did you mean \"desk-2\"?"]);
     no(&["--manager", "sepm1"], &["there is no manager \"sepm1\"", "did you mean \"sepm-1\"?"]);
     no(&["--group", "My Company\\Defaultgroup"], &["there is no group", "Default Group"]);
+    // A fault that would be over at once, and values in the wrong form, are refused by the option.
+    for option in ["--for", "--first", "--every"] {
+        no(&[option, "0"], &[&format!("'{option} <"), "0 is not in 1.."]);
+    }
+    no(
+        &["--until", "2020-01-01T00:00:00Z"],
+        &["it ends at 2020-01-01T00:00:00.000Z; expected a time after "],
+    );
+    no(&["--version-from", "14"], &["--version-from", "expected two to four numbers with dots, like 14.3"]);
+    no(&["--source", "here"], &["--source", "invalid IP address"]);
     assert_eq!(lab.json(&["fault", "list"], 0), serde_json::json!([]));
     for arguments in [["--agent", "later-*"], ["--agent", "DESK-1"], ["--group", "My Company"]] {
         well(&lab.run(&[&["fault", "add", "x", "status"][..], &arguments].concat()));

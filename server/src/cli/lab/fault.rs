@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
+use epm_protocol::time::Timestamp;
+use epm_protocol::version::ClientVersion;
 use serde_json::{Value, json};
 
 use super::answer::{Act, Where, table, words};
@@ -51,18 +54,18 @@ pub(crate) struct Add {
     /// Apply only to clients in this group or below it
     #[arg(long, value_name = "PATH")]
     group: Option<String>,
-    /// Apply only to clients of this version or later
+    /// Apply only to clients of this version or later, such as 14.3
     #[arg(long, value_name = "VERSION")]
-    version_from: Option<String>,
+    version_from: Option<ClientVersion>,
     /// Apply only to clients of versions before this one
     #[arg(long, value_name = "VERSION")]
-    version_until: Option<String>,
+    version_until: Option<ClientVersion>,
     /// Apply only to this percentage of the clients
     #[arg(long, value_name = "PERCENT")]
     percent: Option<f64>,
     /// Apply only to connections from this address
     #[arg(long, value_name = "ADDRESS")]
-    source: Option<String>,
+    source: Option<IpAddr>,
     /// Apply only at this manager
     #[arg(long, value_name = "NAME")]
     manager: Option<String>,
@@ -77,24 +80,24 @@ pub(crate) struct Add {
     direction: Option<String>,
     /// Start of the fault in lab time, such as 2026-01-05T08:00:00Z
     #[arg(long, value_name = "TIME")]
-    from: Option<String>,
+    from: Option<Timestamp>,
     /// End of the fault in lab time
     #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    until: Option<Timestamp>,
     /// Skip the first N occasions
     #[arg(long, value_name = "N")]
     after: Option<u64>,
     /// Apply only to the first N of the occasions left after --after and --every, counted per client
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     first: Option<u64>,
     /// Apply only to every Nth of the occasions left after --after, counted per client
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     every: Option<u64>,
     /// Probability that a matching occasion is hit, from 0 to 1
     #[arg(long, default_value_t = 1.0)]
     probability: f64,
     /// Lifetime of the fault in seconds; 3600 if neither --for nor --until is given
-    #[arg(long = "for", value_name = "SECONDS")]
+    #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     lives: Option<u64>,
 }
 
