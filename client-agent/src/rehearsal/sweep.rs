@@ -22,10 +22,12 @@ pub struct Waits {
 
 /// The error for a text that does not describe waits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid waits {found:?}: expected \"wait=1h..90d\", or \"2=1h..90d\" for the wait of step 2 only")]
+#[error("invalid waits {found:?}: {why}")]
 pub struct WaitsError {
     /// The text that was read.
     pub found: String,
+    /// What is wrong with the text, and what was expected.
+    pub why: String,
 }
 
 /// The reason why a sweep could not continue.
@@ -50,6 +52,8 @@ pub enum SweepError {
     },
 }
 
+/// What a text that describes waits looks like.
+const FORM: &str = "expected \"wait=1h..90d\", or \"2=1h..90d\" for the wait of step 2 only";
 const HOUR: u64 = 3600;
 const DAY: Duration = Duration::from_secs(24 * HOUR);
 /// The number of times that the interval between the last wait with orphaned clients and the first without is halved.
@@ -59,16 +63,23 @@ impl FromStr for Waits {
     type Err = WaitsError;
 
     fn from_str(text: &str) -> Result<Self, WaitsError> {
-        let error = || WaitsError { found: text.to_owned() };
-        let (which, range) = text.split_once('=').ok_or_else(error)?;
-        let (from, to) = range.split_once("..").ok_or_else(error)?;
+        let error = |why: String| WaitsError { found: text.to_owned(), why };
+        let form = || error(FORM.to_owned());
+        let (which, range) = text.split_once('=').ok_or_else(form)?;
+        let (from, to) = range.split_once("..").ok_or_else(form)?;
         let step = match which.trim() {
             "wait" => None,
-            number => Some(number.parse().ok().filter(|step| *step > 0).ok_or_else(error)?),
+            number => Some(number.parse().ok().filter(|step| *step > 0).ok_or_else(form)?),
         };
-        let waits =
-            Self { step, from: from.parse().map_err(|_| error())?, to: to.parse().map_err(|_| error())? };
-        if waits.from.0.is_zero() || waits.from > waits.to { Err(error()) } else { Ok(waits) }
+        let span = |text: &str| text.parse::<Span>().map_err(|wrong| error(wrong.to_string()));
+        let (from, to) = (span(from)?, span(to)?);
+        if from.0.is_zero() {
+            return Err(error("the shortest wait is 0s; expected a longer one, such as 1h".to_owned()));
+        }
+        if from > to {
+            return Err(error(format!("{from} is longer than {to}; expected the shorter wait first")));
+        }
+        Ok(Self { step, from, to })
     }
 }
 
@@ -113,7 +124,7 @@ impl Waits {
     }
 }
 
-/// Rehearses a plan with at least `count` waits, with each of the seeds. Calls `tell` after each wait.
+/// Rehearses a plan with at least `count` waits, with each of the seeds. The outcomes are sorted by their waits.
 ///
 /// # Errors
 ///
@@ -125,7 +136,6 @@ pub fn sweep(
     seeds: &[u64],
     options: &RehearsalOptions,
     progress: &Progress,
-    mut tell: impl FnMut(&SweepPoint),
 ) -> Result<Sweep, SweepError> {
     waits.check(scenario)?;
     let mut sweep = Sweep {
@@ -150,11 +160,10 @@ pub fn sweep(
         });
         lost.collect()
     };
-    let mut try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), SweepError> {
+    let try_out = |wait: Span, sweep: &mut Sweep| -> Result<(), SweepError> {
         let ((orphaned, on_return), (a_day_more, _)) = (lost(wait.0, seeds)?, lost(wait.0 + DAY, seeds)?);
         let point = SweepPoint { wait, orphaned, on_return, a_day_more };
         if !progress.stop.load(Ordering::Relaxed) {
-            tell(&point);
             sweep.points.push(point);
         }
         Ok(())
@@ -195,9 +204,16 @@ mod tests {
             (None, "1h".into(), "90d".into())
         );
         assert_eq!("2=1h..2h".parse::<Waits>().unwrap().step, Some(2));
-        for text in ["", "wait", "wait=1h", "wait=2h..1h", "0=1h..2h", "wait=0s..1h", "x=1h..2h", "wait=1..2"]
-        {
-            assert!(text.parse::<Waits>().is_err(), "{text}");
+        for text in ["", "wait", "wait=1h", "0=1h..2h", "x=1h..2h"] {
+            assert_eq!(text.parse::<Waits>().unwrap_err().why, FORM, "{text}");
+        }
+        for (text, why) in [
+            ("wait=2h..1h", "2h is longer than 1h; expected the shorter wait first"),
+            ("wait=0s..1h", "the shortest wait is 0s; expected a longer one"),
+            ("wait=1..2", "invalid duration \"1\": expected one like \"90d\""),
+        ] {
+            let error = text.parse::<Waits>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("invalid waits {text:?}: {why}")), "{error}");
         }
     }
 
@@ -241,10 +257,8 @@ wait = { time = "5d" }
         let scenario = Scenario::parse(AWAY, "x.toml").unwrap();
         let waits = "wait=1h..10d".parse().unwrap();
         let options = RehearsalOptions::default();
-        let mut heard = 0;
-        let sweep =
-            sweep(&scenario, &waits, 5, &[1, 2, 3], &options, &Progress::default(), |_| heard += 1).unwrap();
-        assert_eq!(heard, sweep.points.len());
+        let sweep = sweep(&scenario, &waits, 5, &[1, 2, 3], &options, &Progress::default()).unwrap();
+        assert!(sweep.points.is_sorted_by_key(|point| point.wait), "{:?}", sweep.points);
         assert!(sweep.points.len() > 5, "it looked between them");
         assert!(sweep.points[0].orphaned.iter().any(|lost| *lost > 0), "{:?}", sweep.points[0]);
         let enough = sweep.shortest_without_orphans().unwrap();
@@ -257,7 +271,6 @@ wait = { time = "5d" }
             &[1],
             &options,
             &Progress::default(),
-            |_| (),
         );
         assert!(error.unwrap_err().to_string().contains("no step 7"));
     }

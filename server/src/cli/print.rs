@@ -118,10 +118,9 @@ pub(super) fn rehearsal_verdict(outcome: &Outcome, again: &RunInfo) -> String {
     text
 }
 
-pub(super) const SWEEP_HEADING: &str =
-    "\n      wait   orphaned: min median    max    saved by one more day\n";
+const SWEEP_HEADING: &str = "\n      wait   orphaned: min median    max    saved by one more day\n";
 
-pub(super) fn sweep_point(point: &SweepPoint) -> String {
+fn sweep_point(point: &SweepPoint) -> String {
     let [least, median, most] = spread(&point.orphaned);
     let [_, later, _] = spread(&point.a_day_more);
     let saved = i64::try_from(median).unwrap_or(0) - i64::try_from(later).unwrap_or(0);
@@ -131,7 +130,8 @@ pub(super) fn sweep_point(point: &SweepPoint) -> String {
 pub(super) fn sweep_verdict(sweep: &Sweep, is_partial: bool) -> String {
     let again =
         sweep.run.as_ref().map(|run| format!("Repeat with epm-lab {}: {}\n", run.version, run.command));
-    found_by(sweep, is_partial) + &again.unwrap_or_default()
+    let points: String = sweep.points.iter().map(sweep_point).collect();
+    format!("{SWEEP_HEADING}{points}{}{}", found_by(sweep, is_partial), again.unwrap_or_default())
 }
 
 fn found_by(sweep: &Sweep, is_partial: bool) -> String {

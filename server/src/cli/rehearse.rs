@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 use epm_client_agent::rehearsal::{
-    Outcome, Progress, RehearsalError, RehearsalOptions, RunInfo, StepOutcome, Sweep, SweepError, SweepPoint,
-    Waits, rehearse, sweep,
+    Outcome, Progress, RehearsalError, RehearsalOptions, RunInfo, StepOutcome, Sweep, SweepError, Waits,
+    rehearse, sweep,
 };
 use epm_client_agent::report;
 use epm_client_agent::scenario::{PlanError, Scenario, Span};
@@ -166,6 +166,7 @@ impl Rehearse {
         };
         let (rehearsed, _) =
             watched(&bar, move |progress| rehearse(&scenario, &options, progress, tell)).await?;
+        bar.finish_and_clear();
         let mut outcome = rehearsed.map_err(|error| failure(&error, &self.scenario))?.outcome;
         outcome.verdict.repeat = Some(again.command.clone());
         outcome.run = Some(again.clone());
@@ -280,20 +281,11 @@ impl Rehearse {
         let bar = self.bar(&scenario, 2 * points * seeds.len());
         if !self.json {
             bar.suspend(|| say(&print::rehearsal_opening(&scenario)));
-            bar.suspend(|| say(print::SWEEP_HEADING));
         }
-        let is_quiet = self.json;
-        let tell = {
-            let bar = bar.clone();
-            move |point: &SweepPoint| {
-                if !is_quiet {
-                    bar.suspend(|| say(&print::sweep_point(point)));
-                }
-            }
-        };
         let (swept, is_stopped) =
-            watched(&bar, move |progress| sweep(&scenario, &waits, points, &seeds, &options, progress, tell))
+            watched(&bar, move |progress| sweep(&scenario, &waits, points, &seeds, &options, progress))
                 .await?;
+        bar.finish_and_clear();
         let mut swept = swept.map_err(|error| match error {
             SweepError::Rehearsal(error) => failure(&error, &self.scenario),
             SweepError::NoSuchStep { .. } => Failure::BadInput(error.to_string()),
@@ -361,16 +353,13 @@ async fn watched<T: Send + 'static>(
                 let done = done.map_err(|error| Failure::Failed(format!("the rehearsal panicked: {error}")))?;
                 bar.set_position(before + progress.done.load(Ordering::Relaxed));
                 let is_stopped = progress.stop.load(Ordering::Relaxed);
-                if bar.position() >= bar.length().unwrap_or(0) {
-                    bar.finish_and_clear();
-                }
                 return Ok((done, is_stopped));
             }
             _ = tick.tick() => bar.set_position(before + progress.done.load(Ordering::Relaxed)),
             interrupt = &mut interrupt, if !progress.stop.load(Ordering::Relaxed) => {
                 interrupt.map_err(|error| Failure::Failed(error.to_string()))?;
                 progress.stop.store(true, Ordering::Relaxed);
-                notice("Interrupted; results so far:\n");
+                bar.suspend(|| notice("Interrupted; results so far:\n"));
             }
         }
     }

@@ -113,6 +113,14 @@ fn several_seeds_give_the_spread_and_a_sweep_the_shortest_wait_that_loses_nobody
     let swept = rehearse(&arguments);
     let printed = well(&swept);
     assert!(printed.contains("Shortest wait tried that orphans no client"), "{printed}");
+    let swept: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(report.join("sweep.json")).unwrap()).unwrap();
+    let waits: Vec<&str> =
+        swept["points"].as_array().unwrap().iter().map(|one| one["wait"].as_str().unwrap()).collect();
+    let rows = printed.lines().skip_while(|line| !line.contains("orphaned: min")).skip(1);
+    let rows: Vec<&str> = rows.map_while(|line| line.split_whitespace().next()).collect();
+    assert!(waits.len() > 4, "some lie between those that were asked for: {waits:?}");
+    assert_eq!(rows, waits, "rows are sorted by the wait");
     assert!(fs::read_to_string(report.join("sweep.csv")).unwrap().starts_with("wait,"));
     assert!(fs::read_to_string(report.join("sweep.html")).unwrap().contains("<svg"));
 }
@@ -135,7 +143,10 @@ fn what_cannot_be_is_refused_with_its_place() {
         let file = changed(folder.path(), name, from, to);
         refused(&rehearse(&[file.to_str().unwrap()]), &expected);
     }
-    refused(&rehearse(&[&scenario(name), "--sweep", "wait=2h..1h"]), &["wait=1h..90d"]);
+    refused(
+        &rehearse(&[&scenario(name), "--sweep", "wait=2h..1h"]),
+        &["2h is longer than 1h", "the shorter wait first"],
+    );
     refused(&rehearse(&[&scenario(name), "--sweep", "9=1h..2h"]), &["no step 9", "has 4"]);
 }
 

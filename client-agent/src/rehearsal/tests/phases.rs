@@ -153,7 +153,7 @@ fn a_sweep_recommends_no_wait_shorter_than_the_interval() {
     let waits: Waits = "2=5m..2h".parse().unwrap();
     let options = RehearsalOptions { threads: 2, ..RehearsalOptions::default() };
     let plan = rotation("10h", "5m");
-    let found = sweep(&plan, &waits, 3, &[1, 2], &options, &Progress::default(), |_| ()).unwrap();
+    let found = sweep(&plan, &waits, 3, &[1, 2], &options, &Progress::default()).unwrap();
     let enough = found.shortest_without_orphans().unwrap().0.as_secs() / 60;
     assert!((55..=66).contains(&enough), "{enough} minutes");
 }
