@@ -27,7 +27,19 @@ const WORDS: &[(&str, &str)] = &[
     ("invalid digit found in string", "expected a whole number"),
     ("cannot parse integer from empty string", "expected a whole number, found nothing"),
     ("invalid float literal", "expected a number"),
+    ("wanted string or table", NAME_OR_TABLE),
+    ("expected string or map", NAME_OR_TABLE),
+    ("wanted exactly 1 element, more than 1 element", "expected one name in the table, found several"),
+    ("wanted exactly 1 element, found 0 elements", "expected one name in the table, found none"),
+    ("invalid value: map, expected map with a single key", "expected one name in the table"),
+    ("invalid type: unit variant, expected newtype variant", VALUES_OF_NAME),
+    ("invalid type: unit variant, expected named values", VALUES_OF_NAME),
 ];
+
+/// What a choice is that may have values.
+const NAME_OR_TABLE: &str = "expected a name, or a table with one name and its values";
+/// What a name is that stands alone where it needs values.
+const VALUES_OF_NAME: &str = "expected the values of this name too, as in { NAME = { KEY = VALUE } }";
 
 /// The message without the names of Rust's types.
 pub fn plain(message: &str) -> String {
@@ -45,7 +57,9 @@ pub fn plain(message: &str) -> String {
             (Some((words, rest)), _) => plain.extend([words, rest]),
             (None, Some(named)) => {
                 plain.push_str("named values");
-                let rest = named.trim_start_matches(|one: char| one.is_alphanumeric() || one == '_');
+                let named = named.strip_prefix("variant ").unwrap_or(named);
+                let rest =
+                    named.trim_start_matches(|one: char| one.is_alphanumeric() || one == '_' || one == ':');
                 let counted = rest.strip_prefix(" with ").and_then(|rest| rest.split_once(" element"));
                 plain.push_str(counted.map_or(rest, |(_, rest)| rest.strip_prefix('s').unwrap_or(rest)));
             }
@@ -75,6 +89,13 @@ mod tests {
             ),
             ("invalid type: null, expected struct NewPart", "invalid type: null, expected named values"),
             ("expected struct Judged with 15 elements at line 1", "expected named values at line 1"),
+            ("expected struct variant NewCertificate::Generate", "expected named values"),
+            ("invalid type: unit variant, expected struct variant", VALUES_OF_NAME),
+            ("invalid type: unit variant, expected newtype variant", VALUES_OF_NAME),
+            (
+                "wanted exactly 1 element, more than 1 element",
+                "expected one name in the table, found several",
+            ),
             ("limit: invalid digit found in string", "limit: expected a whole number"),
             ("expected u32x, or expected one of `a`", "expected u32x, or expected one of `a`"),
             ("unknown field `u32`", "unknown field `u32`"),

@@ -110,6 +110,41 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_in_the_wrong_form_is_refused_in_words_that_say_the_form() {
+        let refused = |key: &str, value: &str| {
+            let [presence, certificate] =
+                if key == "presence" { [value, "{ generate = {} }"] } else { [r#""always""#, value] };
+            let text = format!(
+                "title = 't'\nsite = {{ managers = [{{ name = 'a' }}] }}\n[[fleet]]\nname = 'b'\ncount = 1\nversion = '14.3'\npresence = {presence}\n\
+                 [[step]]\ntitle = 's'\noperator = [{{ update-certificate = {{ manager = 'a', certificate = {certificate} }} }}]\n"
+            );
+            Scenario::parse(&text, "x.toml").unwrap_err().problem
+        };
+        for (key, value, expected) in [
+            ("presence", "5", "expected a name, or a table with one name and its values: 5"),
+            (
+                "presence",
+                "'office'",
+                "expected the values of this name too, as in { NAME = { KEY = VALUE } }: 'office'",
+            ),
+            ("presence", "{}", "expected one name in the table, found none: {}"),
+            (
+                "presence",
+                "{ always = {}, office = {} }",
+                "expected one name in the table, found several: { always = {}, office = {} }",
+            ),
+            (
+                "certificate",
+                "'generate'",
+                "expected the values of this name too, as in { NAME = { KEY = VALUE } }: 'generate'",
+            ),
+            ("certificate", "{ generate = 'x' }", "invalid type: string \"x\", expected named values"),
+        ] {
+            assert_eq!(refused(key, value), expected, "{key} = {value}");
+        }
+    }
+
+    #[test]
     fn a_statement_that_the_procedure_does_not_have_is_named_with_its_place() {
         let text = "title = \"t\"\nfleet = []\nsite = { managers = [] }\n[[step]]\ntitle = \"s\"\nstatements = [\"P8\", \"P99\"]\n";
         let error = Scenario::parse(text, "x.toml").unwrap_err();
