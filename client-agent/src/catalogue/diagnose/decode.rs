@@ -16,11 +16,13 @@ pub(super) struct Decoded {
     pub(super) encoding: &'static Encoding,
 }
 
-/// Decodes the bytes of a log. An encoding that is given is used; otherwise a byte order mark decides, then the zero bytes
-/// of UTF-16, then whether the bytes are UTF-8. What is left is read as windows-1252, in which every byte is a character.
+/// Decodes the bytes of a log. An encoding that is given is used, UTF-16 in the order of a byte order mark; otherwise such a mark
+/// decides, then the zero bytes of UTF-16, then whether the bytes are UTF-8. What is left is read as windows-1252, in which every byte is a character.
 pub(super) fn decode(bytes: &[u8], given: Option<&'static Encoding>) -> Result<Decoded, LogError> {
-    let encoding =
-        given.or_else(|| Encoding::for_bom(bytes).map(|(found, _)| found)).or_else(|| utf_16(bytes));
+    let marked = Encoding::for_bom(bytes).map(|(found, _)| found);
+    let is_utf_16 = |one: Option<&Encoding>| one == Some(UTF_16LE) || one == Some(UTF_16BE);
+    let given = if is_utf_16(given) && is_utf_16(marked) { marked } else { given };
+    let encoding = given.or(marked).or_else(|| utf_16(bytes));
     if encoding.is_none()
         && let Some(place) = bytes.iter().position(|byte| *byte == 0)
     {
@@ -35,7 +37,7 @@ pub(super) fn decode(bytes: &[u8], given: Option<&'static Encoding>) -> Result<D
         let is_utf_8 = std::str::from_utf8(bytes).is_ok();
         if is_utf_8 { UTF_8 } else { WINDOWS_1252 }
     });
-    let (text, encoding, _) = encoding.decode(bytes);
+    let (text, _) = encoding.decode_with_bom_removal(bytes);
     Ok(Decoded { text: text.trim_end_matches('\0').to_owned(), encoding })
 }
 

@@ -53,6 +53,12 @@ fn a_record_is_as_long_as_its_length_says_in_whatever_encoding_the_file_is() {
     }
     let cyrillic = encoding_rs::WINDOWS_1251.encode("12070303 нет связи").0;
     assert_eq!(Log::read(&cyrillic, Some("windows-1251")).unwrap().lines[0].text, "12070303 нет связи");
+    // A byte order mark does not override an encoding that is given; it is the order of UTF-16.
+    let marked = Log::read("\u{feff}12070303 x\u{e9}".as_bytes(), Some("windows-1252")).unwrap();
+    assert_eq!((marked.encoding, marked.lines[0].text.as_str()), ("windows-1252", "ï»¿12070303 xÃ©"));
+    let big: Vec<u8> = "\u{feff}12070303 x".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let marked = Log::read(&big, Some("utf-16")).unwrap();
+    assert_eq!((marked.encoding, marked.lines[0].text.as_str()), ("UTF-16BE", "12070303 x"));
     let error = Log::read(b"x", Some("latin-17")).unwrap_err().to_string();
     assert!(error.contains("\"latin-17\"") && error.contains("windows-1251"), "{error}");
 }
