@@ -1,12 +1,12 @@
-//! Texts of other programs around a manager: Apache, Java's keytool, curl, OpenSSL and Windows. Each names the finding that it
-//! reports, if it reports one.
+//! Texts of other programs around a manager: Apache, Java's keytool, curl, OpenSSL, Windows and other operating systems. Each
+//! names the finding that it reports, if it reports one.
 //!
 //! The texts are those of the programs' own sources. Which failure a finding belongs to is in the catalogue.
 
 /// A text of another program.
 #[derive(Debug)]
 pub(super) struct KnownText {
-    /// The program that writes it.
+    /// The program or library whose words these are; any program that uses the library writes them.
     pub(super) program: &'static str,
     /// Words that are all in the line, in lower case.
     words: &'static [&'static str],
@@ -21,6 +21,9 @@ const JAVA: &str = "Java";
 const CURL: &str = "curl";
 const OPENSSL: &str = "OpenSSL";
 const WINDOWS: &str = "Windows";
+const SYSTEM: &str = "operating system";
+/// How lines begin that name their program.
+const NAMED: &[(&str, &str)] = &[("curl: (", CURL), ("java.", JAVA), ("javax.", JAVA)];
 
 const NO_PAIR: &str = "the certificate and the private key do not belong together";
 const BAD_CERTIFICATE: &str =
@@ -103,7 +106,6 @@ const TEXTS: &[KnownText] = texts! {
     JAVA, Some("key-mismatch"), "the reply is for another key than the keystore's", ["certificate reply does not contain public key"];
     JAVA, None, "the certificate was added to the keystore", ["certificate was added to keystore"];
     JAVA, None, "the reply of the authority was added to the keystore", ["certificate reply was installed in keystore"];
-    JAVA, Some("port-taken"), TAKEN, ["address already in use"];
     JAVA, Some("expired"), EXPIRED, ["certificateexpiredexception"];
     JAVA, Some("not-yet-valid"), EARLY, ["certificatenotyetvalidexception"];
     JAVA, Some("not-pinned"), UNTRUSTED, ["pkix path building failed"];
@@ -112,27 +114,22 @@ const TEXTS: &[KnownText] = texts! {
     JAVA, Some("wrong-name"), OTHER_NAME, ["no name matching"];
     JAVA, Some("name-not-resolved"), "the name of the server is unknown", ["unknownhostexception"];
     JAVA, Some("tls-failed"), NO_TLS, ["no appropriate protocol"];
+    JAVA, Some("not-pinned"), "the other side does not trust the certificate", ["fatal alert: certificate_unknown"];
+    JAVA, Some("not-pinned"), "the other side does not trust the certificate", ["fatal alert: bad_certificate"];
+    JAVA, Some("not-pinned"), "the other side does not trust the certificate", ["fatal alert: unknown_ca"];
+    JAVA, Some("tls-failed"), NO_TLS, ["fatal alert: handshake_failure"];
+    JAVA, Some("tls-failed"), NO_TLS, ["fatal alert: protocol_version"];
 
-    CURL, Some("expired"), EXPIRED, ["certificate has expired"];
-    CURL, Some("not-yet-valid"), EARLY, ["certificate is not yet valid"];
     CURL, Some("not-pinned"), UNTRUSTED, ["does not match pinned public key"];
     CURL, Some("wrong-name"), OTHER_NAME, ["no alternative certificate subject name matches"];
     CURL, Some("wrong-name"), OTHER_NAME, ["certificate subject name", "does not match target"];
-    CURL, Some("not-pinned"), UNTRUSTED, ["unable to get local issuer certificate"];
-    CURL, Some("not-pinned"), UNTRUSTED, ["unable to get issuer certificate"];
-    CURL, Some("not-pinned"), UNTRUSTED, ["unable to verify the first certificate"];
-    CURL, Some("not-pinned"), UNTRUSTED, ["self-signed certificate"];
-    CURL, Some("not-pinned"), UNTRUSTED, ["self signed certificate"];
     CURL, Some("not-pinned"), UNTRUSTED, ["peer certificate cannot be authenticated"];
     CURL, Some("not-pinned"), UNTRUSTED, ["ssl peer certificate or ssh remote key was not ok"];
     CURL, Some("connection-refused"), DOWN, ["couldn't connect to server"];
     CURL, Some("connection-refused"), DOWN, ["could not connect to server"];
-    CURL, Some("unreachable"), "there is no way to the address", ["no route to host"];
-    CURL, Some("unreachable"), "there is no way to the address", ["network is unreachable"];
     CURL, Some("connection-lost"), CUT, ["empty reply from server"];
     CURL, Some("connection-lost"), CUT, ["connection was reset"];
     CURL, Some("connection-lost"), CUT, ["transfer closed with"];
-    CURL, Some("connection-lost"), CUT, ["unexpected eof while reading"];
     CURL, Some("connection-lost"), CUT, ["server returned nothing"];
     CURL, Some("connection-lost"), CUT, ["failure when receiving data from the peer"];
     CURL, Some("connection-lost"), CUT, ["failed sending data to the peer"];
@@ -154,6 +151,18 @@ const TEXTS: &[KnownText] = texts! {
     WINDOWS, Some("tls-failed"), NO_TLS, ["0x80090326"];
     WINDOWS, Some("tls-failed"), NO_TLS, ["sec_e_illegal_message"];
 
+    SYSTEM, Some("port-taken"), TAKEN, ["address already in use"];
+    SYSTEM, Some("unreachable"), "there is no way to the address", ["no route to host"];
+    SYSTEM, Some("unreachable"), "there is no way to the address", ["network is unreachable"];
+
+    OPENSSL, Some("expired"), EXPIRED, ["certificate has expired"];
+    OPENSSL, Some("not-yet-valid"), EARLY, ["certificate is not yet valid"];
+    OPENSSL, Some("not-pinned"), UNTRUSTED, ["unable to get local issuer certificate"];
+    OPENSSL, Some("not-pinned"), UNTRUSTED, ["unable to get issuer certificate"];
+    OPENSSL, Some("not-pinned"), UNTRUSTED, ["unable to verify the first certificate"];
+    OPENSSL, Some("not-pinned"), UNTRUSTED, ["self-signed certificate"];
+    OPENSSL, Some("not-pinned"), UNTRUSTED, ["self signed certificate"];
+    OPENSSL, Some("connection-lost"), CUT, ["unexpected eof while reading"];
     OPENSSL, Some("key-mismatch"), NO_PAIR, ["key values mismatch"];
     OPENSSL, Some("unreadable-certificate"), "the file is not PEM", ["no start line"];
     OPENSSL, Some("wrong-key-password"), "the key's password is wrong", ["bad decrypt"];
@@ -165,9 +174,6 @@ const TEXTS: &[KnownText] = texts! {
     OPENSSL, Some("not-pinned"), "the other side does not trust the certificate", ["alert unknown ca"];
     OPENSSL, Some("not-pinned"), "the other side does not trust the certificate", ["alert bad certificate"];
     OPENSSL, Some("not-pinned"), "the other side does not trust the certificate", ["alert certificate unknown"];
-    OPENSSL, Some("not-pinned"), "the other side does not trust the certificate", ["fatal alert: certificate_unknown"];
-    OPENSSL, Some("not-pinned"), "the other side does not trust the certificate", ["fatal alert: bad_certificate"];
-    OPENSSL, Some("not-pinned"), "the other side does not trust the certificate", ["fatal alert: unknown_ca"];
     OPENSSL, Some("wrong-name"), OTHER_NAME, ["hostname mismatch"];
     OPENSSL, Some("wrong-name"), OTHER_NAME, ["ip address mismatch"];
     OPENSSL, Some("tls-failed"), NO_TLS, ["no shared cipher"];
@@ -177,8 +183,6 @@ const TEXTS: &[KnownText] = texts! {
     OPENSSL, Some("tls-failed"), NO_TLS, ["packet length too long"];
     OPENSSL, Some("tls-failed"), NO_TLS, ["alert handshake failure"];
     OPENSSL, Some("tls-failed"), NO_TLS, ["alert protocol version"];
-    OPENSSL, Some("tls-failed"), NO_TLS, ["fatal alert: handshake_failure"];
-    OPENSSL, Some("tls-failed"), NO_TLS, ["fatal alert: protocol_version"];
     OPENSSL, Some("tls-failed"), "one side refuses a key that is too short", ["key too small"];
     OPENSSL, Some("tls-failed"), "one side refuses the algorithm of a signature", ["md too weak"];
 };
@@ -187,6 +191,12 @@ const TEXTS: &[KnownText] = texts! {
 pub(super) fn find(line: &str) -> Option<&'static KnownText> {
     let line = line.to_lowercase();
     TEXTS.iter().find(|text| text.words.iter().all(|words| line.contains(words)))
+}
+
+/// The program that a line begins with; otherwise the one whose words the text has.
+pub(super) fn program_of(line: &str, text: &KnownText) -> &'static str {
+    let begins = |start: &str| line.trim_start().starts_with(start);
+    NAMED.iter().find(|(start, _)| begins(start)).map_or(text.program, |(_, program)| program)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const OTHER_EVENTS: &[u32] = &[0x1207_0201, 0x1207_021A, 0x1207_0900];
 pub struct KnownLine {
     /// The number of the line, from 1.
     pub line: usize,
-    /// The program that writes it.
+    /// The program that the line names, or the program or library whose words it has.
     pub program: &'static str,
     /// What the line says.
     pub meaning: &'static str,
@@ -65,7 +65,8 @@ impl Reading {
             }
             let known = known_text::find(&line.text);
             if let Some(known) = known {
-                let known_text::KnownText { program, meaning, code, .. } = *known;
+                let known_text::KnownText { meaning, code, .. } = *known;
+                let program = known_text::program_of(&line.text, known);
                 this.known_lines.push(KnownLine { line: line.number, program, meaning, code });
             }
             let lower = line.text.to_lowercase();

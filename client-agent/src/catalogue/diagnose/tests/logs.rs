@@ -143,6 +143,27 @@ fn the_text_of_an_event_counts_as_the_event_in_a_log_in_an_export_and_alone() {
 }
 
 #[test]
+fn a_known_line_names_the_program_or_library_whose_words_it_has() {
+    for (line, program) in [
+        ("curl: (60) SSL certificate problem: unable to get local issuer certificate", "curl"),
+        ("curl: (35) error:0A000126:SSL routines::unexpected eof while reading", "curl"),
+        ("verify error:num=20:unable to get local issuer certificate", "OpenSSL"),
+        (
+            "ssl.SSLCertVerificationError: certificate verify failed: certificate has expired (_ssl.c:1006)",
+            "OpenSSL",
+        ),
+        ("javax.net.ssl.SSLHandshakeException: Received fatal alert: certificate_unknown", "Java"),
+        ("java.net.BindException: Address already in use", "Java"),
+        ("OSError: [Errno 98] Address already in use", "operating system"),
+        ("(98)Address already in use: AH00072: make_sock: could not bind to address [::]:443", "Apache"),
+        ("connect to 192.0.2.1 port 443: No route to host", "operating system"),
+    ] {
+        let known = diagnose(&Log::line(line).unwrap()).known_lines;
+        assert_eq!(known.iter().map(|one| one.program).collect::<Vec<_>>(), [program], "{line}");
+    }
+}
+
+#[test]
 fn lines_of_other_programs_lead_to_the_failures_that_they_report() {
     for (line, code, id) in [
         (
