@@ -47,7 +47,12 @@ fn within(line: &str, width: usize) -> String {
     let hang = hanging(text, indent, width);
     let (mut broken, mut used) = (" ".repeat(indent), indent);
     let mut begun = false;
-    for word in words(text) {
+    let room = width.saturating_sub(hang);
+    let pieces = words(text).flat_map(|word| match is_fingerprint(word) && word.trim_end().width() > room {
+        true => word.split_inclusive(':').collect(),
+        false => vec![word],
+    });
+    for word in pieces {
         if begun && used + word.trim_end().width() > width {
             broken.truncate(broken.trim_end_matches(' ').len());
             broken.push('\n');
@@ -59,6 +64,13 @@ fn within(line: &str, width: usize) -> String {
         begun = true;
     }
     broken + end
+}
+
+/// Whether a word is a SHA-256 fingerprint, which is wider than many terminals; punctuation may follow it.
+fn is_fingerprint(word: &str) -> bool {
+    let mut pairs = word.split(':');
+    let is_pair = |pair: &str| pair.len() >= 2 && pair.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    pairs.clone().count() == 32 && pairs.all(is_pair)
 }
 
 /// Whether the line sets a variable of a shell, such as `h=$(...)`.
@@ -100,6 +112,24 @@ fn quoted(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_that_no_line_holds_is_broken_between_its_bytes_within_the_indentation() {
+        let fingerprint = ["AB"; 32].join(":");
+        let line = format!("  SHA-256:  {fingerprint}, valid\n");
+        let broken = within(&line, 40);
+        assert!(
+            broken.starts_with("  SHA-256:  AB:AB:AB:AB:AB:AB:AB:AB:AB:\n            AB:AB:"),
+            "{broken}"
+        );
+        assert!(broken.lines().all(|line| line.width() <= 40) && broken.ends_with("AB, valid\n"), "{broken}");
+        // One that fits a line of its own stays whole.
+        assert!(within(&line, 110).contains(&fingerprint));
+        assert!(
+            within(&format!("the manager presented {fingerprint}"), 100)
+                .ends_with(&format!("\n{fingerprint}"))
+        );
+    }
 
     #[test]
     fn lines_are_broken_between_words_and_keep_their_indentation() {

@@ -16,7 +16,9 @@ use crate::cli::again;
 use crate::cli::io::{Ending, Failure, is_quiet, notice, read, read_password, say, say_json};
 use crate::cli::lab::{ControlClient, Where, segment};
 use crate::cli::out::OutFile;
-use crate::cli::print::{assumed_in_json, failures_in_json, not_judged_in_json, shortened, why_in_json};
+use crate::cli::print::{
+    assumed_in_json, failures_in_json, not_judged_in_json, short, shortened, why_in_json,
+};
 use crate::rest_api::{DEFAULT_PASSWORD, DEFAULT_USER};
 
 /// Maximum number of clients named in a line.
@@ -265,7 +267,7 @@ impl Rotation {
         let path = format!("{}/{}", certificate_of(manager), segment(&self.state.name));
         let found = self.control.put(&path, &json!({})).await?;
         let fingerprint = found["stores"]["client"]["fingerprint"].as_str().unwrap_or_default().to_owned();
-        self.tell(&format!("  {manager} has {fingerprint}\n"));
+        self.tell(&format!("  {manager} has {}\n", short(&fingerprint)));
         self.trust_console(manager, &found)?;
         self.state.updated.insert(manager.to_owned(), fingerprint);
         Ok(())
