@@ -9,7 +9,7 @@ use epm_protocol::heartbeat::{AgentRequest, Registration};
 use epm_protocol::id::{Guid, HardwareKey};
 use serde_json::{Value, json};
 
-use crate::harness::{Running, RunningLab, needs, output, said, stderr, stdout, well};
+use crate::harness::{Running, RunningLab, needs, output, program, said, stderr, stdout, well};
 
 impl RunningLab {
     /// Asks the control API.
@@ -471,4 +471,17 @@ fn the_default_fleet_has_a_client_of_each_kind_that_a_careless_rotation_forgets(
     let several = RunningLab::frozen(&["--managers", "2"]);
     let found = several.rotate(&["multi"], 0);
     assert_eq!((&found["verdict"]["well"], &found["verdict"]["clients"]), (&json!(true), &json!(5)));
+}
+
+#[needs(script)]
+#[test]
+fn on_a_terminal_nothing_of_the_progress_stays_beside_the_result() {
+    let lab = RunningLab::frozen(&["--agents", "2"]);
+    let command = format!("{} rotate single --no-wait", program().get_program().display());
+    let out =
+        output(Command::new("script").args(["-qec", &command, "/dev/null"]).env("EPM_LAB_URL", lab.url()));
+    let shown = stdout(&out);
+    let (before, _) = shown.split_once("Why:").unwrap_or_else(|| panic!("{shown:?}"));
+    let (_, after_progress) = before.rsplit_once("s)").unwrap_or_else(|| panic!("no progress: {shown:?}"));
+    assert!(after_progress.contains("\u{1b}[2K"), "{before:?}");
 }

@@ -353,6 +353,7 @@ impl Rotation {
 
     /// Prints the result, with the lab's verdict and its judgement of the rotation.
     pub(super) async fn report(self, stopped: Option<Vec<Obstacle>>) -> Result<Ending, Failure> {
+        self.bar.finish_and_clear();
         let verdict = self.control.get("/v1/verdict").await?;
         let lost = verdict["orphaned"].as_array().map_or(0, Vec::len);
         let judgement = if stopped.is_some() { Value::Null } else { self.judgement(lost > 0).await? };
