@@ -17,6 +17,10 @@ const ROW: usize = 10;
 const BREAK: usize = 6;
 /// How much more a broken word of the heading costs.
 const HEADING: usize = 20;
+/// How much more a word costs that is broken anywhere, or that is short, such as the name of a client.
+const DEAR: usize = 4;
+/// The longest short word, as long as the longest name of a computer in NetBIOS.
+const SHORT: usize = 15;
 
 /// A table; its cells may have several lines.
 #[derive(Debug)]
@@ -167,7 +171,7 @@ fn time_in(word: &str) -> Option<usize> {
     word.bytes().all(is_time).then_some(at)
 }
 
-/// A cell in lines of at most this width, and how often a word was broken: once at a sign, four times anywhere else.
+/// A cell in lines of at most this width, and how often a word was broken: once at a sign of a long word, [`DEAR`] times otherwise.
 fn broken(cell: &str, width: usize) -> (Vec<String>, usize) {
     let (mut lines, mut breaks) = (Vec::new(), 0);
     for line in cell.lines() {
@@ -181,9 +185,10 @@ fn broken(cell: &str, width: usize) -> (Vec<String>, usize) {
                 lines.push(std::mem::replace(&mut current, word.to_owned()));
                 continue;
             }
+            let at_sign = if word.trim_end().width() <= SHORT { DEAR } else { 1 };
             for part in parts(word) {
                 if current.width() + part.trim_end().width() > width && !current.is_empty() {
-                    breaks += usize::from(!current.ends_with(' '));
+                    breaks += if current.ends_with(' ') { 0 } else { at_sign };
                     lines.push(std::mem::take(&mut current));
                 }
                 for c in part.chars() {
@@ -191,7 +196,7 @@ fn broken(cell: &str, width: usize) -> (Vec<String>, usize) {
                         && c != ' '
                         && !current.is_empty()
                     {
-                        breaks += 4;
+                        breaks += DEAR + at_sign - 1;
                         lines.push(std::mem::take(&mut current));
                     }
                     current.push(c);
@@ -244,6 +249,27 @@ mod tests {
         let text = table().drawn(Some(60));
         assert!(text.contains("2026-11-28 ") && text.contains("T10:21:01.811Z"), "{text}");
         assert!(text.contains("orphaned"), "{text}");
+    }
+
+    #[test]
+    fn the_name_of_a_client_is_broken_later_than_a_time_or_an_address() {
+        let mut table = Table::new(&["", "at", "what", "manager", "client", "peer", "outcome"]);
+        for number in 1..20 {
+            let client = if number < 15 { "desk-1" } else { "server-1" };
+            let row = [
+                "2026-12-01T07:43:13.446Z",
+                "exchange register",
+                "sepm-1",
+                client,
+                "127.64.0.1:45377",
+                "200",
+            ];
+            table.add_row(std::iter::once(number.to_string()).chain(row.map(str::to_owned)));
+        }
+        let wide = "2026-12-01T07:43:14.097Z operator-action assign-list";
+        table.add_row(["20", wide, "", "", "", "", "connection refused"].map(str::to_owned));
+        let text = table.drawn(Some(80));
+        assert!(text.contains(" server-1 ") && text.lines().all(|line| line.width() <= 80), "{text}");
     }
 
     #[test]
