@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lab::{Where, segment};
+use super::print;
 use crate::cli::io::{Ending, Failure, read, say, say_json};
 use crate::cli::out::OutFile;
 use crate::control_api::extract::Zip;
@@ -63,7 +64,9 @@ pub(super) struct Save {
 
 /// Reinstalls the managers of a running lab.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  epm-lab recovery restore recovery.zip --manager sepm-2 --database")]
+#[command(
+    after_help = "Example:\n  epm-lab recovery restore recovery.zip --manager sepm-2 --database\n\nExit codes: 0 success; 1 it failed, or a service is down; 2 invalid input, or refused by the lab."
+)]
 pub(super) struct Restore {
     #[command(flatten)]
     at: Where,
@@ -103,9 +106,11 @@ impl Restore {
         let name = self.file.display().to_string();
         read_recovery(&name, &bytes).map_err(|error| Failure::BadInput(error.to_string()))?;
         let path = format!("/v1/managers/{}/restore?database={}", segment(&self.manager), self.database);
-        let found = self.at.control()?.post_file(&path, bytes.into()).await?;
+        let control = self.at.control()?;
+        let found = control.post_file(&path, bytes.into()).await?;
+        let down = print::services_down(&control.get("/v1/health").await?["service_errors"]);
         if self.at.json {
-            say(&format!("{found}\n"));
+            say_json(&found)?;
         } else {
             let word = |what: &str| found[what].as_str().unwrap_or_default().to_owned();
             say(&format!(
@@ -115,6 +120,9 @@ impl Restore {
                 word("domain"),
                 either(&found["clients"], "client is", "clients are")
             ));
+        }
+        if !down.is_empty() {
+            return Err(Failure::Failed(format!("not healthy after that: {}", down.join("; "))));
         }
         Ok(Ending::Well)
     }

@@ -76,6 +76,12 @@ fn a_port_that_another_program_took_while_the_web_server_was_down_keeps_it_down_
     assert!(logs.filter(|one| one.to_string_lossy().contains("error-")).any(|one| has(&one)));
     let (_, text) = said(&run(&["health", "--lab", control]));
     assert!(text.contains(&why), "{text}");
+    // A recovery file brings the files back, and not the port.
+    let zip = folder.path().join("recovery.zip");
+    let zip = zip.to_str().unwrap();
+    assert_eq!(run(&["recovery", "save", "--out", zip, "--lab", control]).status.code(), Some(0));
+    let (code, text) = said(&run(&["recovery", "restore", zip, "--database", "--lab", control]));
+    assert!(code == Some(1) && text.contains("was reinstalled") && text.contains(&why), "{code:?} {text}");
     taken.set_nonblocking(true).unwrap();
     until("clients without their manager", || {
         // The other program hangs up.
