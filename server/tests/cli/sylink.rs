@@ -223,6 +223,18 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
         });
     });
     assert_eq!(wrong, ["the shared secret", "the certificates"], "{text}");
+    // A manager that serves nobody is told apart from a file that is wrong, and both may be so.
+    let busy = serde_json::json!({ "name": "busy", "what": { "kind": "status", "code": 503 }, "where": { "route": "index" } });
+    let busy = site.faults().add(serde_json::from_value(busy).unwrap()).unwrap();
+    let (_, wrong, text) = ask(&|_| ());
+    assert!(
+        wrong.is_empty() && text.contains("The file is not at fault: the manager does not serve: "),
+        "{text}"
+    );
+    let (_, wrong, text) = ask(&|sylink| conf(sylink, &|conf| conf.certificates.clear()));
+    assert_eq!(wrong, ["the certificates"], "{text}");
+    assert!(text.contains("\nWhatever the file says, the manager does not serve: "), "{text}");
+    drop(busy);
     // No server listens there: the address is wrong, and nothing more can be told.
     let text = good.to_xml();
     std::fs::write(&file, &text).unwrap();

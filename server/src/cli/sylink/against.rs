@@ -27,7 +27,7 @@ pub(super) struct Against {
     pub(super) wrong: Vec<(Value, String)>,
     /// Values that cannot be checked before others are corrected.
     pub(super) unknown: Vec<Value>,
-    /// The manager itself does not serve: no value of the file is at fault.
+    /// Why the manager itself does not serve; no value of the file is the reason for it.
     pub(super) manager: Option<String>,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Response {
     wrong: Vec<Wrong>,
     /// Values that cannot be checked before others are corrected.
     unknown: Vec<String>,
-    /// Why the manager does not serve, if no value of the file is at fault.
+    /// Why the manager does not serve, if that is so whatever the file says.
     not_serving: Option<String>,
     /// The steps of one heartbeat with the file.
     #[schemars(with = "BridgedSchema<Examination>")]

@@ -159,7 +159,12 @@ fn told(seen: &Against) {
         say(&format!("Wrong: {value}: {why}\n"));
     }
     if let Some(why) = &seen.manager {
-        say(&format!("The file is not at fault: the manager does not serve: {why}\n"));
+        let lead = if seen.wrong.is_empty() {
+            "The file is not at fault: the"
+        } else {
+            "Whatever the file says, the"
+        };
+        say(&format!("{lead} manager does not serve: {why}\n"));
     }
     if !seen.unknown.is_empty() {
         let names: Vec<String> = seen.unknown.iter().map(ToString::to_string).collect();
