@@ -1,14 +1,14 @@
 //! A rehearsal as a test suite: a step fails if it orphaned clients that are orphaned at the end. Each promise of the
 //! verdict has a case. Times are lab time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::test_suite::{TestCase, TestResult, TestRun, TestSuite};
 use super::words;
 use crate::agent::TrustLayer;
 use crate::rehearsal::Outcome;
-use crate::scenario::{ClientFinding, Note, OrphanedClient, Reason, Verdict};
+use crate::scenario::{ClientFinding, Note, OrphanedClient, Reason, Verdict, orphaned_since};
 
 /// The outcome as JUnit XML.
 pub fn junit(outcome: &Outcome) -> String {
@@ -139,10 +139,12 @@ fn loss(verdict: &Verdict, lost: &[&OrphanedClient]) -> TestResult {
         return TestResult::Passed;
     }
     let mut layers: BTreeMap<TrustLayer, usize> = BTreeMap::new();
-    let mut reasons: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut reasons: BTreeMap<usize, (usize, BTreeSet<usize>)> = BTreeMap::new();
     for one in lost {
         *layers.entry(one.layer).or_default() += 1;
-        *reasons.entry(one.reason.unwrap_or_default()).or_default() += 1;
+        let (clients, steps) = reasons.entry(one.reason.unwrap_or_default()).or_default();
+        *clients += 1;
+        steps.extend(one.step);
     }
     let layers: Vec<String> = layers
         .iter()
@@ -156,26 +158,31 @@ fn loss(verdict: &Verdict, lost: &[&OrphanedClient]) -> TestResult {
         format!("{client} ({part}) since {since}{step}, layer {layer}{failure}: {why}")
     });
     let clients = failure("orphaned".to_owned(), message, lines, lost.len());
-    explained(verdict, clients, |one| reasons.get(&one.number).copied())
+    explained(verdict, clients, |one| {
+        let (clients, steps) = reasons.get(&one.number)?;
+        let layer = one.layer_title.as_ref().map(|title| format!("layer {title}, ")).unwrap_or_default();
+        Some((*clients, layer + &orphaned_since(steps)))
+    })
 }
 
 /// The failure for clients that are not orphaned and not well.
 fn unwell(verdict: &Verdict, finding: ClientFinding, clients: &[String]) -> TestResult {
     let clients = failing(clients, &finding.to_string());
-    explained(verdict, clients, |one| (one.finding == finding).then_some(one.clients))
+    explained(verdict, clients, |one| (one.finding == finding).then(|| (one.clients, one.place())))
 }
 
-/// A failure that begins with why: the reasons that have clients here, what to do, and the command that repeats it.
+/// A failure that begins with why: the reasons that have clients here, with what is wrong with these, what to do, and the
+/// command that repeats it.
 fn explained(
     verdict: &Verdict,
     result: TestResult,
-    clients_of: impl Fn(&Reason) -> Option<usize>,
+    clients_of: impl Fn(&Reason) -> Option<(usize, String)>,
 ) -> TestResult {
     let TestResult::Failed { kind, message, text } = result else { return result };
     let mut lines = Vec::new();
     for one in &verdict.reasons {
-        let Some(clients) = clients_of(one) else { continue };
-        lines.push(format!("{}, {}", words::clients(clients), one.place()));
+        let Some((clients, what)) = clients_of(one) else { continue };
+        lines.push(format!("{}, {what}", words::clients(clients)));
         lines.extend(one.lines().into_iter().map(|line| format!("  {line}")));
     }
     lines.extend(verdict.repeat.iter().map(|command| format!("Repeat: {command}")));
@@ -237,6 +244,24 @@ mod tests {
             let case = cases.iter().find(|case| case.attribute("name") == Some(&name)).unwrap();
             assert_eq!(case.child("failure").is_some(), lost > 0, "{name}");
         }
+    }
+
+    #[test]
+    fn the_failure_of_a_step_names_that_step_and_not_the_one_that_is_the_cause() {
+        let mut outcome = sample::ninety_days();
+        outcome.verdict.reasons = vec![sample::reason()];
+        outcome.verdict.orphaned.iter_mut().for_each(|one| one.reason = Some(1));
+        let suite = suite(&outcome);
+        let first = |name: &str| {
+            let mut cases = suite.children_named("testcase");
+            let case =
+                cases.find(|case| case.attribute("name").is_some_and(|one| one.starts_with(name))).unwrap();
+            let text = case.child("failure").unwrap().text();
+            text.lines().next().unwrap().split_once(" clients, ").unwrap().1.to_owned()
+        };
+        assert_eq!(first("step 4: "), "layer TLS certificate, orphaned since step 4");
+        assert_eq!(first("step 5: "), "layer TLS certificate, orphaned since step 5");
+        assert_eq!(first("no client is orphaned"), "layer TLS certificate, orphaned since step 4 or 5");
     }
 
     #[test]

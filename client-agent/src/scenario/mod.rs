@@ -30,7 +30,7 @@ pub use plan_error::PlanError;
 pub use power_schedule::{Change, ClientAction, ClientActions, Install, PartCalendar, PowerSchedule};
 pub use presence::{Place, PresenceError, booted_before};
 pub use read::ScenarioError;
-pub use reason::{Alike, CauseCode, ClientFinding, Held, Reason};
+pub use reason::{Alike, CauseCode, ClientFinding, Held, Reason, orphaned_since};
 pub use span::{Span, SpanError};
 pub use verdict::{
     Laggard, OrphanedClient, PartHolding, Pause, ReportSource, Returning, Standing, StepReport, Troubled,

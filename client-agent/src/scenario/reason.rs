@@ -307,3 +307,13 @@ impl Reason {
         self.step.map_or_else(|| what.clone(), |step| format!("{what}, step {step}"))
     }
 }
+
+/// Since which of these steps of a scenario clients are orphaned, for people: `orphaned since step 2 or 3`; `orphaned` without any.
+pub fn orphaned_since<'a>(steps: impl IntoIterator<Item = &'a usize>) -> String {
+    let steps: Vec<String> = steps.into_iter().map(ToString::to_string).collect();
+    if steps.is_empty() {
+        "orphaned".to_owned()
+    } else {
+        format!("orphaned since step {}", steps.join(" or "))
+    }
+}

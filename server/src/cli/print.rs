@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use epm_client_agent::rehearsal::{Outcome, RunInfo, StepOutcome, Sweep, SweepPoint};
 use epm_client_agent::scenario::{
-    ClientFinding, Note, PartHolding, Reason, Scenario, Span, StepReport, Verdict,
+    ClientFinding, Note, PartHolding, Reason, Scenario, Span, StepReport, Verdict, orphaned_since,
 };
 use epm_protocol::assumption::Assumption;
 use epm_protocol::fault::KindInfo;
@@ -419,12 +419,10 @@ pub(super) fn why(reasons: &[Reason]) -> String {
 
 /// Since when the clients of a reason are orphaned: `orphaned since step 2 or 3`.
 fn since(one: &Reason) -> String {
-    let steps: Vec<String> = one.since_steps.iter().map(ToString::to_string).collect();
-    match (one.layer, steps.as_slice()) {
-        (None, _) => one.place(),
-        (Some(_), _) if one.finding != ClientFinding::Orphaned => one.finding.to_string(),
-        (Some(_), []) => "orphaned".to_owned(),
-        (Some(_), steps) => format!("orphaned since step {}", steps.join(" or ")),
+    match one.layer {
+        None => one.place(),
+        Some(_) if one.finding != ClientFinding::Orphaned => one.finding.to_string(),
+        Some(_) => orphaned_since(&one.since_steps),
     }
 }
 
