@@ -240,6 +240,10 @@ fn a_failure_that_is_left_standing_is_a_whole_lab_and_shows_itself_to_every_tool
         let export = folder.path().to_str().unwrap();
         let mut lab =
             Running::start(program().args(["failure", "reproduce", id, "--live", "--export", export]));
+        // What clients do in a step follows its heading.
+        for said in ["Step 0 of ", "has been started.", "Step 1 of ", "Failed to connect"] {
+            lab.says(said);
+        }
         let url = lab.says("control API: ").split_once("control API: ").unwrap().1.to_owned();
         let rest = lab.says("REST API ").split_once("REST API ").unwrap().1.to_owned();
         let rest = rest.split(',').next().unwrap();

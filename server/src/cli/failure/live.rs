@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::io::{Ending, Failure, notice, say, say_whole};
 use crate::cli::out::OutFolder;
+use crate::cli::print;
 use crate::control_api;
 use crate::lab::scenario_run::{ProgressEvent, operate, run_scenario_and_stay, silent};
 use crate::lab::{ClientView, Lab};
@@ -49,8 +50,8 @@ pub(super) async fn stand(
     let trouble: Mutex<Option<Failure>> = Mutex::default();
     say(&format!("{}: {}\n{}\n\n", entry.id, entry.title, entry.cause));
     let tell = |event: ProgressEvent<'_>| {
-        if let ProgressEvent::Ended { step, .. } = event {
-            say(&format!("-- {}\n", step.title));
+        if let ProgressEvent::Begins(step, of) = event {
+            say(&print::step(step, of));
         }
     };
     let stay = async |lab: Arc<Lab>| {
