@@ -185,6 +185,9 @@ fn a_line_or_a_number_is_diagnosed_and_a_file_that_is_not_there_is_refused() {
     assert!(printed(&["diagnose", "--line", "4 Bad format."]).contains("F15"));
     assert!(printed(&["diagnose", "12070308"]).contains("F02"));
     refused(&["diagnose", "/nowhere/at.log"], &["/nowhere/at.log", "cannot read"]);
+    let expected = ["expected a log", "an event's eight digits", "`epm-lab failure show F15`"];
+    refused(&["diagnose", "f15"], &expected);
+    refused(&["diagnose", "4 Bad format."], &["expected a log", "follow `--line`"]);
     refused(&["diagnose", "--line", " "], &["empty"]);
 }
 

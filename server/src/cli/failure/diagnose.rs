@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::cli::io::{Ending, Failure, say, say_json};
 use clap::Args;
-use epm_client_agent::catalogue::{Candidate, Condition, Diagnosis, Form, Log, UnknownLine, diagnose};
+use epm_client_agent::catalogue::{Candidate, Condition, Diagnosis, Form, Log, UnknownLine, diagnose, find};
 use epm_client_agent::program::{read_all, read_file};
 use epm_protocol::plural::counted;
 
@@ -80,11 +80,23 @@ impl Diagnose {
             let is_number = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
             match read_file(&file) {
                 Err(_) if is_number => return Log::line(&name).map_err(|error| bad(&error)),
-                read => read.map_err(|error| bad(&format!("cannot read the file: {error}")))?,
+                Err(error) => return Err(bad(&unread(&name, &error))),
+                Ok(bytes) => bytes,
             }
         };
         Log::read(&bytes, self.encoding.as_deref()).map_err(|error| bad(&error))
     }
+}
+
+/// What is wrong with a file that cannot be read; its name may be a failure's number, or words of a log.
+fn unread(name: &str, error: &std::io::Error) -> String {
+    let instead = match find(name) {
+        Ok(entry) => format!("{0} is a failure, which `epm-lab failure show {0}` describes", entry.id),
+        Err(_) => "words of a log follow `--line`".to_owned(),
+    };
+    format!(
+        "cannot read the file: {error}; expected a log, `-`, or an event's eight digits, such as 12070303; {instead}"
+    )
 }
 
 fn told(diagnosis: &Diagnosis) -> String {
