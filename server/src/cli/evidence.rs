@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::lab::Where;
 use super::out::OutFile;
-use crate::cli::io::{Ending, Failure, say};
+use crate::cli::io::{Ending, Failure, say, say_json};
 use crate::control_api::extract::Zip;
 use crate::lab_export::{ExportError, import};
 
@@ -64,6 +66,15 @@ input, or a port is in use.")]
     },
 }
 
+/// A file of evidence; `evidence.json` and `verdict.json` in it are for programs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct EvidenceFile {
+    /// Name of the file.
+    file: String,
+    /// Size of the file in bytes.
+    bytes: usize,
+}
+
 impl EvidenceVerb {
     /// The arguments that bring up the lab of a file, whose data folder is made first; none if a file is to be written.
     pub(super) fn opened(&mut self) -> Result<Option<Vec<String>>, Failure> {
@@ -75,14 +86,14 @@ impl EvidenceVerb {
         let Some(file) = self.file else {
             return Err(Failure::BadInput("expected the file to create, such as red.zip".to_owned()));
         };
-        if self.at.json {
-            let why =
-                "`--json`: what is written is a file; evidence.json and verdict.json in it are for programs";
-            return Err(Failure::BadInput(why.to_owned()));
-        }
         let out = OutFile::secret(&file, self.force)?;
         let path = if self.no_capture { "/v1/evidence?capture=false" } else { "/v1/evidence" };
-        out.write(&self.at.control()?.file::<Zip>(path).await?)?;
+        let content = self.at.control()?.file::<Zip>(path).await?;
+        out.write(&content)?;
+        if self.at.json {
+            say_json(&EvidenceFile { file: file.display().to_string(), bytes: content.len() })?;
+            return Ok(Ending::Well);
+        }
         say(&format!("{}: unpack it and open evidence.html\n", file.display()));
         Ok(Ending::Well)
     }

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::cert::{CheckedCertificate, Difference as CertificateDifference, FileView, Written};
 use crate::cli::config::InForce;
+use crate::cli::evidence::EvidenceFile;
 use crate::cli::failure::{Listed, Reproduced};
 use crate::cli::fault::Explained;
 use crate::cli::health::Responds;
@@ -136,6 +137,7 @@ const OUTPUTS: &[(&[&str], Form)] = &[
     (&["sylink edit"], Own(of::<Edited>)),
     (&["sylink package"], Own(of::<Packed>)),
     (&["sylink show"], Own(of::<Facts>)),
+    (&["evidence"], Own(of::<EvidenceFile>)),
     (&["up", "evidence open"], Own(of::<Ready<'_>>)),
 ];
 

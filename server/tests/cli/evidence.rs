@@ -114,6 +114,8 @@ fn the_evidence_of_a_careless_rotation_says_why_without_the_lab_and_is_that_lab_
     let verdict = lab.json(&["check"], 3);
     assert!(well(&lab.run(&["evidence", &file])).contains("unpack it and open evidence.html"));
     refused(&lab.run(&["evidence", &file]), &["already exists", "--force"]);
+    let facts = lab.json(&["evidence", &file, "--force"], 0);
+    assert_eq!(facts, value!({ "file": file, "bytes": std::fs::metadata(&file).unwrap().len() }));
 
     let found = parts(Path::new(&file));
     let kept: Value = serde_json::from_str(&text(&found, "verdict.json")).unwrap();
