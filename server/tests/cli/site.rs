@@ -381,7 +381,10 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days
     refused(&ask("sslmode=disable", "se cret"), &["no pg_hba.conf entry", "say who may connect"]);
     let mut without_password = program();
     without_password.args(["site", "status", "--site", &format!("{}?sslmode=require", database.url())]);
-    let (_, words) = said(&output(without_password.env_remove("PGPASSWORD")));
+    let (code, words) = said(&output(without_password.env_remove("PGPASSWORD")));
+    assert_eq!(code, Some(1), "{words}");
+    // A status of a database without a site is refused as a manager of it is.
+    refused(&output(without_password.env("PGPASSWORD", "se cret")), &["has no site yet"]);
     assert!(words.contains("password missing; give the password with `--password-file FILE`"), "{words}");
     let wrong = ask(&root("ca.pem"), "wrong");
     refused(&wrong, &["password authentication failed", "--password-file"]);

@@ -22,6 +22,7 @@ mod open {
     use std::ffi::OsString;
     use std::path::Path;
 
+    use crate::StoreError;
     use crate::cli::io::{Failure, read_password, read_text};
     use crate::cli::site::database::Database;
     use crate::cli::up_files::check_permissions;
@@ -56,10 +57,23 @@ mod open {
             };
             let place = Place::read(&self.site, &Passwords { own, file: file.map(|(_, text)| text) }, read);
             let place = place.map_err(|why| Failure::BadInput(format!("`--site`: {why}")))?;
-            PgStore::new(place).map_err(|error| Failure::Failed(error.to_string()))
+            PgStore::new(place).map_err(|error| failed(&error))
+        }
+    }
+
+    /// A failure of the database; one without a site of this program is the wrong one, and so invalid input.
+    pub(crate) fn failed(error: &StoreError) -> Failure {
+        match error {
+            StoreError::NotFounded { .. } | StoreError::OtherVersion { .. } => {
+                Failure::BadInput(error.to_string())
+            }
+            _ => Failure::Failed(error.to_string()),
         }
     }
 }
+
+#[cfg(feature = "postgres")]
+pub(super) use open::failed;
 
 /// What a program says that was built without PostgreSQL.
 #[cfg(not(feature = "postgres"))]

@@ -68,7 +68,7 @@ contradicts the site is refused. The tables are in the schema epm_lab: without i
 (DROP SCHEMA epm_lab CASCADE) the next one is founded.
 
 Exit codes: 0 the site is founded; 1 the database failed; 2 invalid input, or the
-database has another site.";
+database has another site, or one of another version.";
 
 impl Found {
     pub(super) fn go(&self) -> Result<Ending, Failure> {
@@ -110,11 +110,11 @@ impl Found {
     #[cfg(feature = "postgres")]
     fn write(&self, founded: &FoundedWith, first: Change) -> Result<Ending, Failure> {
         use crate::cli::io::notice;
+        use crate::cli::site::database::failed;
         use epm_protocol::plural::counted;
 
         let store = self.database.open()?;
-        let failed = |error: crate::StoreError| Failure::Failed(error.to_string());
-        let Some(before) = store.found(founded, self.speed, first).map_err(failed)? else {
+        let Some(before) = store.found(founded, self.speed, first).map_err(|error| failed(&error))? else {
             notice(&format!(
                 "Founded a site with {}, seed {}. Start each with `epm-lab site manager --name NAME`.\n",
                 counted(founded.managers.len(), "manager"),

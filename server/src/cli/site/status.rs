@@ -37,7 +37,7 @@ Between two updates of certificates wait until no client is either.
 
 Exit codes: 0 every manager runs, and every client holds the newest policy of its
 group and was seen in its last three heartbeats; 1 not so, or the database failed;
-2 invalid input.";
+2 invalid input, or the database has no site of this program.";
 
 /// The managers and the clients of a site, as the database has them.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -109,6 +109,7 @@ mod read {
 
     use crate::StoreError;
     use crate::cli::io::{Ending, Failure, say, say_json};
+    use crate::cli::site::database;
     use crate::cli::site::status::{ClientSeen, ManagerStatus, SiteStatus, Status};
     use crate::cli::table::Table;
     use crate::runtime::replayed::Beginning;
@@ -122,7 +123,7 @@ mod read {
 
     impl Status {
         pub(crate) async fn go(self) -> Result<Ending, Failure> {
-            let failed = |error: StoreError| Failure::Failed(error.to_string());
+            let failed = |error: StoreError| database::failed(&error);
             let store = self.database.open()?;
             let founded = tokio::task::block_in_place(|| store.look()).map_err(failed)?;
             let began = Stopwatch::start();
