@@ -20,9 +20,14 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.chars().map(escaped).collect::<String>())
 }
 
-/// The names of a list in quotes, for a message.
-pub fn quoted_list(names: &[String]) -> String {
-    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+/// The names that a message expects, in quotes: `expected "a"`, `expected one of "a", "b"`, or that there are none.
+pub fn expected_one_of(names: &[String]) -> String {
+    let quoted = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+    match names {
+        [] => "there are none".to_owned(),
+        [_] => format!("expected {quoted}"),
+        _ => format!("expected one of {quoted}"),
+    }
 }
 
 /// The first texts of a list, each as an excerpt, and the number of the others.
@@ -51,7 +56,10 @@ mod tests {
     fn a_path_is_quoted_as_it_is_and_what_would_disturb_is_escaped() {
         assert_eq!(quoted(r"My Company\Servers"), r#""My Company\Servers""#);
         assert_eq!(quoted("a\"b\u{1b}"), r#""a\"b\u{1b}""#);
-        assert_eq!(quoted_list(&["a".to_owned(), "b".to_owned()]), r#""a", "b""#);
+        let names = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(expected_one_of(&names), r#"expected one of "a", "b""#);
+        assert_eq!(expected_one_of(&names[..1]), r#"expected "a""#);
+        assert_eq!(expected_one_of(&[]), "there are none");
     }
 
     #[test]

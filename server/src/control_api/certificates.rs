@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
+use epm_protocol::excerpt::expected_one_of;
 use epm_protocol::name::check_name;
 use epm_protocol::site::{Command, Material, NewCertificate, Stores};
 use epm_protocol::time::Timestamp;
@@ -279,7 +280,7 @@ fn effective(lab: &Lab, manager: &str) -> Answer<Certificates> {
 
 fn unknown(lab: &Lab, manager: &str) -> Problem {
     let names: Vec<String> = lab.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
-    Problem::unknown(format!("there is no manager {manager:?}: expected one of {}", names.join(", ")))
+    Problem::unknown(format!("there is no manager {manager:?}: {}", expected_one_of(&names)))
 }
 
 impl UpdateSetting {

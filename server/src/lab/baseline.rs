@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use epm_client_agent::agent::Harm;
 use epm_client_agent::cause::RotationSettings;
-use epm_protocol::excerpt::quoted_list;
+use epm_protocol::excerpt::expected_one_of;
 use epm_protocol::name::{InvalidName, check_name};
 use epm_protocol::site::CommandError;
 use epm_protocol::time::{Clock, Timestamp};
@@ -26,10 +26,7 @@ pub const START_BASELINE: &str = "start";
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineError {
     /// There is no baseline of this name.
-    #[error(
-        "there is no baseline {name:?}: expected one of {}; `epm-lab baseline take` takes one",
-        quoted_list(known)
-    )]
+    #[error("there is no baseline {name:?}: {}; `epm-lab baseline take` takes one", expected_one_of(known))]
     Unknown {
         /// Name of the baseline.
         name: String,
@@ -40,7 +37,7 @@ pub enum BaselineError {
     #[error("the rotation rotates no manager: name at least one, or leave `rotates` out for all")]
     NothingRotates,
     /// A rotation names a manager or client that is not in the baseline.
-    #[error("the baseline {baseline:?} has no {kind} {name:?}: expected one of {}", quoted_list(known))]
+    #[error("the baseline {baseline:?} has no {kind} {name:?}: {}", expected_one_of(known))]
     NotInIt {
         /// Name of the baseline.
         baseline: String,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use epm_client_agent::agent::{AgentView, ClientReport, Contact, MOST_REPORTED, ReportedState};
 use epm_client_agent::wire::{Glance, Stopwatch};
-use epm_protocol::excerpt::quoted_list;
+use epm_protocol::excerpt::expected_one_of;
 use epm_protocol::id::AgentId;
 use epm_protocol::site::{CommandError, Groups};
 use epm_protocol::time::Timestamp;
@@ -65,7 +65,7 @@ pub enum ReportError {
         bytes: usize,
     },
     /// There is no such source.
-    #[error("unknown source {found:?}: expected one of {}", quoted_list(known))]
+    #[error("unknown source {found:?}: {}", expected_one_of(known))]
     Unknown {
         /// Name that was given.
         found: String,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use epm_client_agent::wire::LabClock;
-use epm_protocol::excerpt::quoted_list;
+use epm_protocol::excerpt::expected_one_of;
 use epm_protocol::sylink::Sylink;
 use epm_protocol::time::{Clock as _, Timestamp};
 use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, ServerCertificate, judge};
@@ -119,7 +119,7 @@ impl Check {
         let judged: Vec<Believed> = of_interest.collect();
         if judged.is_empty() {
             let known: Vec<String> = conf.list.servers().map(|server| server.address.clone()).collect();
-            return Err(bad(format!("no such server in its list: expected one of {}", quoted_list(&known))));
+            return Err(bad(format!("no such server in its list: {}", expected_one_of(&known))));
         }
         Ok(judged)
     }

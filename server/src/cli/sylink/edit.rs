@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use epm_client_agent::program::read_file;
+use epm_protocol::excerpt::expected_one_of;
 use epm_protocol::sylink::{CommunicationMode, NamedCertificate, Sylink};
 use epm_protocol::trust::read_certificates;
 use schemars::JsonSchema;
@@ -106,11 +107,11 @@ impl Edit {
             let before = conf.certificates.len();
             conf.certificates.retain(|one| one.name != *name);
             if conf.certificates.len() == before {
-                let names: Vec<&str> = conf.certificates.iter().map(|one| one.name.as_str()).collect();
+                let names: Vec<String> = conf.certificates.iter().map(|one| one.name.clone()).collect();
                 return Err(Failure::BadInput(format!(
-                    "{}: there is no certificate {name:?}: expected one of {}",
+                    "{}: there is no certificate {name:?}: {}",
                     self.file.display(),
-                    names.join(", ")
+                    expected_one_of(&names)
                 )));
             }
         }
