@@ -67,6 +67,7 @@ def test_right(epm_lab):
     rotate(epm_lab)
     epm_lab.expect_rotation()
 
+@pytest.mark.epm_lab(faults={"none": {"what": "latency", "whom": {"percent": 0}}})
 def test_idle(epm_lab):
     epm_lab.expect_rotation()
 
@@ -90,7 +91,9 @@ def test_other(epm_lab):
     assert code == 1 and "4 failed, 1 passed" in shown, shown
     idle = part(shown, "test_idle")
     assert "certificate-new (fail)" in idle and re.search(r"desk-1: connected; it trusts [0-9A-F]{8}\n", idle), idle
-    assert re.search(r"the same lab again: epm-lab up --managers 1 .* --seed \d+\n", idle), idle
+    faults = re.escape('{"none": {"what": "latency", "whom": {"percent": 0}}}')
+    again = rf"epm-lab up --managers 1 .* --seed \d+, with the clock at 8 times real time and the faults {faults}\n"
+    assert re.search(f"the same lab again: {again}", idle), idle
     careless = part(shown, "test_careless")
     assert re.search(r"the page of the lab, while it runs: http://127.0.0.1:\d+/clients/desk-\d+\n", careless), careless
     assert (
@@ -105,6 +108,7 @@ def test_other(epm_lab):
     assert "mostly-off-1" in orphaned or re.search(r"  mostly-off-1: .*; it trusts ", careless), careless
     assert "F01: The server certificate is replaced while clients still verify it (HTTPS)" in careless
     assert "journal, the last 10 of" in careless and "connection-closed: " in careless
+    assert re.search(r"why \(\d+ clients\): ", careless), careless
     half = part(shown, "test_half")
     assert "stores-equal (fail, F10): " in half and "F10: Half an update: " in half, half
     other = part(shown, "test_other")

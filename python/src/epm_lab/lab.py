@@ -140,6 +140,9 @@ class Lab:
             token_file = os.path.abspath(named[1]) if named else None
             token = Path(token_file).read_text(encoding="utf-8") if token_file else None
             again = _shown(["epm-lab", "up", *arguments, "--seed", str(ready["seed"])])
+            besides = [f"setup and fleet of {scenario}"] if plan else []
+            besides += [f"the clock at {speed} times real time"] if speed != 1 and not plan else []
+            besides += [f"the faults {json.dumps(dict(faults), default=str)}"] if faults else []
             lab = cls(
                 api=ControlApi(ready["control_api"], token=token, timeout=timeout),
                 managers=[
@@ -147,7 +150,7 @@ class Lab:
                 ],
                 seed=ready["seed"],
                 ready_file=ready_file,
-                _again=again + (f", with setup and fleet of {scenario}" if plan else ""),
+                _again=again + (f", with {' and '.join(besides)}" if besides else ""),
                 _token_file=token_file,
                 _process=process,
                 _stderr=stderr,

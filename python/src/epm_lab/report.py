@@ -60,12 +60,16 @@ def _clients(api: ControlApi, finding: Finding, verdict: Verdict) -> List[str]:
     for failure in sorted(failures):
         lines.append(f"{failure}: {api.failure(failure)['title']} (epm-lab failure show {failure})")
     for reason in verdict.reasons or []:
-        lines.append(f"why ({reason.clients} of them): {reason.sentence}")
+        lines.append(f"why ({_counted(reason.clients)}): {reason.sentence}")
         lines.append(f"  to do: {reason.remedy}")
     for note in verdict.notes or []:
-        lines.append(f"note ({note.clients} of them): {note.sentence}")
+        lines.append(f"note ({_counted(note.clients)}): {note.sentence}")
         lines.append(f"  to do: {note.remedy}")
     return lines
+
+
+def _counted(clients: int) -> str:
+    return "1 client" if clients == 1 else f"{clients} clients"
 
 
 def _orphaned(one: VerdictOrphaned) -> str:
