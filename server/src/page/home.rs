@@ -116,6 +116,9 @@ fn banner(verdict: &Value) -> Markup {
                 p { "The console of " (manager) ": " (trouble.as_str().unwrap_or_default()) }
             }
         }
+        @if !verdict.list("assumed").is_empty() {
+            p.note { "Assumed, other than by default: " (names(&verdict["assumed"])) "." }
+        }
         @if verdict["well"].is_boolean() && counts.number("unknown") > 0 {
             p.note { (either(counts.number("unknown"), "more client is", "more clients are")) " unknown: no process reports what they hold." }
         }
@@ -276,6 +279,13 @@ mod tests {
     fn a_verdict_that_is_well_says_in_its_headline_that_it_has_notes() {
         let mut verdict = serde_json::json!({ "well": true, "clients": 30, "counts": {} });
         assert!(banner(&verdict).into_string().contains("All is well<"));
+        assert!(!banner(&verdict).into_string().contains("Assumed"));
+        verdict["assumed"] = serde_json::json!(["load_balance = in-order"]);
+        assert!(
+            banner(&verdict)
+                .into_string()
+                .contains("Assumed, other than by default: load_balance = in-order.")
+        );
         assert_eq!(notes(&verdict).into_string(), "");
         verdict["notes"] = serde_json::json!([{
             "code": "downloads-off", "sentence": "They hold <an> older policy.", "failure": "F37", "failure_title": "No downloads",
