@@ -117,7 +117,7 @@ fn what_happened_to_a_client_is_judged_after_it_was_installed_anew_elsewhere_and
     tell("fleet", &first);
     control.does("PUT", "/v1/baselines/before", &json!({}));
     // One is orphaned, one tells that it was between two reports.
-    let mut worse = first.clone();
+    let mut worse = first;
     worse["states"][0]["first"]["health"] = json!({ "state": "orphaned", "since": "2026-01-05T08:00:05Z",
             "because": { "layer": "shared-secret", "status": 468 } });
     worse["states"][1]["first"]["harm"] = json!({ "orphaned": 1, "unsigned": 1 });

@@ -36,8 +36,9 @@ impl Trouble {
     }
 
     /// Something in the database is not what this program has written.
-    pub(super) fn damaged(why: String) -> Self {
-        Self::Other(format!("the database is damaged: {why}"))
+    pub(super) fn damaged(mut why: String) -> Self {
+        why.insert_str(0, "the database is damaged: ");
+        Self::Other(why)
     }
 
     /// The error at this database.
