@@ -223,7 +223,7 @@ async fn against_a_manager_all_values_that_are_wrong_are_named_in_the_documented
         });
     });
     assert_eq!(wrong, ["the shared secret", "the certificates"], "{text}");
-    // A manager that serves nobody is told apart from a file that is wrong, and both may be so.
+    // A manager that fails is told apart from a file that is wrong, and both may be so.
     let busy = serde_json::json!({ "name": "busy", "what": { "kind": "status", "code": 503 }, "where": { "route": "index" } });
     let busy = site.faults().add(serde_json::from_value(busy).unwrap()).unwrap();
     let (_, wrong, text) = ask(&|_| ());
