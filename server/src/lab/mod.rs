@@ -113,9 +113,8 @@ pub use known_reports::ReportError;
 use known_reports::Reports;
 use present_machines::PresentMachines;
 pub(crate) use records::UpdateDiffers;
-use records::{RequestedAssumptions, Snapshot};
+use records::{Documents, RequestedAssumptions, Snapshot};
 
-use shared_documents::Documents;
 use sources::Sources;
 
 /// A lab: site, fleet and clock in one process.
@@ -144,7 +143,7 @@ pub struct Lab {
     /// The last judgement of a rotation that was asked for.
     judged: Mutex<Option<RotationJudgement>>,
     baselines: Mutex<BTreeMap<String, Baseline>>,
-    /// Those of these that the processes of the site share.
+    /// Baselines and expectations that the processes of the site share.
     documents: Mutex<Documents>,
     snapshots: Mutex<BTreeMap<String, Snapshot>>,
     assumed: Mutex<RequestedAssumptions>,

@@ -1,5 +1,6 @@
-//! Records that a lab keeps: snapshots and certificate updates.
+//! Records that a lab keeps: snapshots, certificate updates, and which shared documents were read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use epm_client_agent::scenario::PartPlan;
@@ -14,6 +15,7 @@ use crate::lab::present_machines::PresentMachines;
 use crate::runtime::action_log::LogPosition;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::updates::{Update, Updates};
+use crate::store::{DocumentKey, Kind};
 
 /// The assumptions that were requested of a lab.
 #[derive(Debug)]
@@ -61,4 +63,13 @@ pub(super) struct Snapshot {
     pub(super) updates: Updates,
     /// The position in the log of what was done.
     pub(super) logged: LogPosition,
+}
+
+/// Documents that the processes of a site share.
+#[derive(Default)]
+pub(super) struct Documents {
+    /// Number of each that was read, by kind and name.
+    pub(super) known: BTreeMap<(Kind, String), i64>,
+    /// What is wrong with each that cannot be read, by the name of the kind and its own.
+    pub(super) damaged: BTreeMap<DocumentKey, String>,
 }

@@ -14,10 +14,9 @@ use tokio::time::timeout;
 use crate::lab::known_reports::{
     MOST_BYTES, MOST_CLIENTS, MOST_PARTS, Part, Records, ReportError, SAME_TIME, check,
 };
-use crate::lab::shared_documents::tell_new;
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{ClientView, Lab, Seen, lock};
-use crate::store::{ReportKey, Rows, StoreError, StoredReport};
+use crate::store::{ReportKey, Rows, StoreError, StoredReport, tell_new};
 
 /// What is known of the clients beside what each of them holds.
 #[derive(Default)]

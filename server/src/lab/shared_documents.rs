@@ -9,20 +9,12 @@ use serde::de::DeserializeOwned;
 
 use crate::lab::baseline::KeptBaseline;
 use crate::lab::expectation::Asked;
+use crate::lab::records::Documents;
 use crate::lab::{Lab, lock};
-use crate::store::{DocumentKey, Kind, Rows, SharedDocument, SharedLog, StoreError};
+use crate::store::{DocumentKey, Kind, Rows, SharedDocument, SharedLog, StoreError, tell_new};
 
 /// The kinds of documents that processes share.
 const SHARED: [Kind; 3] = [Kind::Baseline, Kind::Expectation, Kind::Pause];
-
-/// Documents that the processes of a site share.
-#[derive(Default)]
-pub(super) struct Documents {
-    /// Number of each that was read, by kind and name.
-    known: BTreeMap<(Kind, String), i64>,
-    /// What is wrong with each that cannot be read, by the name of the kind and its own.
-    damaged: BTreeMap<DocumentKey, String>,
-}
 
 impl Lab {
     /// Reads what other processes of the site have put or removed. Nothing to do for a site of one process.
@@ -129,14 +121,6 @@ impl Lab {
         documents.damaged.remove(&(kind.name().to_owned(), name.to_owned()));
         Ok(())
     }
-}
-
-/// Logs what is damaged and was not before; keeps what is.
-pub(super) fn tell_new<K: Ord>(before: &mut BTreeMap<K, String>, now: BTreeMap<K, String>, what: &str) {
-    for (_, why) in now.iter().filter(|(key, why)| before.get(key) != Some(*why)) {
-        tracing::error!("{what}: {why}");
-    }
-    *before = now;
 }
 
 fn read<T: DeserializeOwned>(

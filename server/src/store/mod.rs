@@ -40,7 +40,7 @@ pub use error::StoreError;
 pub(crate) use founding::{FoundedManager, FoundedWith};
 pub(crate) use shared::{
     ClientNews, DocumentKey, Founded, LastEntry, LinkState, ReportKey, Rows, SharedDocument, SharedLog, Step,
-    StoredReport,
+    StoredReport, tell_new,
 };
 pub(crate) use sqlite::{FILES, SqliteStore, hold, is_held};
 

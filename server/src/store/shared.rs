@@ -3,6 +3,7 @@
 //! The store orders changes: a [`Step`] holds the log from the moment at which it has been read to its end until something has
 //! been appended, or not.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use epm_client_agent::agent::ClientReport;
@@ -79,6 +80,14 @@ pub(crate) struct Rows<K, T> {
     pub(crate) read: Vec<T>,
     /// What tells each damaged row apart, and what is wrong with it.
     pub(crate) damaged: Vec<(K, StoreError)>,
+}
+
+/// Logs what is damaged and was not before; keeps what is.
+pub(crate) fn tell_new<K: Ord>(before: &mut BTreeMap<K, String>, now: BTreeMap<K, String>, what: &str) {
+    for (_, why) in now.iter().filter(|(key, why)| before.get(key) != Some(*why)) {
+        tracing::error!("{what}: {why}");
+    }
+    *before = now;
 }
 
 /// What tells a report apart: the name of its source, and the number of the part.
