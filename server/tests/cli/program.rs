@@ -64,7 +64,7 @@ fn up_takes_assumptions_from_options_and_from_a_file_and_refuses_what_it_does_no
         "hello_answer = from the file",
         "rest_throttle_calls = 2",
         "rest_license_serial = 7",
-        "module_14_2_until = 14.2",
+        "module_14_2_until = 14.2.0.0000",
     ] {
         assert!(assumed.split(", ").any(|found| found == one), "{one}: {judged}");
     }
