@@ -276,12 +276,8 @@ fn put_into_place(root: &Path) -> io::Result<()> {
         go_on()?;
         let place = root.join(name);
         match what {
-            "pending" => {
-                gone(fs::rename(with_end(&place, PENDING), &place)).map_err(|error| at(&place, &error))?
-            }
-            "old" => {
-                gone(fs::rename(with_end(&place, BEFORE), &place)).map_err(|error| at(&place, &error))?
-            }
+            "pending" => rename(&with_end(&place, PENDING), &place)?,
+            "old" => rename(&with_end(&place, BEFORE), &place)?,
             _ => remove(&place)?,
         }
         placed.push(name);
@@ -310,6 +306,11 @@ fn gone(result: io::Result<()>) -> io::Result<()> {
 /// Removes a file, if it is there.
 fn remove(file: &Path) -> io::Result<()> {
     gone(fs::remove_file(file)).map_err(|error| at(file, &error))
+}
+
+/// Renames a file, if it is there.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    gone(fs::rename(from, to)).map_err(|error| at(to, &error))
 }
 
 /// The error of an operation on this file, with its name.
