@@ -20,7 +20,7 @@ use crate::store::StoreError;
 pub(super) const MOST_PARTS: usize = 1000;
 /// Maximum number of clients of all sources.
 pub(super) const MOST_CLIENTS: usize = 200_000;
-/// Maximum length of the reports of all sources, in bytes of JSON: seven times that of 100,000 clients in 400 states.
+/// Maximum length of the reports of all sources, in bytes of JSON: some twelve times that of 100,000 clients in 400 states.
 pub(super) const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum length of the name of a source or a client, in bytes.
 const LONGEST_NAME: usize = 255;

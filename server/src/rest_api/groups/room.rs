@@ -32,7 +32,7 @@ mod tests {
             hosts: vec![json!({ "name": "x".repeat(bytes) }).as_object().unwrap().clone()],
             modified: Timestamp::EPOCH,
         };
-        let half = usize::try_from(MOST_BYTES / 2).unwrap();
+        let half = MOST_BYTES / 2;
         let mut kept = Stored::default();
         check(&kept, &group(half)).unwrap();
         kept.host_groups.insert(Guid::from_bytes([1; 16]), group(half));

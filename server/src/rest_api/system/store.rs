@@ -3,7 +3,6 @@
 //! are refused.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +21,7 @@ pub(crate) const MOST_ADMINISTRATORS: usize = 1_000;
 /// Maximum number of exceptions policies, and of host groups.
 pub(crate) const MOST_OBJECTS: usize = 1_000;
 /// Maximum number of bytes of all exceptions policies and host groups together, as JSON.
-pub(crate) const MOST_BYTES: u64 = 32 * 1024 * 1024;
+pub(crate) const MOST_BYTES: usize = 32 * 1024 * 1024;
 
 /// Stored state of the REST API.
 #[derive(Debug, Default)]
@@ -64,22 +63,8 @@ pub(crate) struct Stored {
 impl Stored {
     /// Whether one more exceptions policy or host group fits.
     pub(crate) fn has_room_for(&self, more: &impl Serialize) -> bool {
-        let mut room = Room(MOST_BYTES);
-        serde_json::to_writer(&mut room, &(&self.exceptions, &self.host_groups, more)).is_ok()
-    }
-}
-
-/// Bytes that may still be written. What is written is forgotten.
-struct Room(u64);
-
-impl io::Write for Room {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::StorageFull)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let all = serde_json::to_vec(&(&self.exceptions, &self.host_groups, more));
+        all.is_ok_and(|json| json.len() <= MOST_BYTES)
     }
 }
 
