@@ -78,6 +78,10 @@ fn a_column_of_another_type_and_a_missing_value_are_told_with_their_table_and_ro
             missing("manager", "host"),
             "column place of the row \"sepm-1\" of the table manager: expected text, found NULL",
         ),
+        (
+            "DELETE FROM epm_lab.log WHERE sequence = (SELECT max(sequence) FROM epm_lab.log)".to_owned(),
+            "of the log is missing: put a backup of the database back",
+        ),
         // What the server finds itself.
         (another("client", "revision", "text"), "the tables were altered"),
         ("ALTER TABLE epm_lab.manager DROP seen".to_owned(), "the tables were altered"),

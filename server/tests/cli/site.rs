@@ -312,7 +312,7 @@ fn what_cannot_be_founded_or_joined_is_refused_with_the_reason() {
         &manager(&format!("{url}?sslmode=require"), "sepm-1"),
         &["does not support TLS", "`?sslmode=disable`"],
     );
-    refused(&manager(&other, "sepm-1"), &["no answer in 5 s; make sure", "of a PostgreSQL server"]);
+    refused(&manager(&other, "sepm-1"), &["no answer in 4 s; make sure", "of a PostgreSQL server"]);
     refused(
         &manager(&format!("postgres://lab@{closed}/x"), "sepm-1"),
         &[&format!("postgres://lab@{closed}/x"), "refused", "start PostgreSQL there"],

@@ -9,7 +9,7 @@ use tokio_postgres::{AsyncMessage, Client};
 
 use super::place::Place;
 use super::schema::SESSION;
-use super::trouble::{LIMIT, Trouble};
+use super::trouble::{CONNECTING, Trouble};
 
 /// An open session, and the notifications that come in it; they end with the session.
 pub(super) struct Session {
@@ -20,7 +20,7 @@ pub(super) struct Session {
 /// Opens a session.
 pub(super) async fn connect(place: &Place) -> Result<Session, Trouble> {
     let connecting = place.config.connect(place.tls.clone());
-    let (client, mut connection) = timeout(LIMIT, connecting).await.map_err(|_| Trouble::silent())??;
+    let (client, mut connection) = timeout(CONNECTING, connecting).await.map_err(|_| Trouble::silent())??;
     let (sender, news) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {

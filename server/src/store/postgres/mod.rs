@@ -250,13 +250,25 @@ impl PgStore {
 
 impl Log for PgStore {
     fn read_log(&self, each: &mut dyn FnMut(LogEntry) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let (client, shared) = (self.follower()?, Arc::clone(&self.shared));
+        // Before the log, which may grow meanwhile.
+        let least =
+            self.wait(
+                async move { rows::last_sequence(&client).await.map_err(|error| error.at(&shared.place)) },
+            )?;
         let mut after = 0;
         loop {
             let (client, shared) = (self.follower()?, Arc::clone(&self.shared));
             let page = self.wait(async move {
                 rows::entries_after(&client, after).await.map_err(|error| error.at(&shared.place))
             })?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else {
+                return if after < least {
+                    Err(rows::missing(after + 1).at(&self.shared.place))
+                } else {
+                    Ok(())
+                };
+            };
             after = last.sequence;
             page.into_iter().try_for_each(&mut *each)?;
         }
@@ -285,10 +297,7 @@ impl SharedLog for PgStore {
                     after = match news.last() {
                         Some(entry) if entry.sequence > after => entry.sequence,
                         _ => {
-                            return Err(Trouble::damaged(format!(
-                                "entry {} of the log is missing",
-                                after + 1
-                            )));
+                            return Err(rows::missing(after + 1));
                         }
                     };
                 }

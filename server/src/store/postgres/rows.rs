@@ -58,6 +58,19 @@ impl Columns {
     }
 }
 
+/// Number of the last entry of the log, as the site has it.
+pub(super) async fn last_sequence(client: &Client) -> Result<i64, Trouble> {
+    let row = client.query_typed_one("SELECT last_sequence FROM epm_lab.site", &[]).await?;
+    read(&row, "site", "last_sequence")
+}
+
+/// The error of a log that lacks an entry.
+pub(super) fn missing(entry: i64) -> Trouble {
+    Trouble::damaged(format!(
+        "entry {entry} of the log is missing: put a backup of the database back, or found the site anew in another database"
+    ))
+}
+
 /// Reads at most a page of the entries after this one.
 pub(super) async fn entries_after(client: &Client, after: i64) -> Result<Vec<LogEntry>, Trouble> {
     let query = "SELECT sequence, at, given_by, change, checksum, floor(extract(epoch FROM written) * 1000)::bigint AS written \
@@ -78,7 +91,7 @@ pub(super) async fn entries_after(client: &Client, after: i64) -> Result<Vec<Log
         let number = |column| read::<i64>(row, "log", column);
         let (sequence, at) = (number("sequence")?, number("at")?);
         if sequence != expected {
-            return Err(Trouble::damaged(format!("entry {expected} of the log is missing")));
+            return Err(missing(expected));
         }
         let own = std::iter::from_fn(|| files.next_if(|(of, _)| *of == sequence));
         let own: Vec<Bytes> = own.map(|(_, content)| content).collect();

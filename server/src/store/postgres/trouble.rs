@@ -8,6 +8,9 @@ use crate::store::StoreError;
 /// The longest wait for an answer of the database.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
+/// The longest wait for a connection: less than that for an answer, of which it is a part.
+pub(super) const CONNECTING: Duration = Duration::from_secs(4);
+
 /// Why something does not work, without saying where.
 pub(super) enum Trouble {
     Database(tokio_postgres::Error),
@@ -28,7 +31,7 @@ impl Trouble {
 
     /// No answer to an attempt to connect.
     pub(super) fn silent() -> Self {
-        Self::Other(format!("no answer in {} s; {NO_POSTGRESQL_HINT}", LIMIT.as_secs()))
+        Self::Other(format!("no answer in {} s; {NO_POSTGRESQL_HINT}", CONNECTING.as_secs()))
     }
 
     pub(super) fn ended() -> Self {
