@@ -249,7 +249,9 @@ impl Lab {
                 clients += 1;
                 let name = seen.name;
                 // Also if it happened since the others were asked for.
-                let is_marked = marked.contains_key(name) || seen.glance.common.health.orphaned().is_some();
+                let view = &seen.glance.common;
+                let is_marked =
+                    marked.contains_key(name) || view.health.orphaned().is_some() || !view.harm.is_none();
                 for (asked, finding) in &mut of_clients {
                     let past = |asked: &Asked| {
                         let known = is_marked.then(|| self.history.ask(name, |trace| asked.past(trace)));
@@ -468,15 +470,34 @@ impl Asked {
 
     /// What is known from a client's past, also after it has left the fleet.
     fn past(&self, trace: &Trace) -> Option<Word> {
-        match &self.expectation {
-            Expectation::NoClientWasOrphaned => trace.orphaned.front().map(|one| {
-                let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
-                Word::Against(format!("from {} to {until}: {}", one.since, one.because))
-            }),
-            Expectation::NoUnsignedPolicyWasAdopted => {
-                let unsigned = trace.unsigned.front();
-                unsigned.map(|one| Word::Against(format!("at {}: the policy {}", one.at, one.serial)))
+        let is_told = |grown: bool, before: u8, what: &str| {
+            if grown {
+                Some(Word::Against(format!("it {what}, as it tells: when and why was not seen")))
+            } else {
+                (before > 0)
+                    .then(|| Word::Forgotten(format!("it {what} before its first report here, as it tells")))
             }
+        };
+        match &self.expectation {
+            Expectation::NoClientWasOrphaned => match trace.orphaned.front() {
+                Some(one) => {
+                    let until = one.until.map_or_else(|| "now".to_owned(), |until| until.to_string());
+                    Some(Word::Against(format!("from {} to {until}: {}", one.since, one.because)))
+                }
+                None => trace
+                    .told
+                    .and_then(|told| is_told(told.grown.orphaned, told.first.orphaned, "was orphaned")),
+            },
+            Expectation::NoUnsignedPolicyWasAdopted => match trace.unsigned.front() {
+                Some(one) => Some(Word::Against(format!("at {}: the policy {}", one.at, one.serial))),
+                None => trace.told.and_then(|told| {
+                    is_told(
+                        told.grown.unsigned,
+                        told.first.unsigned,
+                        "adopted a policy without a verified signature",
+                    )
+                }),
+            },
             _ => None,
         }
     }

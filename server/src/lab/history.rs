@@ -44,10 +44,34 @@ pub struct Trace {
     /// number of changes so far, and that of heartbeats.
     #[serde(skip)]
     pub(super) served: VecDeque<(u64, u64)>,
-    /// What a client that runs elsewhere told of itself last, and the lab time at which it told less than before: it had been installed
-    /// anew.
+    /// What a client that runs elsewhere tells of itself; none of one that has told nothing yet.
     #[serde(skip)]
-    pub(super) told: (Harm, Option<Timestamp>),
+    pub(super) told: Option<Told>,
+}
+
+/// What a client that runs elsewhere tells of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// What it told first.
+    pub(super) first: Harm,
+    last: Harm,
+    /// What has happened to it since.
+    pub(super) grown: Ever,
+    /// Lab time at which it told less than before: it had been installed anew.
+    anew: Option<Timestamp>,
+}
+
+impl Told {
+    /// Hears what it tells now.
+    fn hear(&mut self, harm: Harm, now: Timestamp) {
+        if harm.orphaned < self.last.orphaned || harm.unsigned < self.last.unsigned {
+            self.anew = Some(now);
+            self.last = Harm::default();
+        }
+        self.grown.orphaned |= harm.orphaned > self.last.orphaned;
+        self.grown.unsigned |= harm.unsigned > self.last.unsigned;
+        self.last = harm;
+    }
 }
 
 /// A period in which a client was orphaned.
@@ -91,6 +115,8 @@ pub(super) struct History {
     here: DashMap<String, Trace>,
     /// Clients that left the fleet after they had been orphaned or had adopted an unsigned policy.
     departed: DashMap<String, Trace>,
+    /// Lab time at which a client of each name last left the fleet, whatever had happened to it.
+    left: DashMap<String, Timestamp>,
     /// What each of the clients in `here` was ever, of those that were anything: a verdict on a large fleet asks for no other.
     marked: DashMap<String, Ever>,
 }
@@ -128,11 +154,12 @@ impl History {
     /// Records what a client that runs elsewhere tells of itself.
     pub(super) fn hear(&self, client: &str, harm: Harm, now: Timestamp) {
         if let Some(mut trace) = self.here.get_mut(client) {
-            let before = trace.told.0;
-            if harm.orphaned < before.orphaned || harm.unsigned < before.unsigned {
-                trace.told.1 = Some(now);
+            let before = trace.ever();
+            let first = Told { first: harm, last: harm, grown: Ever::default(), anew: None };
+            trace.told.get_or_insert(first).hear(harm, now);
+            if trace.ever() != before {
+                self.marked.insert(client.to_owned(), trace.ever());
             }
-            trace.told.0 = harm;
         }
     }
 
@@ -147,16 +174,22 @@ impl History {
 
     /// Moves the history of a client that leaves the fleet now.
     pub(super) fn leave(&self, client: &str, now: Timestamp) {
+        self.left.insert(client.to_owned(), now);
         let Some((name, mut trace)) = self.here.remove(client) else { return };
         if let Some(open) = trace.orphaned.back_mut() {
             open.until.get_or_insert(now);
         }
         self.marked.remove(client);
-        if !trace.orphaned.is_empty() || !trace.unsigned.is_empty() {
+        if trace.ever() != Ever::default() {
             // Another client of this name may have left before.
             let before = self.departed.remove(&name).map(|(_, before)| before);
             self.departed.insert(name, before.into_iter().fold(trace, Trace::after));
         }
+    }
+
+    /// Whether a client of this name has left the fleet at this lab time or later.
+    pub(super) fn has_left_since(&self, client: &str, at: Timestamp) -> bool {
+        self.left.get(client).is_some_and(|left| *left >= at)
     }
 
     /// What the clients in the fleet were ever, of those that were anything.
@@ -199,6 +232,7 @@ impl History {
         self.here.clear();
         self.marked.clear();
         self.departed.clear();
+        self.left.clear();
     }
 }
 
@@ -213,17 +247,26 @@ impl Trace {
             remember(&mut both.unsigned, one, &mut both.forgotten);
         }
         both.counts = (both.counts.0 + self.counts.0, both.counts.1 + self.counts.1);
-        let Self { certificates, serial, served, told, .. } = self;
-        Self { certificates, serial, served, told, ..both }
+        let Self { certificates, serial, served, mut told, .. } = self;
+        if let (Some(told), Some(earlier)) = (&mut told, both.told) {
+            told.grown.orphaned |= earlier.grown.orphaned;
+            told.grown.unsigned |= earlier.grown.unsigned;
+        }
+        Self { certificates, serial, served, told: told.or(both.told), ..both }
     }
 
     /// Whether the client is known to have been installed anew at this lab time or later.
     pub(super) fn is_anew_since(&self, at: Timestamp) -> bool {
-        self.told.1.is_some_and(|anew| anew >= at)
+        self.told.and_then(|told| told.anew).is_some_and(|anew| anew >= at)
     }
 
-    fn ever(&self) -> Ever {
-        Ever { orphaned: !self.orphaned.is_empty(), unsigned: !self.unsigned.is_empty() }
+    /// What the client was at any time, as it was seen or tells.
+    pub(super) fn ever(&self) -> Ever {
+        let told = self.told.map(|told| told.grown).unwrap_or_default();
+        Ever {
+            orphaned: told.orphaned || !self.orphaned.is_empty(),
+            unsigned: told.unsigned || !self.unsigned.is_empty(),
+        }
     }
 
     /// Number of heartbeats that a manager served between two changes of the site; none if that is no longer known.

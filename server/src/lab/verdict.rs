@@ -72,10 +72,10 @@ impl Lab {
             counts.for_each(|(part, count)| part.add(view, *count));
         }
         for (name, trace) in self.history.departed() {
-            if !trace.orphaned.is_empty() && !ever_orphaned.contains(&name) {
+            if trace.ever().orphaned && !ever_orphaned.contains(&name) {
                 ever_orphaned.push(name.clone());
             }
-            if !trace.unsigned.is_empty() && !ever_unsigned.contains(&name) {
+            if trace.ever().unsigned && !ever_unsigned.contains(&name) {
                 ever_unsigned.push(name);
             }
         }

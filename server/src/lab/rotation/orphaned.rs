@@ -35,6 +35,10 @@ impl Lab {
                 findings.unknown(Code::OrphanedOtherwise, format!("{name}: it left the fleet"));
             }
             let Some((part, trace, count)) = trace else { continue };
+            if before.is_some() && !part.is_empty() && self.history.has_left_since(name, judged.baseline.at) {
+                let why = format!("{name}: it left the fleet, and another client has its name");
+                findings.unknown(Code::OrphanedOtherwise, why);
+            }
             let known = before.map_or(0, |one| one.counts.0);
             if known == TOO_MANY {
                 let why = format!("{name}: it was orphaned so often that it does not count it any more");
