@@ -234,8 +234,11 @@ impl Lab {
         let records = has_reports.then(|| Records::of(&self.site));
         {
             let parts = self.reports.parts.lock();
+            let incomplete = incomplete(&parts);
+            let is_known =
+                |key: &ReportKey, part: &Part| !part.is_silent() && !incomplete.contains(key.0.as_str());
             let mut latest: Vec<_> =
-                parts.iter().enumerate().filter(|(_, (_, part))| !part.is_silent()).collect();
+                parts.iter().enumerate().filter(|(_, (key, part))| is_known(key, part)).collect();
             latest.sort_by_key(|(_, (_, part))| part.age());
             let mut reported = Vec::new();
             for (place, ((source, _), part)) in latest {
@@ -264,8 +267,8 @@ impl Lab {
             for (_, source, name, glance) in &reported {
                 see(Seen { name, part: source, glance, reported_by: Some(source), member: None });
             }
-            let lost = parts.values().filter(|part| part.is_silent());
-            let lost = lost.flat_map(|part| part.report.states.iter().flat_map(ReportedState::names));
+            let lost = parts.iter().filter(|(key, part)| !is_known(key, part));
+            let lost = lost.flat_map(|(_, part)| part.report.states.iter().flat_map(ReportedState::names));
             unknown.extend(lost.map(str::to_owned));
         }
         let dismissed = lock(&self.dismissed);
@@ -382,6 +385,19 @@ impl Lab {
             let _ = timeout(LOOK_EVERY, heard).await;
         }
     }
+}
+
+/// The sources of which not every part has come: their other clients cannot even be named.
+fn incomplete(parts: &BTreeMap<ReportKey, Part>) -> HashSet<&str> {
+    let mut sources: HashMap<&str, (u32, i64, u32)> = HashMap::new();
+    for ((source, _), part) in parts {
+        let (count, newest, of) = sources.entry(source).or_default();
+        *count += 1;
+        if part.number >= *newest {
+            (*newest, *of) = (part.number, part.report.parts);
+        }
+    }
+    sources.into_iter().filter(|(_, (count, _, of))| count < of).map(|(source, _)| source).collect()
 }
 
 /// How often the reports that other processes have taken are looked for while they are waited for.

@@ -503,4 +503,13 @@ fn reports_that_are_wrong_are_refused_and_of_two_the_later_counts() {
     assert_eq!(control.call("DELETE", "/v1/reports/unknown", &Value::Null).0, 404);
     let parts: Vec<&Value> = verdict["parts"].as_array().unwrap().iter().map(|one| &one["part"]).collect();
     assert_eq!(parts, [&json!("other")], "the latest report counts");
+    // Until every part has come, those that have come are no whole.
+    let half = |part: u32, client: &str| {
+        let mut half = report("one", 1, &[client]);
+        (half["part"], half["parts"]) = (json!(part), json!(2));
+        assert_eq!(put("halves", &half).0, 200);
+        let unknown = control.get("/v1/verdict")["unknown"].take();
+        unknown.as_array().is_some_and(|names| names.iter().any(|name| name == "h-1"))
+    };
+    assert_eq!((half(1, "h-1"), half(2, "h-2")), (true, false));
 }
