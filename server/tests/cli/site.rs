@@ -100,13 +100,6 @@ impl Manager {
 }
 
 impl Control {
-    #[track_caller]
-    pub(crate) fn get(&self, path: &str) -> Value {
-        let (status, body) = self.call("GET", path, &Value::Null);
-        assert_eq!(status, 200, "{path}: {body}");
-        body
-    }
-
     /// Calls the control API, which must do what it is told.
     #[track_caller]
     pub(crate) fn does(&self, method: &str, path: &str, body: &Value) -> Value {
