@@ -36,6 +36,21 @@ impl Site {
         commands: impl IntoIterator<Item = &'a Command>,
         now: Timestamp,
     ) -> Result<Vec<Effect>, CommandError> {
+        let (next, effects) = self.applied(commands, now)?;
+        *self = next;
+        Ok(effects)
+    }
+
+    /// The site after all commands, with its effects; the site itself stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::apply_all`].
+    pub fn applied<'a>(
+        &self,
+        commands: impl IntoIterator<Item = &'a Command>,
+        now: Timestamp,
+    ) -> Result<(Self, Vec<Effect>), CommandError> {
         let mut next = self.clone();
         let (mut effects, mut paths) = (Vec::new(), BTreeSet::new());
         for command in commands {
@@ -45,8 +60,7 @@ impl Site {
         }
         next.publish_affected(&paths, &mut effects, now);
         next.check_sizes(&effects)?;
-        *self = next;
-        Ok(effects)
+        Ok((next, effects))
     }
 
     /// Refuses documents that clients could not read.

@@ -231,8 +231,7 @@ impl Lab {
     /// When the site would refuse one of the commands.
     pub async fn if_now(&self, commands: &[Command]) -> Result<Vec<WouldBeOrphaned>, CommandError> {
         let now = self.clock().now();
-        let mut next = self.site.look(Clone::clone);
-        next.apply_all(commands, now)?;
+        let (next, _) = self.site.look(|site| site.applied(commands, now))?;
         let known = |(_, agent, _): (String, Agent, bool)| {
             let client = agent.cache().state.agent.and_then(|id| next.client(id)).cloned();
             (agent, client)

@@ -259,17 +259,14 @@ impl SiteState {
         if let Some(check) = self.push_check.0.get()
             && commands.iter().any(Command::may_hold_requests)
         {
-            let mut next = site.clone();
-            apply(&mut next, commands, now)?;
-            check(&next)?;
+            check(&site.applied(commands, now)?.0)?;
         }
         // What clients do is never refused for a file, and needs no copy of the site.
         let is_written = commands.iter().any(is_of_an_operator)
             && self.managers.iter().any(|one| one.installation.get().is_some());
         let is_recorded = recording.is_kept() && commands.iter().any(is_logged);
         let effects = if is_written || is_recorded {
-            let mut next = site.clone();
-            let effects = apply(&mut next, commands, now)?;
+            let (next, effects) = site.applied(commands, now)?;
             let mut written = sync::write_effects(&self.managers, &next, &effects, now);
             if written.is_ok() && is_recorded {
                 let changed = commands.iter().any(is_of_an_operator).then_some(&next);
@@ -440,9 +437,8 @@ impl SiteState {
         let now = self.now();
         let mut site = self.site();
         let recording = self.keeper.record();
-        let mut next = site.clone();
-        let effects = next.apply(command, now)?;
         let commands = std::slice::from_ref(command);
+        let (next, effects) = site.applied(commands, now)?;
         let given = GivenBy::Files.into();
         self.append_with_pauses(Some(&next), |batch| {
             recording.append_commands(commands, &effects, (&next, &self.clients), &given, now, batch)
@@ -571,7 +567,7 @@ impl SiteState {
     }
 }
 
-/// Applies commands to the site. A single refused command changes nothing, so it needs no copy to try it on.
+/// Applies commands to the site. A single one that only changes records of clients needs no copy of the site.
 fn apply(site: &mut Site, commands: &[Command], now: Timestamp) -> Result<Vec<Effect>, CommandError> {
     match commands {
         [one] => site.apply(one, now),
