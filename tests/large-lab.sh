@@ -71,6 +71,7 @@ timed "GET /v1/verdict" get "$api/v1/verdict"
 timed "GET /metrics" get "$api/metrics"
 expect='[{"expect":"every-client-is-up-to-date"},{"expect":"every-client-is-served"},{"expect":"no-client-was-orphaned"}]'
 timed "POST /v1/expectations, three" get -H 'content-type: application/json' -d "$expect" "$api/v1/expectations"
+timed "POST /v1/expectations, a rotation" get -H 'content-type: application/json' -d '[{"expect":"rotation"}]' "$api/v1/expectations"
 timed "epm-lab client list" program_takes client list
 timed "epm-lab check" program_takes check
 if [[ $rest != null ]]; then

@@ -326,6 +326,11 @@ impl MockSite {
         self.state.clients.statuses()
     }
 
+    /// Calls `look` with the status of every registered client, in no order. It must not ask the site for clients.
+    pub(crate) fn each_client(&self, look: impl FnMut(&ClientStatus)) {
+        self.state.clients.each(look);
+    }
+
     /// Restarts one service of a manager, or both: open connections end, TLS session tickets become invalid, and so do
     /// REST API tokens if the console service restarts. False if there is no such manager.
     pub fn restart(&self, manager: &str, service: Option<Service>) -> bool {

@@ -96,8 +96,13 @@ impl TestSite {
             let sockets: Vec<SocketAddr> =
                 site.addresses().iter().flat_map(|one| one.sockets().to_vec()).collect();
             site.stop().await;
-            self.held =
-                sockets.into_iter().map(HeldPort::at).collect::<Result<_, _>>().expect("they are closed");
+            for socket in sockets {
+                // A connection that another process opened in between may come from the port, until it ends.
+                eventually("the port can be held", || {
+                    HeldPort::at(socket).map(|held| self.held.push(held)).is_ok()
+                })
+                .await;
+            }
         }
     }
 

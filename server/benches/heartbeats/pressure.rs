@@ -189,10 +189,19 @@ impl Pressure {
 /// Sends the honest heartbeats; returns the times of those that were answered, and the number of the others.
 fn honest(pressure: Pressure, pressed: &Pressed<'_>) -> (Vec<Duration>, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let client = TlsConnector::from(Arc::new(client_config(true)));
+    let connector = || TlsConnector::from(Arc::new(client_config(true)));
+    // Without pressure each client has a heartbeat a second, and its own ticket: clients that share some take them from each other
+    // as soon as an answer is late, and then their full handshakes make the next one later.
+    let clients = if pressure.is_pressed { 1 } else { pressure.rate.max(1) };
+    let clients: Vec<TlsConnector> = std::iter::repeat_with(connector).take(clients as usize).collect();
     let question = Arc::new(pressed.question.clone());
     let [plain, secure] = pressed.places;
     runtime.block_on(async {
+        if !pressure.is_pressed {
+            for client in &clients {
+                beat(client, secure, &question).await.expect("the first heartbeat is answered");
+            }
+        }
         let (start, gap) = (Instant::now(), Duration::from_secs(1) / pressure.rate);
         let mut tasks = JoinSet::new();
         let mut number = 0;
@@ -203,7 +212,8 @@ fn honest(pressure: Pressure, pressed: &Pressed<'_>) -> (Vec<Duration>, usize) {
                 Duration::ZERO => tokio::task::yield_now().await,
                 ahead => sleep(ahead).await,
             }
-            let (client, question) = (client.clone(), Arc::clone(&question));
+            let client = clients[number as usize % clients.len()].clone();
+            let question = Arc::clone(&question);
             let is_plain = pressure.is_pressed && number % 2 == 0;
             tasks.spawn(async move {
                 let answered = async {

@@ -1,10 +1,10 @@
 //! The latest report of each part of each source of reports, what a report has to be, and why one is refused.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use epm_client_agent::agent::{AgentView, ClientReport, Contact, MOST_REPORTED, ReportedState};
-use epm_client_agent::wire::{Glance, Stopwatch};
+use epm_client_agent::wire::{ByState, Glance, Stopwatch};
 use epm_protocol::excerpt::expected_one_of;
 use epm_protocol::id::AgentId;
 use epm_protocol::site::{CommandError, Groups};
@@ -12,7 +12,6 @@ use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::mock_site::MockSite;
 use crate::runtime::clients::ClientStatus;
 use crate::store::StoreError;
 
@@ -212,46 +211,51 @@ impl Part {
     }
 }
 
-/// What the records of a site say of clients that run elsewhere: what no report has.
-pub(super) struct Records {
-    groups: Groups,
-    /// The identifier of each client, and when a manager saw it last, by name. Of several records of one name the one seen last.
-    by_name: HashMap<String, (AgentId, Timestamp)>,
+/// A client that is reported.
+pub(super) struct Reported<'a> {
+    /// Place of the part among all parts.
+    pub(super) place: usize,
+    pub(super) source: &'a str,
+    pub(super) name: &'a str,
+    pub(super) glance: Glance,
+    /// The lab's time at which its process looked at it.
+    pub(super) looked: Timestamp,
+    /// The client's identifier, and when a manager saw it last: of several records of its name the one seen last.
+    pub(super) record: Option<(AgentId, Timestamp)>,
 }
 
-impl Records {
-    pub(super) fn of(site: &MockSite) -> Self {
-        let mut by_name: HashMap<String, (AgentId, Timestamp)> = HashMap::new();
-        for ClientStatus { client, last_seen, .. } in site.client_statuses() {
-            let known = by_name.entry(client.computer_name).or_insert((client.agent, last_seen));
-            if known.1 < last_seen {
-                *known = (client.agent, last_seen);
-            }
+impl Reported<'_> {
+    /// Takes what a record of the site says of a client of this name.
+    pub(super) fn learn(&mut self, record: &ClientStatus) {
+        if self.record.is_none_or(|(_, seen)| seen < record.last_seen) {
+            self.record = Some((record.client.agent, record.last_seen));
         }
-        Self { groups: site.look(|site| site.groups().clone()), by_name }
     }
+}
 
-    /// Completes what is seen of a client at which its process looked at this time.
-    pub(super) fn complete(&self, name: &str, looked: Timestamp, glance: &mut Glance) {
-        let Some((agent, seen)) = self.by_name.get(name) else { return };
-        let interval = glance.common.group.as_deref().and_then(|group| self.longest_interval(group));
+/// Completes what is seen of clients by what the site's records say: what no report has.
+pub(super) fn complete(reported: &mut [Reported<'_>], groups: &Groups) {
+    let mut intervals: ByState<Option<Duration>> = ByState::default();
+    for Reported { glance, looked, record, .. } in reported {
+        let Some((agent, seen)) = *record else { continue };
+        let interval = *intervals.of(&glance.common, |view| longest_interval(groups, view.group.as_deref()?));
         let wakes = glance.is_on && !glance.is_silent;
-        glance.agent = Some(*agent);
+        glance.agent = Some(agent);
         glance.contact = interval.map(|interval| Contact {
-            heartbeat: last_heartbeat(*seen, looked, wakes.then_some(interval)),
+            heartbeat: last_heartbeat(seen, *looked, wakes.then_some(interval)),
             interval,
             stays_until: None,
         });
     }
+}
 
-    /// The longest time between two regular heartbeats of clients in a group, at any of its locations.
-    fn longest_interval(&self, group: &str) -> Option<Duration> {
-        let settings = self.groups.effective(group).ok()?;
-        let own = settings.locations.values().filter_map(|one| Some(&one.own.as_ref()?.communication));
-        let seconds = own.chain([&settings.communication]).map(|one| one.heartbeat_seconds).max()?;
-        // The jitter is at most the interval itself.
-        Some(Duration::from_secs(seconds.into()) * 2)
-    }
+/// The longest time between two regular heartbeats of clients in a group, at any of its locations.
+fn longest_interval(groups: &Groups, group: &str) -> Option<Duration> {
+    let settings = groups.effective(group).ok()?;
+    let own = settings.locations.values().filter_map(|one| Some(&one.own.as_ref()?.communication));
+    let seconds = own.chain([&settings.communication]).map(|one| one.heartbeat_seconds).max()?;
+    // The jitter is at most the interval itself.
+    Some(Duration::from_secs(seconds.into()) * 2)
 }
 
 /// A time not after the last heartbeat that had ended when the client's process looked at it; none if that is not known. `interval` is

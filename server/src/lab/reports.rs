@@ -12,7 +12,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use tokio::time::timeout;
 
 use crate::lab::known_reports::{
-    MOST_BYTES, MOST_CLIENTS, MOST_PARTS, Part, Records, ReportError, SAME_TIME, check,
+    MOST_BYTES, MOST_CLIENTS, MOST_PARTS, Part, ReportError, Reported, SAME_TIME, check, complete,
 };
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{ClientView, Lab, Seen, lock};
@@ -226,69 +226,74 @@ impl Lab {
         let now = self.clock().now();
         fleet.members().iter().for_each(|one| see(Seen::of(one, &one.handle.glance(now))));
         let is_here = |name: &str| fleet.named(name).is_some();
-        let mut seen: HashSet<String> = HashSet::new();
         let (mut reported_twice, mut unknown) = (BTreeSet::new(), BTreeSet::new());
         let speed = self.clock().speed();
         let last_seen = self.seen_of_ended();
-        let has_reports = !self.reports.parts.lock().is_empty();
-        let records = has_reports.then(|| Records::of(&self.site));
-        {
-            let parts = self.reports.parts.lock();
-            let incomplete = incomplete(&parts);
-            let is_known =
-                |key: &ReportKey, part: &Part| !part.is_silent() && !incomplete.contains(key.0.as_str());
-            let mut latest: Vec<_> =
-                parts.iter().enumerate().filter(|(_, (key, part))| is_known(key, part)).collect();
-            latest.sort_by_key(|(_, (_, part))| part.age());
-            let mut reported = Vec::new();
-            for (place, ((source, _), part)) in latest {
-                let looked = part.looked(speed);
-                for (client, mut glance) in part.glances(speed) {
-                    let client = client.to_owned();
-                    let is_back = |last: &Timestamp| *last > part.heard + SAME_TIME;
-                    let may_be_back =
-                        last_seen.as_ref().is_none_or(|seen| seen.get(&client).is_some_and(is_back));
-                    if part.report.is_last && may_be_back {
-                        unknown.insert(client);
-                        continue;
-                    }
-                    if is_here(&client) || !seen.insert(client.clone()) {
-                        reported_twice.insert(client);
-                        continue;
-                    }
-                    if let Some(records) = &records {
-                        records.complete(&client, looked, &mut glance);
-                    }
-                    reported.push((place, source, client, glance));
+        let sources = self.sources();
+        let parts = self.reports.parts.lock();
+        let incomplete = incomplete(&parts);
+        let is_known =
+            |key: &ReportKey, part: &Part| !part.is_silent() && !incomplete.contains(key.0.as_str());
+        let mut latest: Vec<_> =
+            parts.iter().enumerate().filter(|(_, (key, part))| is_known(key, part)).collect();
+        latest.sort_by_key(|(_, (_, part))| part.age());
+        let mut reported = Vec::new();
+        // The place of each reported client among all of them.
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        for (place, ((source, _), part)) in latest {
+            let looked = part.looked(speed);
+            for (name, glance) in part.glances(speed) {
+                let is_back = |last: &Timestamp| *last > part.heard + SAME_TIME;
+                let may_be_back =
+                    || last_seen.as_ref().is_none_or(|seen| seen.get(name).is_some_and(is_back));
+                if part.report.is_last && may_be_back() {
+                    unknown.insert(name.to_owned());
+                } else if is_here(name) || seen.contains_key(name) {
+                    reported_twice.insert(name.to_owned());
+                } else {
+                    seen.insert(name, reported.len());
+                    reported.push(Reported { place, source, name, glance, looked, record: None });
                 }
             }
-            // In the same order each time, for those who read them page by page.
-            reported.sort_by_key(|(place, ..)| *place);
-            for (_, source, name, glance) in &reported {
-                see(Seen { name, part: source, glance, reported_by: Some(source), member: None });
-            }
-            let lost = parts.iter().filter(|(key, part)| !is_known(key, part));
-            let lost = lost.flat_map(|(_, part)| part.report.states.iter().flat_map(ReportedState::names));
-            unknown.extend(lost.map(str::to_owned));
         }
+        if !reported.is_empty() {
+            self.site.each_client(|record| {
+                if let Some(place) = seen.get(record.client.computer_name.as_str()) {
+                    reported[*place].learn(record);
+                }
+            });
+            complete(&mut reported, &self.site.look(|site| site.groups().clone()));
+        }
+        // In the same order each time, for those who read them page by page.
+        reported.sort_by_key(|one| one.place);
+        for Reported { source, name, glance, .. } in &reported {
+            see(Seen { name, part: source, glance, reported_by: Some(source), member: None });
+        }
+        let lost = parts.iter().filter(|(key, part)| !is_known(key, part));
+        let lost = lost.flat_map(|(_, part)| part.report.states.iter().flat_map(ReportedState::names));
+        unknown.extend(lost.map(str::to_owned));
         let dismissed = lock(&self.dismissed);
         let is_gone = |client: &RegisteredClient| {
             let last = || self.site.client_status(client.agent).map(|one| one.last_seen);
             dismissed.get(&client.computer_name).is_some_and(|then| last().is_none_or(|last| last <= *then))
         };
+        let is_seen = |name: &str| seen.contains_key(name);
         let elsewhere: BTreeSet<String> = self.site.look(|site| {
-            let others = site.clients().filter(|one| !is_here(&one.computer_name) && !is_gone(one));
+            let others = site.clients().filter(|one| {
+                let name = one.computer_name.as_str();
+                !is_here(name) && !is_seen(name) && !is_gone(one)
+            });
             others.map(|one| one.computer_name.clone()).collect()
         });
-        let number = elsewhere.iter().filter(|name| !seen.contains(*name)).count();
+        let number = elsewhere.len();
         unknown.extend(elsewhere);
-        unknown.retain(|name| !seen.contains(name) && !is_here(name));
+        unknown.retain(|name| !is_seen(name) && !is_here(name));
         // Also one that the other process of the same source reports: of two such clients one is not known.
         let refused = self.reports.refused_clients();
-        reported_twice.extend(refused.iter().filter(|name| seen.contains(*name)).cloned());
+        reported_twice.extend(refused.iter().filter(|name| is_seen(name)).cloned());
         unknown.extend(refused);
         Heard {
-            sources: self.sources(),
+            sources,
             unknown: unknown.into_iter().collect(),
             elsewhere: number,
             reported_twice: reported_twice.into_iter().collect(),
@@ -305,8 +310,11 @@ impl Lab {
         };
         let Some(first) = ended(&self.reports.parts.lock()) else { return Some(HashMap::new()) };
         let Some(log) = self.site.shared_log() else {
-            let seen = self.site.client_statuses().into_iter();
-            return Some(seen.map(|one| (one.client.computer_name, one.last_seen)).collect());
+            let mut seen = HashMap::new();
+            self.site.each_client(|one| {
+                seen.insert(one.client.computer_name.clone(), one.last_seen);
+            });
+            return Some(seen);
         };
         let seen = log.seen_after(first + SAME_TIME).ok()?.into_iter();
         Some(self.site.look(|site| {

@@ -11,8 +11,11 @@ use crate::lab::baseline::KeptBaseline;
 use crate::lab::expectation::Asked;
 use crate::lab::records::Documents;
 use crate::lab::{Lab, lock};
+use crate::runtime::pauses::MOST;
 use crate::store::{DocumentKey, Kind, Rows, SharedDocument, SharedLog, StoreError, tell_new};
 
+/// Number of pauses that are removed at a time.
+const MOST_REMOVED: usize = 100;
 /// The kinds of documents that processes share.
 const SHARED: [Kind; 3] = [Kind::Baseline, Kind::Expectation, Kind::Pause];
 
@@ -49,6 +52,14 @@ impl Lab {
             }
             is_there
         });
+        // Of pauses as many count as a lab keeps; those before are of no use to anybody.
+        let pauses = known.keys().filter(|key| key.0 == Kind::Pause);
+        let pauses: BTreeSet<u64> = pauses.filter_map(|(_, name)| name.parse().ok()).collect();
+        let oldest = pauses.last().map_or(0, |newest| newest.saturating_sub(MOST as u64));
+        for pause in pauses.range(..oldest).take(MOST_REMOVED) {
+            log.remove_document(Kind::Pause, &pause.to_string())?;
+            known.remove(&(Kind::Pause, pause.to_string()));
+        }
         tell_new(damaged, now_damaged, "a baseline, an expectation or a pause cannot be read");
         Ok(())
     }

@@ -209,7 +209,11 @@ impl Pauses {
 
     /// Notes that the tool waited in a pause, as another process knows.
     pub(crate) fn hear(&self, number: u64) {
-        self.kept.lock().heard.insert(number);
+        let heard = &mut self.kept.lock().heard;
+        heard.insert(number);
+        if heard.len() > MOST {
+            heard.pop_first();
+        }
     }
 
     /// What has to be kept for a later run: of now, or of a site that changes now for the `changes`th time.

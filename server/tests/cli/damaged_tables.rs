@@ -253,6 +253,25 @@ fn a_damaged_document_is_told_where_it_is_needed_and_nowhere_else() {
 
 #[needs(postgres)]
 #[test]
+fn pauses_that_count_no_more_are_removed_from_the_database() {
+    let site = Site::found(1);
+    let lab = site.start(1);
+    let number = "nextval('epm_lab.document_number')";
+    sql(
+        &site.database,
+        "postgres",
+        &format!(
+            "INSERT INTO epm_lab.document (kind, name, number, content) \
+             SELECT 'pause', one, {number}, 'true' FROM unnest(ARRAY['7', '8', '1007', '1008']) AS one"
+        ),
+    );
+    lab.get("/v1/baselines");
+    let left = "SELECT string_agg(name, ' ' ORDER BY number) FROM epm_lab.document WHERE kind = 'pause'";
+    assert_eq!(site.database.sql(left), "8 1007 1008");
+}
+
+#[needs(postgres)]
+#[test]
 fn while_clients_cannot_be_exchanged_there_is_no_verdict_until_the_tables_are_mended() {
     let site = Site::found(1);
     let server = &site.database;

@@ -141,6 +141,7 @@ async fn invitation(entry: &Entry, lab: &Lab, control: &str, folder: &OutFolder)
     let sylink = exported.map_err(|error| Failure::BadInput(error.to_string()))?.to_xml();
     let mut files = vec![("sylink.xml".to_owned(), sylink)];
     let mut text = format!("\n{} is in place. Repair: {}\n\n", entry.id, entry.repair);
+    let _ = writeln!(text, "page: {control}/   (for a browser)");
     let _ = writeln!(text, "control API: {control}");
     let _ = writeln!(text, "  EPM_LAB_URL={control} epm-lab check");
     let _ = writeln!(text, "  EPM_LAB_URL={control} epm-lab journal near-misses");

@@ -128,9 +128,9 @@ impl Judgement<'_> {
         if !off.is_empty() {
             findings.notes.push(format!("clients that are off: {}", off.len()));
         }
-        let with_record = |agent: &Agent| {
-            let id = agent.cache().state.agent;
-            (agent.clone(), id.and_then(|id| self.site.client(id)).cloned())
+        let with_record = |agent: Agent| {
+            let record = agent.cache().state.agent.and_then(|id| self.site.client(id)).cloned();
+            (agent, record)
         };
         for one in &off {
             let before = self.baseline.clients.get(&one.name).map_or(0, |before| before.counts.0);
@@ -140,12 +140,13 @@ impl Judgement<'_> {
                     .against(Code::AbsentReturn, format!("{}: it is orphaned already: {because}", one.name));
             }
         }
-        for one in off.iter().filter(|one| one.agent.is_none()) {
+        for one in off.iter().filter(|one| one.is_elsewhere) {
             let why =
                 format!("{}: it runs elsewhere and is off, so that its return cannot be tried", one.name);
             findings.unknown(Code::AbsentReturn, why);
         }
-        let off: Vec<_> = off.into_iter().filter_map(|one| one.agent.as_ref()).map(with_record).collect();
+        let copies = off.into_iter().filter_map(|one| one.copy.as_ref());
+        let off: Vec<_> = copies.map(|copy| with_record(copy.agent())).collect();
         for one in would_be_orphaned(off, self.site, self.now) {
             findings.against(Code::AbsentReturn, format!("{}: {}", one.client, one.because));
         }
@@ -218,7 +219,7 @@ impl Judgement<'_> {
         let mut unknown = BTreeSet::new();
         for client in &self.clients {
             let Some(before) = self.baseline.clients.get(&client.name).filter(|one| one.on) else { continue };
-            if client.agent.is_none() {
+            if client.is_elsewhere {
                 let why = "it runs elsewhere, and its heartbeats between two reports cannot be told apart";
                 findings.unknown(code, format!("{}: {why}", client.name));
                 continue;

@@ -20,9 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use epm_client_agent::agent::{Agent, AgentView};
+use epm_client_agent::agent::AgentView;
+use epm_client_agent::wire::AgentCopy;
 use epm_protocol::assumption::Assumptions;
-use epm_protocol::id::GroupId;
+use epm_protocol::id::{AgentId, GroupId};
 use epm_protocol::site::Site;
 use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
@@ -31,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE, counts_of};
 use crate::lab::history::Trace;
 use crate::lab::reports::Heard;
-use crate::lab::{ClientView, Lab, Seen, lock};
+use crate::lab::{Lab, Seen, lock};
 use crate::mock_site::Presented;
 use crate::runtime::pauses::Pauses;
 use crate::store::Kind;
@@ -76,9 +77,12 @@ pub(super) struct JudgedRotation {
 struct JudgedClient {
     name: String,
     part: String,
-    /// A copy of the client; none of one that runs elsewhere and is reported.
-    agent: Option<Agent>,
-    view: AgentView,
+    /// Whether another process runs and reports the client.
+    is_elsewhere: bool,
+    /// A copy of the client, if it is off and in the lab's process.
+    copy: Option<AgentCopy>,
+    /// What all clients in its state look like: name, counts and dates are not its own.
+    view: Arc<AgentView>,
     is_on: bool,
     is_silent: bool,
     trace: Trace,
@@ -147,34 +151,23 @@ impl Lab {
         let presented = if has_faults { None } else { Some(self.site.presented().await) };
         self.end_due_heartbeats().await;
         // Read together: clients are judged at the time at which they were looked at.
-        let (now, agents) = (self.clock().now(), self.agents().await);
-        let mut reported = Vec::new();
-        let see = |seen: Seen<'_>| reported.extend(seen.reported_by.map(|_| ClientView::of(&seen)));
-        let Heard { unknown, not_read, .. } = self.look_at_everyone(see).await;
+        let now = self.clock().now();
+        let mut clients: Vec<(Option<AgentId>, JudgedClient)> = Vec::new();
+        let Heard { unknown, not_read, .. } = self
+            .look_at_everyone(|seen| {
+                if !rotation.left_behind.contains(seen.name) {
+                    clients.push((seen.glance.agent, self.judged_client(&seen)));
+                }
+            })
+            .await;
         let (site, settings, changes) = self.site.look(|site| {
             (site.clone(), RotationSettings::of(site), self.site.changes().after(baseline.changes))
         });
         let paths = group_paths(&site);
-        let clients = agents.into_iter().map(|(part, agent, _)| {
-            let view = agent.view();
-            let name = view.computer_name.clone();
-            let trace = self.history.of(&name).unwrap_or_default();
-            let record = agent.cache().state.agent.and_then(|id| site.client(id));
-            let group = record.and_then(|record| paths.get(&record.group).cloned());
-            let (is_on, is_silent) = (!agent.is_stopped(), agent.is_silent(now));
-            let counts = trace.counts;
-            JudgedClient { name, part, agent: Some(agent), view, is_on, is_silent, trace, counts, group }
+        let clients = clients.into_iter().map(|(agent, client)| {
+            let group = agent.and_then(|agent| paths.get(&site.client(agent)?.group).cloned());
+            JudgedClient { group, ..client }
         });
-        let registered: BTreeMap<&str, GroupId> =
-            site.clients().map(|one| (one.computer_name.as_str(), one.group)).collect();
-        let reported = reported.into_iter().map(|one| {
-            let trace = self.history.of(&one.client).unwrap_or_default();
-            let group = registered.get(one.client.as_str()).and_then(|group| paths.get(group).cloned());
-            let ClientView { client: name, part, on: is_on, silent: is_silent, view, .. } = one;
-            let counts = counts_of(view.harm, Some(&trace));
-            JudgedClient { name, part, agent: None, view, is_on, is_silent, trace, counts, group }
-        });
-        let clients = clients.chain(reported);
         let judgement = Judgement {
             rotation,
             baseline: &baseline,
@@ -186,7 +179,7 @@ impl Lab {
             earlier: self.site.changes().kept_after(0),
             site_pauses: self.site.pauses(),
             presented,
-            clients: clients.filter(|one| !rotation.left_behind.contains(&one.name)).collect(),
+            clients: clients.collect(),
             unknown,
             has_history: baseline.generation == self.history.generation.load(Ordering::SeqCst),
         };
@@ -209,6 +202,28 @@ impl Lab {
         judgement.judge_waits(&mut findings);
         let (findings, notes) = findings.into_parts();
         Some(JudgedRotation { clients: judgement.clients.len(), findings, notes })
+    }
+
+    /// What is judged of a client, without its group.
+    fn judged_client(&self, seen: &Seen<'_>) -> JudgedClient {
+        let Seen { name, part, glance, reported_by, member } = *seen;
+        let trace = self.history.of(name).unwrap_or_default();
+        let counts = match reported_by {
+            Some(_) => counts_of(glance.common.harm, Some(&trace)),
+            None => trace.counts,
+        };
+        JudgedClient {
+            name: name.to_owned(),
+            part: part.to_owned(),
+            is_elsewhere: reported_by.is_some(),
+            copy: member.filter(|_| !glance.is_on).map(|member| member.handle.copy()),
+            view: Arc::clone(&glance.common),
+            is_on: glance.is_on,
+            is_silent: glance.is_silent,
+            trace,
+            counts,
+            group: None,
+        }
     }
 
     /// Takes the baseline of the lab's start again, after the start was restored.
