@@ -44,7 +44,9 @@ def main():
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--heartbeat", type=int, default=20)
     parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--page-seconds", type=int, help="how long the page is open; defaults to --seconds")
     asked = parser.parse_args()
+    page_seconds = asked.page_seconds or asked.seconds
     found = {"clients": asked.clients}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         lab = Lab(pathlib.Path(folder), "--agents", str(asked.clients), "--heartbeat", str(asked.heartbeat))
@@ -65,10 +67,11 @@ def main():
         page.on("response", lambda answer: received.append(int(answer.headers.get("content-length", 0))))
         time.sleep(2)
         found["heap_before"] = heap(page)
-        found["per_cpu_second_with"], _ = rate(lab, asked.seconds)
+        found["per_cpu_second_with"], entries = rate(lab, page_seconds)
+        found["entries_with"] = round(entries * page_seconds)
         found["heap_after"] = heap(page)
-        found["views_fetched_per_second"] = len(received) / asked.seconds
-        found["bytes_per_second"] = sum(received) / asked.seconds
+        found["views_fetched_per_second"] = len(received) / page_seconds
+        found["bytes_per_second"] = sum(received) / page_seconds
         browser.close()
         lab.stop()
     found["share_with_page"] = round(found["per_cpu_second_with"] / found["per_cpu_second_without"], 3)

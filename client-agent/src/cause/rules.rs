@@ -86,6 +86,11 @@ impl SiteHistory {
             ..Found::without_change(code)
         };
         match rejection {
+            Rejection::NotPinned { expected, found, .. }
+                if let Some(began) = self.half_updated(expected, found, loss.since) =>
+            {
+                Found::by(Code::StoresDiffer, began)
+            }
             Rejection::NotPinned { found, .. } => match self.brought(found, loss.since) {
                 Some(index) => self.of_update(loss, index),
                 None if self.start.managers.values().any(|one| one.client == *found) => {
@@ -115,6 +120,29 @@ impl SiteHistory {
             Some(index) => self.of_update(loss, index),
             None => Found::without_change(Code::Unknown),
         }
+    }
+
+    /// The change that updated the console's store of a manager alone, where this manager's port still presents `found` and the client
+    /// knows what the manager signs with, and writes into lists and communications files.
+    fn half_updated(&self, known: &[Fingerprint], found: &Fingerprint, until: Timestamp) -> Option<usize> {
+        let mut back = self.back_from(until);
+        let last = back.next()?;
+        let is_half = |manager: &&String| {
+            let now = self.change(last).after.managers.get(*manager);
+            now.is_some_and(|one| {
+                one.client == *found && one.console != *found && known.contains(&one.console)
+            })
+        };
+        let manager = self.change(last).after.managers.keys().find(is_half)?;
+        let of =
+            |settings: &RotationSettings| settings.managers.get(manager).map(|one| (one.console, one.client));
+        let began = std::iter::once(last).chain(back).find(|index| {
+            let [before, after] =
+                [&self.change(*index).before, &self.change(*index).after].map(|one| of(one));
+            before.map(|(console, _)| console) != after.map(|(console, _)| console)
+        })?;
+        let port = |settings: &RotationSettings| of(settings).map(|(_, client)| client);
+        (port(&self.change(began).before) == port(&self.change(began).after)).then_some(began)
     }
 
     /// The last change until then that brought a certificate into force.

@@ -170,6 +170,11 @@ fn of_one(history: &SiteHistory, code: Code, change: usize, about: &About<'_>) -
             put_back(what),
             known(about)
         ),
+        Code::StoresDiffer if matches!(about.because, Distrust::Tls { .. }) => format!(
+            "{name} left different certificates in the two stores of {}: its port presents one, and its lists and communications files \
+             have the other, which is all that these clients know",
+            some(differing(what))
+        ),
         Code::StoresDiffer => format!(
             "{name} left different certificates in the two stores of {}: it signs with one, and its clients know the other",
             some(differing(what))

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use epm_protocol::plural::counted;
-use epm_protocol::policy::Protocol;
+use epm_protocol::policy::{ManagementServer, Protocol, ServerPriority};
 use epm_protocol::site::{Command, NewCertificate, Stores};
 use serde::Serialize;
 
@@ -69,9 +69,8 @@ pub fn command_in_words(command: &Command) -> String {
             let names =
                 verify_ca.map(|on| format!("clients {} names", if on { "check" } else { "do not check" }));
             let servers = priorities.as_ref().map(|blocks| {
-                let names = |block: &epm_protocol::policy::ServerPriority| {
-                    block.0.iter().map(|one| one.manager.as_str()).collect::<Vec<_>>().join(" and ")
-                };
+                let names =
+                    |block: &ServerPriority| block.0.iter().map(server).collect::<Vec<_>>().join(" and ");
                 format!("servers {}", blocks.iter().map(names).collect::<Vec<_>>().join(", then "))
             });
             let changes: Vec<String> = [over, names, servers].into_iter().flatten().collect();
@@ -122,6 +121,15 @@ pub fn command_in_words(command: &Command) -> String {
         Command::Register(_) => "Register a client".to_owned(),
         Command::NoteConflict { .. } => "Note a client whose record belongs to another machine".to_owned(),
     }
+}
+
+/// A server of a list, with what it has of its own.
+fn server(server: &ManagementServer) -> String {
+    let ManagementServer { manager, address, http_port, https_port } = server;
+    let address = address.as_ref().map(|address| format!(" at {address}"));
+    let port = |protocol: &str, port: &Option<u16>| port.map(|port| format!(", {protocol} port {port}"));
+    let own = [address, port("HTTP", http_port), port("HTTPS", https_port)];
+    own.into_iter().flatten().fold(manager.clone(), |text, one| text + &one)
 }
 
 /// A change of the fleet in words.

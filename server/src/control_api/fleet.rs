@@ -217,8 +217,10 @@ impl WholeClient {
 /// earlier beginning for the day after which it asks its list again.
 fn in_lab(last: &LastServer, health: &Health, lab: &Lab) -> LastServer {
     let mut last = last.known_of(health);
-    if !health.is_connected() {
-        last.since = last.since.max(lab.began().unwrap_or(last.since));
+    // A client that has been out of touch since before the lab began was not served in it.
+    let began = lab.began().filter(|began| health.since().is_some_and(|lost| *began <= lost));
+    if let Some(began) = began.filter(|_| !health.is_connected()) {
+        last.since = last.since.max(began);
     }
     last
 }

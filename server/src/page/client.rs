@@ -207,7 +207,7 @@ fn actions(name: &str, groups: &Value) -> Markup {
         command: "client {do} {client}".into(),
         fields: vec![
             client(),
-            Field::one_of("do", "Action", simple).hint("import brings back an orphaned client"),
+            Field::one_of("do", "Action", simple).hint("import: the file that the console exports for its group now, which can bring back an orphaned client"),
         ],
         ..Action::default()
     };

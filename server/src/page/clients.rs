@@ -79,7 +79,7 @@ fn table(clients: &[Value]) -> Markup {
     html! {
         table.grid {
             thead { tr {
-                @for title in ["Name", "Part", "State", "Machine", "Certificates", "Group", "Location", "List", "First server", "Version", "Policy", "Heartbeats served"] { th scope="col" { (title) } }
+                @for title in ["Name", "Part", "State", "Machine", "Certificates", "Group", "Location", "List", "Tries first", "Version", "Policy", "Heartbeats served"] { th scope="col" { (title) } }
             } }
             tbody {
                 @for one in clients {

@@ -147,7 +147,7 @@ fn fault_action(name: &str, rule: &Value) -> Action {
 fn file_action(groups: &[&str]) -> Action {
     Action {
         label: "Give the clients of a group a communications file",
-        about: "Brings orphaned clients back: each imports what the console exports for its group now.",
+        about: "Each imports what the console exports for its group now. That brings orphaned clients back where the manager presents the certificate in this file: not while its two stores differ, and not while a fault answers in its place.",
         method: "POST",
         path: "/v1/groups/{group}/package",
         body: "{}".into(),

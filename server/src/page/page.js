@@ -220,14 +220,22 @@ async function send(form, isPreview) {
     const headers = body ? { "content-type": "application/json" } : {};
     const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
     const json = await answer.json().catch(() => ({}));
-    output.className = answer.ok ? "done" : "refused";
-    output.textContent = !answer.ok ? `Refused: ${json.detail ?? answer.statusText}` : isPreview ? foretold(json) : "Done.";
+    const isForNobody = json.delivered?.length === 0;
+    output.className = answer.ok && !isForNobody ? "done" : "refused";
+    output.textContent = !answer.ok ? `Refused: ${json.detail ?? answer.statusText}` : isPreview ? foretold(json) : done(json);
   } catch {
     output.className = "refused";
     output.textContent = "The lab does not answer.";
   }
   button.disabled = false;
   if (!isPreview) await refresh(true);
+}
+
+/** What was done, in words: a file that was given to clients may have reached none. */
+function done({ delivered, off }) {
+  if (!delivered) return "Done.";
+  const left = off?.length ? ` Switched off, and left as they are: ${off.length}.` : "";
+  return delivered.length ? `Done. Clients that have imported it: ${delivered.length}.${left}` : `No client has imported it: none that is on belongs to this group itself.${left}`;
 }
 
 /** What a fault would hit, in words. */

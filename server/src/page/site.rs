@@ -279,6 +279,8 @@ fn group_actions(groups: &Value, all: &Value) -> Markup {
                 Field::new("secure_communications", "Secure communications", FieldKind::Flag),
                 Field::new("inherits", "Inherits", FieldKind::Flag),
                 Field::new("communication.heartbeat_seconds", "Heartbeat in seconds", FieldKind::Number),
+                Field::new("communication.connect", "Clients connect to their managers", FieldKind::Flag),
+                Field::new("communication.download_profile", "Clients download policies", FieldKind::Flag),
             ],
             ..Action::default()
         },

@@ -38,7 +38,7 @@ pub(super) fn view(answers: &Answers, query: &Query) -> Markup {
                     }
                 }
                 @for (name, title, like) in [("client", "Client", ""), ("manager", "Manager", ""), ("action", "Request", ""), ("status", "Status", ""), ("from", "From lab time", "2026-01-05 08:00:00")] {
-                    label { span { (title) } input name=(name) value=(query.get(name)) placeholder=(like) size=(like.len().max(12)) autocomplete="off"; }
+                    label { span { (title) } input name=(name) value=(query.get(name)) placeholder=(like) size=(like.len().max(query.get(name).len().min(24)).max(12)) autocomplete="off"; }
                 }
                 button { "Filter" }
                 a href="/timeline" { "Everything" }
@@ -113,6 +113,10 @@ pub(super) fn words(one: &Value) -> Markup {
                 (named(one))
                 ": " (result(status)) ", " (manager) @if !one.text("user").is_empty() { ", by " (one.text("user")) }
                 @if let Some(body) = one["body"].as_str() { br; code { (cut(body)) } }
+            }
+            "exchange" if one.text("action") == "refused" => {
+                (who) " sent " (manager) " what it " strong { "cannot decode" } ": another shared secret, or no request of a client: " (result(status))
+                @if one.flag("faulted") { ", " strong.unwell { "hit by a fault" } }
             }
             "exchange" => {
                 (who) " asked " (manager) " for " strong { (one.text("action")) } @if !one.flag("tls") { " over plain HTTP" } ": " (result(status))

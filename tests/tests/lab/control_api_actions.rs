@@ -19,6 +19,39 @@ fn held(verdict: &Value) -> Value {
 
 #[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_exported_while_the_stores_differ_leaves_the_same_cause_and_goes_to_who_is_there() {
+    let lab = Opened::with_clients(2).await;
+    lab.put("/v1/managers/sepm-1/certificate/half", json!({ "stores": "console" })).await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 3 })).await;
+    let reasons = || async { lab.get("/v1/verdict").await["reasons"].take() };
+    let found = reasons().await;
+    assert_eq!(
+        (&found[0]["code"], &found[0]["layer"]),
+        (&json!("stores-differ"), &json!("signature")),
+        "{found}"
+    );
+
+    let given = lab.post("/v1/groups/My%20Company/package", json!({})).await;
+    assert_eq!(given["delivered"], json!([]));
+    lab.post("/v1/groups/My%20Company%5CDefault%20Group/package", json!({})).await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
+    let found = reasons().await;
+    assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
+    assert_eq!((&found[0]["code"], &found[0]["layer"]), (&json!("stores-differ"), &json!("tls")), "{found}");
+    assert_eq!(found[0]["failure"], "F10");
+    assert!(
+        found[0]["sentence"].as_str().unwrap().contains("lists and communications files have the other"),
+        "{found}"
+    );
+
+    lab.put("/v1/managers/sepm-1/certificate/whole", json!({})).await;
+    lab.post("/v1/groups/My%20Company%5CDefault%20Group/package", json!({})).await;
+    lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 2 })).await;
+    assert_eq!(lab.get("/v1/verdict").await["well"], true);
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_serves_no_client_of_the_lab_since_before_the_lab() {
     let lab = Opened::with(None).await;
     let began = lab.lab.clock().now();
