@@ -10,6 +10,7 @@ use epm_protocol::id::AgentId;
 use epm_protocol::site::{CommandError, Groups};
 use epm_protocol::time::Timestamp;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::runtime::clients::ClientStatus;
@@ -97,46 +98,70 @@ pub(super) struct Reports {
 
 /// A report that was refused because a process that was started later reports as the same source.
 pub(super) struct Refused {
-    clients: Vec<String>,
+    refusal: Refusal,
     since: Stopwatch,
+}
+
+/// What the processes of a site tell each other of a refused report.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Refusal {
+    clients: Vec<String>,
     /// The longest time until the next attempt.
     pause: Duration,
 }
 
 impl Reports {
-    /// Notes a report that is refused: its clients are unknown, as long as its process goes on trying.
-    pub(super) fn refuse(&self, source: &str, report: &ClientReport) {
+    /// Notes a report that is refused: its clients are unknown, as long as its process goes on trying. None of a process that has ended,
+    /// and where there are too many.
+    pub(super) fn refuse(&self, source: &str, report: &ClientReport) -> Option<Refusal> {
         let mut refused = self.refused.lock();
         refused.retain(|_, one| !one.is_over());
         // A process that ends is no longer one of two.
         if report.is_last {
             refused.remove(source);
-            return;
+            return None;
         }
         if refused.len() >= MOST_REFUSED && !refused.contains_key(source) {
-            return;
+            return None;
         }
         let clients = report.states.iter().flat_map(ReportedState::names).map(str::to_owned).collect();
         let pause = Duration::from_millis(report.interval_ms).max(LONGEST_PAUSE);
-        let one = Refused { clients, since: Stopwatch::start(), pause };
+        let refusal = Refusal { clients, pause };
+        let one = Refused { refusal: refusal.clone(), since: Stopwatch::start() };
         if refused.insert(source.to_owned(), one).is_none() {
             tracing::warn!(
                 "two processes report as {source:?}: the clients of the one that was started earlier are unknown; give one of the two \
                  another name with `--report-as`"
             );
         }
+        Some(refusal)
+    }
+
+    /// Notes what another process of the site has refused.
+    pub(super) fn hear_refusal(&self, source: &str, refusal: Refusal) {
+        self.refused.lock().insert(source.to_owned(), Refused { refusal, since: Stopwatch::start() });
+    }
+
+    /// The sources whose refused reports no longer come.
+    pub(super) fn given_up(&self) -> Vec<String> {
+        let refused = self.refused.lock();
+        refused.iter().filter(|(_, one)| one.is_over()).map(|(source, _)| source.clone()).collect()
     }
 
     /// The clients of reports that were refused and come again.
     pub(super) fn refused_clients(&self) -> Vec<String> {
         let refused = self.refused.lock();
-        refused.values().filter(|one| !one.is_over()).flat_map(|one| one.clients.iter().cloned()).collect()
+        refused
+            .values()
+            .filter(|one| !one.is_over())
+            .flat_map(|one| one.refusal.clients.iter().cloned())
+            .collect()
     }
 }
 
 impl Refused {
     fn is_over(&self) -> bool {
-        self.since.elapsed() > self.pause * INTERVALS
+        self.since.elapsed() > self.refusal.pause * INTERVALS
     }
 }
 

@@ -16,7 +16,7 @@ use crate::lab::known_reports::{
 };
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{ClientView, Lab, Seen, lock};
-use crate::store::{ReportKey, Rows, StoreError, StoredReport, tell_new};
+use crate::store::{Kind, ReportKey, Rows, StoreError, StoredReport, tell_new};
 
 /// What is known of the clients beside what each of them holds.
 #[derive(Default)]
@@ -55,7 +55,11 @@ impl Lab {
             if own().any(|part| {
                 is_other(part) && is_later(&part.report) && !part.is_silent() && !part.report.is_last
             }) {
-                self.reports.refuse(source, &report);
+                drop(parts);
+                match self.reports.refuse(source, &report) {
+                    Some(refusal) => self.share(Kind::Refusal, source, &refusal)?,
+                    None => self.share_no_longer(Kind::Refusal, source)?,
+                }
                 return Err(ReportError::Replaced { source_name: source.to_owned() });
             }
             let stays = |key: &(String, u32), part: &Part| {
@@ -412,12 +416,17 @@ fn incomplete(parts: &BTreeMap<ReportKey, Part>) -> HashSet<&str> {
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 impl Lab {
-    /// Follows the reports that other processes of the site take, so that the history of each client has them. Never returns.
+    /// Follows the reports that other processes of the site take or refuse, so that the history of each client has them, and none is known
+    /// of which two processes report. Never returns.
     pub(crate) async fn follow_reports(&self) {
         loop {
             wait(LOOK_EVERY * 4).await;
             // An error is logged where the log is followed.
             let _ = self.read_reports();
+            let _ = self.read_documents();
+            for source in self.reports.given_up() {
+                let _ = self.share_no_longer(Kind::Refusal, &source);
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Baselines, registered expectations and the pauses in which a tool waited, which the processes of a site share: kept in memory, and in
-//! their database, so that any of them judges a rotation, also after the one that began it has ended.
+//! Baselines, registered expectations, the pauses in which a tool waited and refused reports, which the processes of a site share: kept in
+//! memory, and in their database, so that any of them judges a rotation, also after the one that began it has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::store::{DocumentKey, Kind, Rows, SharedDocument, SharedLog, StoreErro
 /// Number of pauses that are removed at a time.
 const MOST_REMOVED: usize = 100;
 /// The kinds of documents that processes share.
-const SHARED: [Kind; 3] = [Kind::Baseline, Kind::Expectation, Kind::Pause];
+const SHARED: [Kind; 4] = [Kind::Baseline, Kind::Expectation, Kind::Pause, Kind::Refusal];
 
 impl Lab {
     /// Reads what other processes of the site have put or removed. Nothing to do for a site of one process.
@@ -47,6 +47,7 @@ impl Lab {
                 match key.0 {
                     Kind::Baseline => drop(lock(&self.baselines).remove(&key.1)),
                     Kind::Expectation => drop(lock(&self.expectations).remove(&key.1)),
+                    Kind::Refusal => drop(self.reports.refused.lock().remove(&key.1)),
                     _ => {}
                 }
             }
@@ -80,6 +81,7 @@ impl Lab {
                 asked.hear_from(self.site.journal().next_number());
                 lock(&self.expectations).insert(name.clone(), asked);
             }
+            Kind::Refusal => self.reports.hear_refusal(name, read(log, *kind, name, content)?),
             Kind::Pause => match name.parse() {
                 Ok(pause) => self.site.pauses().hear(pause),
                 Err(error) => return Err(log.invalid(format!("the pause {name:?}"), &error)),

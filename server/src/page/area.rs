@@ -80,7 +80,13 @@ pub(super) fn stacked(id: &str, title: &str, at: &Value, bands: &Value, classes:
                     g fill={ "url(#" (id) "-" (class) ")" } { path class="band" d=(path) {} }
                 }
             }
-            p.scale { span { (moment(from)) } span { "up to " (grouped(most as u64)) } span { (moment(to)) } }
+            p.scale {
+                @if from == to {
+                    span { "seen once, at " (moment(from)) } span { "up to " (grouped(most as u64)) }
+                } @else {
+                    span { (moment(from)) } span { "up to " (grouped(most as u64)) } span { (moment(to)) }
+                }
+            }
             ul.legend {
                 @for (name, class, _, last) in &areas {
                     li {

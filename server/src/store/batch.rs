@@ -56,6 +56,8 @@ pub(crate) enum Kind {
     Action,
     Baseline,
     Expectation,
+    /// Reports that a process of a shared site refused because another one has their source, by source.
+    Refusal,
     /// The last judgement of a rotation that was asked for; one document.
     Judgement,
     Snapshot,
@@ -71,7 +73,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind of document that a store keeps.
-    pub(crate) const ALL: [Self; 22] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::Founding,
         Self::Lab,
         Self::Faults,
@@ -88,6 +90,7 @@ impl Kind {
         Self::Action,
         Self::Baseline,
         Self::Expectation,
+        Self::Refusal,
         Self::Judgement,
         Self::Snapshot,
         Self::ClientCommands,
@@ -115,6 +118,7 @@ impl Kind {
             Self::Action => "action",
             Self::Baseline => "baseline",
             Self::Expectation => "expectation",
+            Self::Refusal => "refusal",
             Self::Judgement => "judgement",
             Self::Snapshot => "snapshot",
             Self::ClientCommands => "client-commands",

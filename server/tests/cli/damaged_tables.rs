@@ -253,6 +253,36 @@ fn a_damaged_document_is_told_where_it_is_needed_and_nowhere_else() {
 
 #[needs(postgres)]
 #[test]
+fn of_two_fleets_under_one_name_every_process_knows_that_one_is_refused() {
+    let site = Site::found(2);
+    let (first, second) = (site.start(1), site.start(2));
+    let report = |instance: &str, began: u32| {
+        let mut report = well_report(&first, "desk-1");
+        report["instance"] = json!(instance);
+        report["began"] = json!(format!("2026-01-05T08:00:0{began}Z"));
+        report
+    };
+    let both_know = |expected: &[&str]| {
+        for lab in [&first, &second] {
+            until("what is unknown", || {
+                let verdict = lab.get("/v1/verdict");
+                let unknown = verdict["unknown"].as_array().cloned().unwrap_or_default();
+                (unknown == expected && (verdict["well"] == true) == expected.is_empty()).then_some(())
+            });
+        }
+    };
+    first.does("PUT", "/v1/reports/fleet", &report("later", 1));
+    both_know(&[]);
+    let mut refused = report("earlier", 0);
+    assert_eq!(first.call("PUT", "/v1/reports/fleet", &refused).0, 409);
+    both_know(&["desk-1"]);
+    refused["is_last"] = json!(true);
+    assert_eq!(first.call("PUT", "/v1/reports/fleet", &refused).0, 409);
+    both_know(&[]);
+}
+
+#[needs(postgres)]
+#[test]
 fn pauses_that_count_no_more_are_removed_from_the_database() {
     let site = Site::found(1);
     let lab = site.start(1);
