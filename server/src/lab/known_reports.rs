@@ -142,10 +142,9 @@ impl Reports {
         self.refused.lock().insert(source.to_owned(), Refused { refusal, since: Stopwatch::start() });
     }
 
-    /// The sources whose refused reports no longer come.
-    pub(super) fn given_up(&self) -> Vec<String> {
-        let refused = self.refused.lock();
-        refused.iter().filter(|(_, one)| one.is_over()).map(|(source, _)| source.clone()).collect()
+    /// Whether refused reports of this source come again.
+    pub(super) fn are_refused(&self, source: &str) -> bool {
+        self.refused.lock().get(source).is_some_and(|one| !one.is_over())
     }
 
     /// The clients of reports that were refused and come again.

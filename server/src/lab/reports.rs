@@ -424,8 +424,10 @@ impl Lab {
             // An error is logged where the log is followed.
             let _ = self.read_reports();
             let _ = self.read_documents();
-            for source in self.reports.given_up() {
-                let _ = self.share_no_longer(Kind::Refusal, &source);
+            for source in self.shared_names(Kind::Refusal) {
+                if !self.reports.are_refused(&source) {
+                    let _ = self.share_no_longer(Kind::Refusal, &source);
+                }
             }
         }
     }

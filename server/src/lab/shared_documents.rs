@@ -61,7 +61,11 @@ impl Lab {
             log.remove_document(Kind::Pause, &pause.to_string())?;
             known.remove(&(Kind::Pause, pause.to_string()));
         }
-        tell_new(damaged, now_damaged, "a baseline, an expectation or a pause cannot be read");
+        tell_new(
+            damaged,
+            now_damaged,
+            "a baseline, an expectation, a pause or a refused report cannot be read",
+        );
         Ok(())
     }
 
@@ -112,6 +116,12 @@ impl Lab {
             }
         };
         why.map_or(Ok(()), |why| Err(CommandError::NoDatabase { why }))
+    }
+
+    /// Names of the documents of this kind that can be read.
+    pub(super) fn shared_names(&self, kind: Kind) -> Vec<String> {
+        let documents = lock(&self.documents);
+        documents.known.keys().filter(|key| key.0 == kind).map(|key| key.1.clone()).collect()
     }
 
     /// Puts a document in the place of one of that kind and name, for the other processes of the site.
