@@ -226,6 +226,7 @@ impl Lab {
         // Without the database the reports that are known grow old, and their clients unknown.
         let not_read = self.read_reports().err().map(|error| error.to_string());
         let not_read = not_read.or_else(|| self.reports.damaged.lock().values().next().cloned());
+        let not_read = not_read.or_else(|| self.damaged_documents(Some(Kind::Refusal)).into_iter().next());
         let fleet = self.fleet.read().await;
         let now = self.clock().now();
         fleet.members().iter().for_each(|one| see(Seen::of(one, &one.handle.glance(now))));

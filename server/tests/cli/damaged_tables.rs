@@ -276,6 +276,15 @@ fn of_two_fleets_under_one_name_every_process_knows_that_one_is_refused() {
     let mut refused = report("earlier", 0);
     assert_eq!(first.call("PUT", "/v1/reports/fleet", &refused).0, 409);
     both_know(&["desk-1"]);
+    let damage = "UPDATE epm_lab.document SET number = nextval('epm_lab.document_number'), content = '{' WHERE kind = 'refusal'";
+    sql(&site.database, "postgres", damage);
+    for lab in [&first, &second] {
+        until("a verdict that names the refusal", || {
+            let verdict = lab.get("/v1/verdict");
+            (verdict["well"] != true && verdict["database_error"].to_string().contains("refusal"))
+                .then_some(())
+        });
+    }
     refused["is_last"] = json!(true);
     assert_eq!(first.call("PUT", "/v1/reports/fleet", &refused).0, 409);
     both_know(&[]);
