@@ -1,5 +1,6 @@
 //! One client: its cache, what it thinks of each manager, its exchanges, and why it is not well.
 
+use epm_client_agent::report::prose;
 use maud::{Markup, html};
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ pub(super) fn view(answers: &Answers, name: &str) -> Markup {
         }
         section aria-labelledby="actions-title" {
             h2 #actions-title { "Act on it" }
-            (actions(name, answers.of("groups")))
+            (actions(name, one["view"].text("group"), answers.of("groups")))
         }
         section aria-labelledby="log-title" {
             h2 #log-title { "Its log" }
@@ -76,7 +77,7 @@ fn standing(one: &Value, why: &Value) -> Markup {
                 ", machine " (machine(one)) ", part " (one.text("part")) ", version " (view.text("version"))
                 @if let Some(number) = orphaned["failure"].as_str() { ", " (failure(number)) }
             }
-            @if !orphaned.is_null() { p { "Layer " (orphaned.text("layer_title")) ": " (shortened(orphaned.text("why"))) "." } }
+            @if !orphaned.is_null() { p { "Layer " (orphaned.text("layer_title")) ": " (prose(&shortened(orphaned.text("why")))) "." } }
         }
     }
 }
@@ -158,7 +159,6 @@ fn cache(one: &Value) -> Markup {
     }
 }
 
-/// The latest lines of the client's log, the latest first.
 /// The lines of a client's log, the latest first; lines that repeat are one.
 fn log(log: &Value, reported_by: Option<&str>) -> Markup {
     let mut lines: Vec<(&Value, &Value, u64)> = Vec::new();
@@ -196,7 +196,7 @@ fn log(log: &Value, reported_by: Option<&str>) -> Markup {
     }
 }
 
-fn actions(name: &str, groups: &Value) -> Markup {
+fn actions(name: &str, group: &str, groups: &Value) -> Markup {
     let client = || Field::fixed("{client}", name);
     let simple = ["poke", "freeze", "thaw", "offline", "online", "reimage", "import"];
     let simple = Action {
@@ -211,7 +211,8 @@ fn actions(name: &str, groups: &Value) -> Markup {
         ],
         ..Action::default()
     };
-    let groups = groups.as_array().into_iter().flatten().map(|one| one.text("group"));
+    let groups =
+        groups.as_array().into_iter().flatten().map(|one| one.text("group")).filter(|one| *one != group);
     let moved = Action {
         label: "Move it",
         body: r#"{"do":"move"}"#.into(),

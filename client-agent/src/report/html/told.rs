@@ -11,7 +11,7 @@ pub fn reason_told(one: &Reason, failure: impl Fn(&str) -> Markup) -> Markup {
     let observed = one.observed.as_ref().filter(|observed| !one.sentence.contains(observed.as_str()));
     html! {
         p.cause { (prose(&one.sentence)) }
-        @if let Some(observed) = observed { p.note { "Seen by one of them: " (observed) "." } }
+        @if let Some(observed) = observed { p.note { "Seen by one of them: " (prose(observed)) "." } }
         @if one.failure_title.is_some() {
             (titled(one.failure.as_ref(), one.failure_title.as_ref()))
         } @else if one.alike.is_empty() {
