@@ -251,7 +251,7 @@ impl<C: VirtualClient> Shard<C> {
         world: &World,
     ) -> Vec<Judged> {
         let in_force = verdict.in_force();
-        let (mut judged, mut on_return) = (Vec::new(), BTreeMap::new());
+        let (mut judged, mut returns) = (Vec::new(), BTreeMap::new());
         let mut hourly = HourlyCounts::new(verdict.now, 0);
         let Self { machines, memo, .. } = self;
         let mut known: BTreeMap<NodeId, (Standing, bool)> = BTreeMap::new();
@@ -265,25 +265,21 @@ impl<C: VirtualClient> Shard<C> {
                 None => stand(look(memo)),
                 Some(node) => *known.entry(node).or_insert_with(|| stand(look(memo))),
             };
-            if standing != Standing::Well || brought_back {
-                let is_away = !machine.is_on() && !matches!(standing, Standing::Well | Standing::Orphaned);
+            let is_on = machine.is_on();
+            // What a client holds does not tell whether it would believe its manager on its return: that is tried.
+            let lost = (!is_on && standing != Standing::Orphaned).then(|| {
                 let mut context = Context { world, memo, hourly: &mut hourly, log: None };
-                let lost = is_away.then(|| {
-                    let node = machine.client.node(&mut context);
-                    let lost = on_return.entry(node).or_insert_with(|| {
-                        let mut client = MemoizedClient::at(node, &context);
-                        outcome_if(&mut client, EventKind::Changed, false, verdict.now, &mut context)
-                    });
-                    lost.clone()
+                let node = machine.client.node(&mut context);
+                let lost = returns.entry(node).or_insert_with(|| {
+                    let mut client = MemoizedClient::at(node, &context);
+                    outcome_if(&mut client, EventKind::Changed, false, verdict.now, &mut context)
                 });
+                lost.clone()
+            });
+            let on_return = lost.flatten();
+            if standing != Standing::Well || brought_back || on_return.is_some() {
                 let (place, view) = ((machine.part, machine.number), look(memo));
-                judged.push(Judged {
-                    place,
-                    view,
-                    standing,
-                    is_on: machine.is_on(),
-                    on_return: lost.flatten(),
-                });
+                judged.push(Judged { place, view, standing, is_on, on_return });
             }
         }
         judged

@@ -114,7 +114,8 @@ pub struct Verdict {
     /// Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
     /// certificate in force, no client is orphaned or would be on being switched on, no service of a manager is down, no file waits
     /// unread, and the console can log in. Null where there is no client to judge, as where all are off with changes to receive, or the
-    /// state of a client is not known, or the database does not answer, and nothing else is wrong: then there is no verdict.
+    /// state of a client is not known, or the return of one cannot be tried, or the database does not answer, and nothing else is wrong:
+    /// then there is no verdict.
     pub well: Option<bool>,
     /// The reason why there is no verdict; absent where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,6 +139,10 @@ pub struct Verdict {
     /// silent for three of its intervals. Absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
+    /// The clients that run outside this lab's process and are off, and that lack something which their managers present, sign with or
+    /// share with them: whether they would be orphaned on being switched on cannot be tried. Absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untried: Vec<String>,
     /// The clients that several sources report; the latest report counts. Absent where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reported_twice: Vec<String>,
@@ -396,6 +401,12 @@ impl Verdict {
             let unknown = either(self.unknown.len(), "client is", "clients are");
             let such = if rest.is_empty() { first.clone() } else { format!("{first}, ...") };
             Some(format!("{unknown} unknown, since no process reports what they hold: {such}"))
+        } else if let [first, rest @ ..] = self.untried.as_slice() {
+            let off = either(self.untried.len(), "client elsewhere is", "clients elsewhere are");
+            let such = if rest.is_empty() { first.clone() } else { format!("{first}, ...") };
+            Some(format!(
+                "{off} off with changes to receive, and whether they would be orphaned on being switched on cannot be tried: {such}"
+            ))
         } else if self.clients > self.away.len() {
             None
         } else if self.clients == 0 && self.not_installed > 0 {
@@ -456,6 +467,10 @@ impl Verdict {
     pub fn add_orphaned_on_return(&mut self, part: &str, view: &AgentView, because: Distrust) {
         self.well = Some(false);
         self.orphaned_on_return.push(view.computer_name.clone());
+        // One that holds every certificate in force has something to receive as well: what it would not believe.
+        if Standing::of(view, &self.in_force()) == Standing::Well {
+            self.away.push(view.computer_name.clone());
+        }
         let (client, part) = (view.computer_name.clone(), part.to_owned());
         self.returning.push(Returning { client, part, held: Held::of(view), because });
     }

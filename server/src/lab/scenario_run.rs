@@ -376,16 +376,16 @@ impl<'a> ScenarioRun<'a> {
             ..Verdict::new(self.lab.clock().now(), self.scenario.seed, self.lab.certificates())
         };
         let in_force = verdict.in_force();
-        let (now, mut away) = (verdict.now, Vec::new());
+        let (now, mut off) = (verdict.now, Vec::new());
         for (member, view, is_on) in self.machines.views(fleet.members()) {
             let standing = Standing::of(&view, &in_force);
             verdict.add(&member.part, &view, standing, is_on);
-            if !is_on && !matches!(standing, Standing::Well | Standing::Orphaned) {
-                away.push((member.clone(), member.handle.glance(now)));
+            if !is_on && standing != Standing::Orphaned {
+                off.push((member.clone(), member.handle.glance(now)));
             }
         }
         drop(fleet);
-        self.lab.try_returns(&mut verdict, &away);
+        self.lab.try_returns(&mut verdict, &off);
         self.lab.observe(&mut verdict).await;
         verdict.notes = self.notes(&verdict).await;
         explain(&mut verdict, &self.history);

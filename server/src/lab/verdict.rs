@@ -8,8 +8,9 @@ use epm_client_agent::cause::{SiteHistory, StateFacts, explain, port_without_ans
 use epm_client_agent::rehearsal::{WouldBeOrphaned, would_be_orphaned};
 use epm_client_agent::scenario::{ClientFinding, PartHolding, Reason, Standing, Troubled, Verdict};
 use epm_client_agent::wire::{ByState, Glance, Member};
-use epm_protocol::site::{Command, CommandError};
+use epm_protocol::site::{Command, CommandError, Site};
 use epm_protocol::time::Clock;
+use epm_protocol::trust::Fingerprint;
 
 use crate::Service;
 use crate::lab::notes::noted;
@@ -32,9 +33,18 @@ impl Lab {
         // How clients in each state stand, how many there are in each part, and what is to be noted of them.
         let mut states = ByState::<(Standing, Vec<usize>, StateFacts)>::default();
         let mut taker = self.note_taker(&verdict);
+        // A client elsewhere that is off cannot be tried. It believes its managers on its return if it knows what they present, what
+        // they sign with, and their secret.
+        let consoles = |site: &Site| site.managers().map(|one| one.console.certificate().fingerprint()).collect();
+        let signers: Vec<Fingerprint> = self.site.look(consoles);
+        let replaced = self.site.changes().secret_replaced();
+        let knows_all = |glance: &Glance| {
+            signers.iter().all(|one| glance.common.certificates.contains(one))
+                && replaced.is_none_or(|at| glance.since > at)
+        };
         let marked = self.history.marked();
         let (mut ever_orphaned, mut ever_unsigned) = (Vec::new(), Vec::new());
-        let (mut clients, mut away) = (0, Vec::new());
+        let (mut clients, mut off, mut untried) = (0, Vec::new(), Vec::new());
         let see = |seen: Seen<'_>| {
             also(&seen);
             let Seen { name, part, glance, member, .. } = seen;
@@ -51,8 +61,12 @@ impl Lab {
             if *standing != Standing::Well || glance.common.brought_back {
                 verdict.add(part, &glance.view(name), *standing, glance.is_on);
             }
-            if !glance.is_on && !matches!(standing, Standing::Well | Standing::Orphaned) {
-                away.extend(member.map(|member| (member.clone(), glance.clone())));
+            if !glance.is_on && *standing != Standing::Orphaned {
+                match member {
+                    Some(member) => off.push((member.clone(), glance.clone())),
+                    None if *standing == Standing::Well && knows_all(glance) => {}
+                    None => untried.push(name.to_owned()),
+                }
             }
             if glance.is_silent {
                 verdict.add_silent(part, &glance.view(name), glance.pause());
@@ -66,7 +80,7 @@ impl Lab {
         };
         let Heard { sources, unknown, elsewhere, reported_twice, not_read } =
             self.look_at_everyone(see).await;
-        self.try_returns(&mut verdict, &away);
+        self.try_returns(&mut verdict, &off);
         for (view, (_, counts, _)) in states.iter() {
             let counts = parts.iter_mut().zip(counts).filter(|(_, count)| **count > 0);
             counts.for_each(|(part, count)| part.add(view, *count));
@@ -85,6 +99,7 @@ impl Lab {
             clients,
             sources,
             unknown,
+            untried,
             reported_twice,
             database_error: verdict.database_error.take().or(not_read),
             console_troubles,
@@ -140,8 +155,8 @@ impl Lab {
 
     /// Adds those of these clients, which are off, that would be orphaned if they were switched on now. Of clients in one state, and
     /// registered in one group, one is tried.
-    pub(super) fn try_returns(&self, verdict: &mut Verdict, away: &[(Member, Glance)]) {
-        if away.is_empty() {
+    pub(super) fn try_returns(&self, verdict: &mut Verdict, off: &[(Member, Glance)]) {
+        if off.is_empty() {
             return;
         }
         let site = self.site.look(Clone::clone);
@@ -150,7 +165,7 @@ impl Lab {
             (Arc::as_ptr(&glance.common), record.map(|record| record.group))
         };
         let mut tried = HashMap::new();
-        for (member, glance) in away {
+        for (member, glance) in off {
             let because = tried.entry(key(glance)).or_insert_with(|| {
                 let record = glance.agent.and_then(|id| site.client(id)).cloned();
                 let lost = would_be_orphaned([(member.handle.copy().agent(), record)], &site, verdict.now);

@@ -72,6 +72,12 @@ impl Changes {
         self.kept.lock().changes.iter().filter(|one| one.number > number).cloned().collect()
     }
 
+    /// Lab time of the last kept change that replaced the shared secret.
+    pub(crate) fn secret_replaced(&self) -> Option<Timestamp> {
+        let kept = self.kept.lock();
+        kept.changes.iter().rev().find(|one| one.before.secret != one.after.secret).map(|one| one.at)
+    }
+
     /// Whether the settings of this site differ from the last known ones.
     pub(crate) fn differ(&self, site: &Site) -> bool {
         *self.kept.lock().now != RotationSettings::of(site)

@@ -366,7 +366,10 @@ impl Rotation {
             verdict["console_troubles"].is_null() && lists.iter().all(|list| names(list).all(is_left));
         let ending = match verdict["well"].as_bool() {
             _ if stopped.is_some() || lost > 0 => Ending::ClientsOrphaned,
-            Some(true) | None if is_passed => Ending::Well,
+            Some(true) if is_passed => Ending::Well,
+            None if is_passed && ["unknown", "untried"].iter().all(|list| names(list).all(is_left)) => {
+                Ending::Well
+            }
             Some(false) if is_passed && others_are_well => Ending::Well,
             _ => Ending::NotWell,
         };
@@ -438,7 +441,8 @@ impl Rotation {
             }
             (_, Some(why)) if was_stopped => format!("The rotation was stopped. No verdict: {why}.\n"),
             (Ending::Well, Some(why)) => format!("The rotation is done. No verdict: {why}.\n"),
-            (Ending::Well, None) => "All is well.\n".to_owned(),
+            (Ending::Well, None) if verdict["well"] == true => "All is well.\n".to_owned(),
+            (Ending::Well, None) => "The rotation is done. Only what was left behind is not well.\n".to_owned(),
             _ => "Not all is well; see `epm-lab check` and `epm-lab check --since`.\n".to_owned(),
         });
         Ok(ending)
