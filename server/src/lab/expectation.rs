@@ -59,6 +59,11 @@ pub enum Expectation {
 }
 
 impl Expectation {
+    /// Whether the past of the clients decides it, also of those that have left.
+    const fn is_of_the_past(&self) -> bool {
+        matches!(self, Self::NoClientWasOrphaned | Self::NoUnsignedPolicyWasAdopted)
+    }
+
     /// The sentence that is true if the expectation is met; the same for every fingerprint and rotation.
     pub const fn title(&self) -> &'static str {
         match self {
@@ -219,7 +224,6 @@ impl Lab {
 
     async fn judge(&self, asked: Vec<(String, Asked)>) -> Vec<Finding> {
         let in_force: Vec<Fingerprint> = self.certificates().into_values().collect();
-        let departed = self.history.departed();
         let new_finding = |(name, asked): &(String, Asked)| Finding {
             name: name.clone(),
             expectation: asked.expectation.clone(),
@@ -264,19 +268,20 @@ impl Lab {
                 }
             })
             .await;
-        let has_no_client = clients == 0 && departed.is_empty() && heard.unknown.is_empty();
+        // Read after the fleet was looked at, so that a client that leaves meanwhile is in one of the two.
+        let departed = self.history.departed();
+        let has_no_client = clients == 0 && heard.unknown.is_empty();
         let generation = self.history.generation.load(Ordering::SeqCst);
         for (asked, finding) in &mut of_clients {
-            let is_of_the_past = matches!(
-                asked.expectation,
-                Expectation::NoClientWasOrphaned | Expectation::NoUnsignedPolicyWasAdopted
-            );
-            if is_of_the_past && asked.generation != generation {
+            let is_of_the_past = asked.expectation.is_of_the_past();
+            let needs_history = is_of_the_past
+                || matches!(asked.expectation, Expectation::EveryClientHolds { within_heartbeats: Some(_), .. });
+            if needs_history && asked.generation != generation {
                 let why =
                     "a snapshot was restored, and what happened to the clients before is not known any more";
                 finding.add("the lab", Word::Forgotten(why.to_owned()));
             }
-            if has_no_client {
+            if has_no_client && (!is_of_the_past || departed.is_empty()) {
                 finding.add("the lab", Word::Forgotten(NO_CLIENT.to_owned()));
             }
             if let Some(why) = &heard.not_read {
@@ -423,14 +428,13 @@ impl Asked {
                 let from = self.heartbeats.get(name).copied().unwrap_or(0);
                 let limit = within_heartbeats.map(|within| from.saturating_add(within));
                 match (view.certificates.contains(fingerprint), limit) {
-                    (true, Some(limit)) if since(fingerprint).is_some_and(|since| since > limit) => {
-                        if seen.reported_by.is_some() {
-                            let why =
-                                "when it received the certificate is not known: it came between two reports";
-                            return Word::Forgotten(why.to_owned());
+                    (true, Some(limit)) if glance.heartbeats > limit => match since(fingerprint) {
+                        Some(since) if since <= limit => Word::Meets,
+                        Some(_) if seen.reported_by.is_none() => {
+                            Word::Against("it received the certificate too late".to_owned())
                         }
-                        Word::Against("it received the certificate too late".to_owned())
-                    }
+                        _ => Word::Forgotten("when it received the certificate is not known".to_owned()),
+                    },
                     (true, _) => Word::Meets,
                     (false, Some(limit)) if glance.heartbeats < limit => {
                         Word::NotYet(format!("{} left", counted(limit - glance.heartbeats, "heartbeat")))

@@ -12,7 +12,7 @@ use epm_protocol::trust::Fingerprint;
 
 use super::finding::{Findings, RotationCode as Code};
 use super::{JudgedClient, Judgement};
-use crate::lab::baseline::{BaselineClient, TOO_MANY};
+use crate::lab::baseline::TOO_MANY;
 use epm_client_agent::cause::Change;
 
 impl Judgement<'_> {
@@ -108,16 +108,19 @@ impl Judgement<'_> {
         }
     }
 
-    /// Clients that run outside of the lab's process, and that no process reports, are known only by what they tell their manager.
+    /// Clients that run outside of the lab's process, and that no process reports, are known only by what they tell their manager. One
+    /// that is unknown now can have the name of one that is known: of two machines with one name the other was looked at.
     fn judge_elsewhere(&self, findings: &mut Findings) {
         let here = self.names();
-        let is_elsewhere = |name: &&str| !here.contains(name) && !self.rotation.left_behind.contains(*name);
         let registered = self.site.clients().map(|one| one.computer_name.as_str());
-        let unknown = self.unknown.iter().chain(&self.baseline.unknown).map(String::as_str);
-        for name in registered.chain(unknown).filter(is_elsewhere).collect::<BTreeSet<_>>() {
-            let why = match self.baseline.clients.contains_key(name) {
-                true => format!("{name}: it is no longer a client of this lab's process"),
-                false => format!("{name}: it is no client of this lab's process, and was not watched"),
+        let unwatched = registered.chain(self.baseline.unknown.iter().map(String::as_str));
+        let unwatched = unwatched.filter(|name| !here.contains(name));
+        let all: BTreeSet<&str> = unwatched.chain(self.unknown.iter().map(String::as_str)).collect();
+        for name in all.into_iter().filter(|name| !self.rotation.left_behind.contains(*name)) {
+            let why = match (here.contains(name), self.baseline.clients.contains_key(name)) {
+                (true, _) => format!("{name}: another client has its name, and no process reports what that one holds"),
+                (false, true) => format!("{name}: it is no longer a client of this lab's process"),
+                (false, false) => format!("{name}: it is no client of this lab's process, and was not watched"),
             };
             findings.unknown(Code::ClientsServed, why);
         }
@@ -218,20 +221,28 @@ impl Judgement<'_> {
         let mut least: Option<(u64, String)> = None;
         let mut unknown = BTreeSet::new();
         for client in &self.clients {
-            let Some(before) = self.baseline.clients.get(&client.name).filter(|one| one.on) else { continue };
+            let was_on = self.baseline.clients.get(&client.name).is_some_and(|before| before.on);
+            if !was_on && !client.is_on {
+                continue;
+            }
             if client.is_elsewhere {
                 let why = "it runs elsewhere, and its heartbeats between two reports cannot be told apart";
                 findings.unknown(code, format!("{}: {why}", client.name));
                 continue;
             }
             let mut fewest: Option<(u64, String)> = None;
-            for (from, to) in self.dangerous(before, changes) {
+            for (from, to) in self.dangerous(client, changes) {
                 let name = format!("{} in part {}", client.name, client.part);
                 let gap = format!("{name}, between {} and {}", from.at, to.at);
                 match client.trace.served_between(from.number, to.number) {
                     None => {
                         unknown.insert(client.name.as_str());
-                        findings.unknown(code, format!("{gap}: no longer known"));
+                        findings.unknown(code, format!("{gap}: not known"));
+                    }
+                    // Nobody saw whether it was on.
+                    Some(0) if !was_on => {
+                        unknown.insert(client.name.as_str());
+                        findings.unknown(code, format!("{gap}: none, and it was not on at the baseline"));
                     }
                     Some(served) if fewest.as_ref().is_none_or(|(few, _)| served < *few) => {
                         fewest = Some((served, gap));
@@ -260,16 +271,20 @@ impl Judgement<'_> {
     /// certificate; or two certificates while its switch is on.
     pub(super) fn dangerous<'c>(
         &self,
-        client: &BaselineClient,
+        client: &JudgedClient,
         changes: &'c [Change],
     ) -> Vec<(&'c Change, &'c Change)> {
-        let is_secure = |change: &Change| {
-            let group = client.group.as_ref().and_then(|group| change.before.groups.get(group));
-            group.is_some_and(|group| group.secure_communications)
+        let before = self.baseline.clients.get(&client.name);
+        let (group, location) = match before {
+            Some(before) => (before.group.as_ref(), before.location.as_deref()),
+            None => (client.group.as_ref(), client.view.location.as_deref()),
         };
+        let Some(group) = group.or(client.group.as_ref()) else { return Vec::new() };
+        let is_secure =
+            |change: &Change| change.before.groups.get(group).is_some_and(|group| group.secure_communications);
         let relevant: Vec<(&Change, bool, bool)> = changes
             .iter()
-            .map(|one| (one, !one.updated().is_empty(), self.concerns(client, one)))
+            .map(|one| (one, !one.updated().is_empty(), one.concerns(group, location)))
             .filter(|(_, is_update, is_setting)| *is_update || *is_setting)
             .collect();
         let pairs = relevant.windows(2).filter_map(|pair| {

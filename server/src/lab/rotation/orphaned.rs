@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use epm_client_agent::cause::{Change, Loss, SiteHistory, failure_of};
+use epm_client_agent::cause::{Loss, SiteHistory, failure_of};
 use epm_client_agent::scenario::CauseCode;
 
 use super::Judgement;
@@ -56,7 +56,7 @@ impl Lab {
                 trace.orphaned.back().filter(|one| one.until.is_none_or(|until| until >= judged.baseline.at));
             let Some(orphaning) = seen else {
                 // What a client went through that left before the baseline is known to be earlier.
-                if part.is_empty() {
+                if part.is_empty() && !self.history.has_left_since(name, judged.baseline.at) {
                     continue;
                 }
                 let why = format!(
@@ -92,11 +92,6 @@ impl Judgement<'_> {
         let mut history = SiteHistory::new(Arc::new(self.baseline.settings.clone()), assumptions);
         changes.iter().for_each(|change| history.push(None, change.clone()));
         history
-    }
-
-    /// Whether a change concerns the switch or the list of this client.
-    pub(super) fn concerns(&self, client: &BaselineClient, change: &Change) -> bool {
-        client.group.as_ref().is_some_and(|group| change.concerns(group, client.location.as_deref()))
     }
 }
 

@@ -29,9 +29,8 @@ impl Judgement<'_> {
     pub(super) fn judge_waits(&self, findings: &mut Findings) {
         let Some(changes) = self.changes.as_ref().filter(|_| self.has_history) else { return };
         let on = self.clients.iter().filter(|one| one.is_on);
-        let known = on.filter_map(|one| self.baseline.clients.get(&one.name).filter(|before| before.on));
-        let pairs: BTreeSet<(u64, u64)> = known
-            .flat_map(|before| self.dangerous(before, changes))
+        let pairs: BTreeSet<(u64, u64)> = on
+            .flat_map(|client| self.dangerous(client, changes))
             .map(|(from, to)| (from.number, to.number))
             .collect();
         // The first one lies before the tool's first step.

@@ -278,3 +278,89 @@ async fn after_a_snapshot_is_restored_the_heartbeats_before_the_first_change_are
     assert_eq!((few.result, few.against), (FindingResult::Fail, 6), "{few:#?}");
     assert!(few.counter_examples.iter().all(|one| one.ends_with(": 0, expected 1")), "{few:#?}");
 }
+
+/// The result of an expectation, and its first counter-example.
+async fn found(lab: &Lab, expectation: Expectation) -> (FindingResult, String) {
+    let found = lab.opened.lab.find(vec![expectation]).await.remove(0);
+    (found.result, found.counter_examples.into_iter().next().unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_off_is_tried_whatever_it_holds() {
+    let lab = Lab::of(MockSite::builder(), Hand::Api).await;
+    lab.part("desk", 1, "14.3", DEFAULT_GROUP, None).await;
+    lab.act("desk-1", ClientOperation::Offline).await;
+    assert_eq!(lab.opened.lab.verdict().await.well, Some(true), "it would be served");
+    // It holds what the clients' port presents, and would meet a signature of another certificate.
+    lab.update(MANAGER, &Update::Good(Stores::Console)).await;
+    let verdict = lab.opened.lab.verdict().await;
+    assert_eq!((&verdict.orphaned_on_return[..], &verdict.away[..]), (&["desk-1".to_owned()][..], &["desk-1".to_owned()][..]));
+    assert_eq!(verdict.well, Some(false));
+    lab.act("desk-1", ClientOperation::Online).await;
+    lab.beats(1).await;
+    assert_eq!(lab.opened.lab.verdict().await.orphaned.len(), 1, "as was tried");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_every_client_is_unknown_where_the_only_one_was_removed() {
+    let lab = Lab::of(MockSite::builder(), Hand::Api).await;
+    lab.part("desk", 1, "14.3", DEFAULT_GROUP, None).await;
+    lab.renew(MANAGER).await;
+    lab.beats(1).await;
+    lab.part("desk", 0, "14.3", DEFAULT_GROUP, None).await;
+    for now in [Expectation::EveryClientIsUpToDate, Expectation::EveryClientIsSecure, Expectation::NoClientIsOrphaned] {
+        assert_eq!(found(&lab, now.clone()).await.0, FindingResult::Unknown, "{now:?}");
+    }
+    let (result, example) = found(&lab, Expectation::NoClientWasOrphaned).await;
+    assert_eq!(result, FindingResult::Fail);
+    assert!(example.starts_with("desk-1, no longer in the fleet: from "), "{example}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeats_are_counted_also_of_a_client_that_was_off_at_the_baseline() {
+    let lab = Lab::of(MockSite::builder(), Hand::Api).await;
+    lab.part("desk", 2, "14.3", DEFAULT_GROUP, None).await;
+    lab.act("desk-2", ClientOperation::Offline).await;
+    lab.opened.lab.take_baseline("begin").await.unwrap();
+    lab.act("desk-2", ClientOperation::Online).await;
+    lab.beats(1).await;
+    let turn = |on| Command::SetSecureCommunications { group: TOP_GROUP.into(), on };
+    lab.apply(&turn(false));
+    for client in ["desk-1", "desk-1", "desk-1", "desk-2"] {
+        lab.act(client, ClientOperation::Poke).await;
+    }
+    lab.renew(MANAGER).await;
+    lab.beats(3).await;
+    lab.apply(&turn(true));
+    lab.beats(3).await;
+    let judge = |least| Rotation {
+        since: "begin".to_owned(),
+        least_heartbeats: Some(least),
+        ..Rotation::default()
+    };
+    assert_eq!(lab.judge(judge(1)).await.result, FindingResult::Pass);
+    let judged = lab.judge(judge(2)).await;
+    assert_eq!(failing(&judged), ["heartbeats-between-steps"], "{judged:#?}");
+    assert!(judged.counter_examples[0].contains("desk-2 in part desk"), "{judged:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_came_too_late_is_not_in_time_after_a_snapshot_is_restored() {
+    let lab = Lab::of(MockSite::builder(), Hand::Api).await;
+    lab.part("desk", 1, "14.3", DEFAULT_GROUP, None).await;
+    let identity = lab.another();
+    let fingerprint = identity.certificate().fingerprint();
+    let in_time = Expectation::EveryClientHolds { fingerprint, within_heartbeats: Some(2) };
+    let asked = async || lab.opened.lab.expect("in-time", in_time.clone()).await.unwrap().unwrap().result;
+    assert_eq!(asked().await, FindingResult::Pending);
+    lab.apply(&Command::SetSecureCommunications { group: TOP_GROUP.into(), on: false });
+    lab.beats(4).await;
+    lab.update(MANAGER, &Update::Of(identity)).await;
+    lab.beats(1).await;
+    assert_eq!(asked().await, FindingResult::Fail);
+    lab.opened.lab.take_snapshot("late").await.unwrap();
+    lab.opened.lab.restore_snapshot("late").await.unwrap();
+    assert_eq!(asked().await, FindingResult::Unknown, "when it came is not known any more");
+    lab.beats(1).await;
+    assert_eq!(asked().await, FindingResult::Unknown);
+}
