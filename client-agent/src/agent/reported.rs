@@ -148,17 +148,25 @@ impl ReportedState {
         std::iter::once(first).chain(others)
     }
 
-    /// The state of each client; `time` gives the lab's time for one of the process's clock.
-    pub fn views(&self, time: impl Fn(Timestamp) -> Timestamp) -> impl Iterator<Item = AgentView> {
+    /// The state of each client.
+    pub fn views(&self) -> impl Iterator<Item = AgentView> {
         let first = ReportedClient::of(&self.first);
         std::iter::once(first).chain(self.others.iter().cloned()).map(move |own| {
             let ReportedClient(computer_name, since, heartbeats, heartbeats_served) = own;
             let mut view = AgentView { computer_name, heartbeats, heartbeats_served, ..self.first.clone() };
             if let (Some(place), Some(since)) = (view.health.since_mut(), since) {
-                *place = time(since);
+                *place = since;
             }
             view
         })
+    }
+
+    /// Replaces the time since when each client's contact is in its state by what `time` gives for the client's name and that time.
+    pub fn map_times(&mut self, time: impl Fn(&str, Timestamp) -> Timestamp) {
+        let AgentView { computer_name, health, .. } = &mut self.first;
+        let first = health.since_mut().map(|since| (computer_name.as_str(), since));
+        let others = self.others.iter_mut().filter_map(|one| Some((one.0.as_str(), one.1.as_mut()?)));
+        first.into_iter().chain(others).for_each(|(client, since)| *since = time(client, *since));
     }
 }
 
@@ -247,14 +255,17 @@ mod tests {
         let text = serde_json::to_string(&states).unwrap();
         let read: Vec<ReportedState> = serde_json::from_str(&text).unwrap();
         assert_eq!(read, states);
-        let back: Vec<AgentView> = read[..4].iter().flat_map(|one| one.views(|since| since)).collect();
+        let back: Vec<AgentView> = read[..4].iter().flat_map(ReportedState::views).collect();
         assert_eq!(back, given);
         let names: Vec<&str> = read[..4].iter().flat_map(ReportedState::names).collect();
         assert!(names.len() == 102 && names[101] == "c");
         // The lab's clock may show another time.
         let hour = std::time::Duration::from_secs(3600);
-        let later = read[2].views(|since| since + hour).next().unwrap();
-        assert_eq!(later.health.orphaned().unwrap().0, at(1) + hour);
+        let mut later = read[2].clone();
+        later.map_times(|client, since| if client == "b-2" { since } else { since + hour });
+        let since: Vec<Timestamp> =
+            later.views().take(3).map(|one| one.health.orphaned().unwrap().0).collect();
+        assert_eq!(since, [at(1) + hour, at(2), at(3) + hour]);
     }
 
     #[test]
@@ -293,7 +304,7 @@ mod tests {
             states.iter().map(|one| (one.on, one.count())).collect::<Vec<_>>(),
             [(false, 1), (false, 2), (true, 3)]
         );
-        let views: Vec<AgentView> = states.iter().flat_map(|one| one.views(|since| since)).collect();
+        let views: Vec<AgentView> = states.iter().flat_map(ReportedState::views).collect();
         assert_eq!(views, awake.iter().map(|(agent, _)| agent.view()).collect::<Vec<_>>());
     }
 }

@@ -1,6 +1,6 @@
 //! The latest report of each part of each source of reports, what a report has to be, and why one is refused.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use epm_client_agent::agent::{AgentView, ClientReport, Contact, MOST_REPORTED, ReportedState};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::runtime::clients::ClientStatus;
-use crate::store::StoreError;
+use crate::store::{ReportKey, StoreError};
 
 /// Maximum number of parts of all sources.
 pub(super) const MOST_PARTS: usize = 1000;
@@ -34,6 +34,8 @@ const MOST_REFUSED: usize = 16;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Intervals without a heartbeat after which a client is reported as silent.
 const SILENT: u32 = 3;
+/// The latest time in a report.
+const LATEST: Timestamp = Timestamp::from_seconds(32_503_680_000); // 3000-01-01
 /// A source whose clock differs from the lab's by less has the same time, as have the machines of managers.
 pub(super) const SAME_TIME: Duration = Duration::from_secs(5);
 
@@ -86,12 +88,14 @@ impl From<StoreError> for ReportError {
 /// The latest report of each part of each source.
 #[derive(Default)]
 pub(super) struct Reports {
-    pub(super) parts: Mutex<BTreeMap<(String, u32), Part>>,
+    pub(super) parts: Mutex<BTreeMap<ReportKey, Part>>,
     /// What is wrong with each report that the processes of the site share and that cannot be read, until another one comes in its
     /// place.
-    pub(super) damaged: Mutex<BTreeMap<(String, u32), String>>,
+    pub(super) damaged: Mutex<BTreeMap<ReportKey, String>>,
     /// The latest report of each source that was refused because a process that was started later reports as the same source.
     pub(super) refused: Mutex<BTreeMap<String, Refused>>,
+    /// Clients that a source reported before, of each source of which not every part has come since.
+    pub(super) former: Mutex<BTreeMap<String, HashSet<String>>>,
     /// Notified when a report has come.
     pub(super) heard: Notify,
 }
@@ -137,6 +141,54 @@ impl Reports {
         Some(refusal)
     }
 
+    /// Takes out parts; returns the names of their clients, by source.
+    pub(super) fn take_out(
+        &self,
+        mut is_gone: impl FnMut(&ReportKey, &mut Part) -> bool,
+    ) -> BTreeMap<String, HashSet<String>> {
+        let mut gone = BTreeMap::<String, HashSet<String>>::new();
+        self.parts.lock().retain(|key, part| {
+            let is_gone = is_gone(key, part);
+            if is_gone {
+                gone.entry(key.0.clone()).or_default().extend(part.names().map(str::to_owned));
+            }
+            !is_gone
+        });
+        gone
+    }
+
+    /// The clients that these sources, or others before, reported and that no source does any more. Of a source of which parts are still
+    /// to come none, unless there are too many.
+    pub(super) fn no_longer_reported(
+        &self,
+        parts: &BTreeMap<ReportKey, Part>,
+        gone: BTreeMap<String, HashSet<String>>,
+    ) -> HashSet<String> {
+        let mut former = self.former.lock();
+        for (source, clients) in gone.into_iter().filter(|(_, clients)| !clients.is_empty()) {
+            former.entry(source).or_default().extend(clients);
+        }
+        if former.is_empty() {
+            return HashSet::new();
+        }
+        let incomplete = incomplete(parts);
+        let are_too_many = former.values().map(HashSet::len).sum::<usize>() > MOST_CLIENTS;
+        let mut ended = HashSet::new();
+        former.retain(|source, clients| {
+            let waits = incomplete.contains(source.as_str()) && !are_too_many;
+            if !waits {
+                ended.extend(std::mem::take(clients));
+            }
+            waits
+        });
+        if !ended.is_empty() {
+            for client in parts.values().flat_map(Part::names) {
+                ended.remove(client);
+            }
+        }
+        ended
+    }
+
     /// Notes what another process of the site has refused.
     pub(super) fn hear_refusal(&self, source: &str, refusal: Refusal) {
         self.refused.lock().insert(source.to_owned(), Refused { refusal, since: Stopwatch::start() });
@@ -171,7 +223,10 @@ pub(super) struct Part {
     /// Number that no other report has.
     pub(super) number: i64,
     pub(super) heard: Timestamp,
+    /// Time by the source's clock, and lab time, of the first report of the same run of the source.
     pub(super) origin: (Timestamp, Timestamp),
+    /// The lab's time at which the source looked at its clients.
+    pub(super) looked: Timestamp,
     /// Real time since the report came: how old it was when this process read it, and since then.
     pub(super) age: (Duration, Stopwatch),
     /// Whether a later report of the same part cannot be read.
@@ -192,31 +247,20 @@ impl Part {
         self.report.states.iter().map(ReportedState::count).sum()
     }
 
-    /// The lab's time at which the source looked at its clients.
-    pub(super) fn looked(&self, speed: u32) -> Timestamp {
-        self.lab_time(self.report.at, speed).min(self.heard)
-    }
-
-    /// The lab's time for one of the source's clock.
-    fn lab_time(&self, time: Timestamp, speed: u32) -> Timestamp {
-        let (source, lab) = (self.origin.0.as_millis(), self.origin.1.as_millis());
-        let is_same = u128::from(lab.abs_diff(source)) < SAME_TIME.as_millis();
-        if speed == 1 && is_same {
-            return time;
-        }
-        let since = time.as_millis().saturating_sub(source).saturating_mul(speed.max(1).into());
-        Timestamp::from_millis(lab.saturating_add(since))
+    /// Names of the clients.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.report.states.iter().flat_map(ReportedState::names)
     }
 
     /// What is seen of each client, with its name. Clients in one state share what they look like.
-    pub(super) fn glances(&self, speed: u32) -> impl Iterator<Item = (&str, Glance)> {
+    pub(super) fn glances(&self) -> impl Iterator<Item = (&str, Glance)> {
         self.report.states.iter().flat_map(move |state| {
             let first = Glance::of_view(state.first.clone(), state.on, state.silent);
             state.clients().map(move |own| {
                 (
                     own.name,
                     Glance {
-                        since: own.since.map_or(Timestamp::EPOCH, |time| self.lab_time(time, speed)),
+                        since: own.since.unwrap_or(Timestamp::EPOCH),
                         heartbeats: own.heartbeats,
                         heartbeats_served: own.heartbeats_served,
                         ..first.clone()
@@ -226,13 +270,21 @@ impl Part {
         })
     }
 
-    /// The clients, each with whether it is on, and silent.
-    pub(super) fn views(&self, speed: u32) -> impl Iterator<Item = (AgentView, bool, bool)> {
-        let states = self.report.states.iter();
-        states.flat_map(move |state| {
-            state.views(move |time| self.lab_time(time, speed)).map(|view| (view, state.on, state.silent))
-        })
+    /// The clients, each with whether it is on.
+    pub(super) fn views(&self) -> impl Iterator<Item = (AgentView, bool)> {
+        self.report.states.iter().flat_map(|state| state.views().map(|view| (view, state.on)))
     }
+}
+
+/// The lab's time for one of a source's clock, if the source's showed `pair.0` when the lab's showed `pair.1`.
+pub(super) fn lab_time(pair: (Timestamp, Timestamp), time: Timestamp, speed: u32) -> Timestamp {
+    let (source, lab) = (pair.0.as_millis(), pair.1.as_millis());
+    let is_same = u128::from(lab.abs_diff(source)) < SAME_TIME.as_millis();
+    if speed == 1 && is_same {
+        return time;
+    }
+    let since = time.as_millis().saturating_sub(source).saturating_mul(speed.max(1).into());
+    Timestamp::from_millis(lab.saturating_add(since))
 }
 
 /// A client that is reported.
@@ -255,6 +307,19 @@ impl Reported<'_> {
             self.record = Some((record.client.agent, record.last_seen));
         }
     }
+}
+
+/// The sources of which not every part has come: their other clients cannot even be named.
+pub(super) fn incomplete(parts: &BTreeMap<ReportKey, Part>) -> HashSet<&str> {
+    let mut sources: HashMap<&str, (u32, i64, u32)> = HashMap::new();
+    for ((source, _), part) in parts {
+        let (count, newest, of) = sources.entry(source).or_default();
+        *count += 1;
+        if part.number >= *newest {
+            (*newest, *of) = (part.number, part.report.parts);
+        }
+    }
+    sources.into_iter().filter(|(_, (count, _, of))| count < of).map(|(source, _)| source).collect()
 }
 
 /// Completes what is seen of clients by what the site's records say: what no report has.
@@ -309,6 +374,13 @@ pub(super) fn check(source: &str, report: &ClientReport) -> Result<(), ReportErr
             report.part, report.parts
         ));
     }
+    let is_time = |time: Timestamp| (Timestamp::EPOCH..=LATEST).contains(&time);
+    let (began, at) = (report.began, report.at);
+    if !is_time(began) || !is_time(at) || began > at {
+        return invalid(format!(
+            "began: {began}, at: {at}: expected times from 1970-01-01 to 3000-01-01, the first not after the second"
+        ));
+    }
     let count: usize = report.states.iter().map(ReportedState::count).sum();
     if count > MOST_REPORTED {
         return invalid(format!(
@@ -320,6 +392,19 @@ pub(super) fn check(source: &str, report: &ClientReport) -> Result<(), ReportErr
         if length > LONGEST_STATE {
             let (name, most) = (&state.first.computer_name, LONGEST_STATE);
             return invalid(format!("the state of {name:?} has {length} bytes: expected at most {most}"));
+        }
+        if report.is_last && state.on {
+            let name = &state.first.computer_name;
+            return invalid(format!(
+                "the client {name:?} is on in a last report: expected every client to be off once its process has ended"
+            ));
+        }
+        if let Some((name, since)) =
+            state.clients().find_map(|one| Some((one.name, one.since.filter(|since| !is_time(*since))?)))
+        {
+            return invalid(format!(
+                "the client {name:?} is in its state since {since}: expected a time from 1970-01-01 to 3000-01-01"
+            ));
         }
     }
     let mut names = HashSet::new();

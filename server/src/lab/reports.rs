@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use epm_client_agent::agent::{ClientReport, ReportedState};
-use epm_client_agent::scenario::ReportSource;
-use epm_client_agent::wire::{Stopwatch, Watcher, wait};
+use epm_client_agent::scenario::{ReportSource, Standing};
+use epm_client_agent::wire::{Stopwatch, wait};
 use epm_protocol::site::{CommandError, RegisteredClient};
 use epm_protocol::time::{Clock, Timestamp};
+use epm_protocol::trust::Fingerprint;
 use tokio::time::timeout;
 
 use crate::lab::known_reports::{
     MOST_BYTES, MOST_CLIENTS, MOST_PARTS, Part, ReportError, Reported, SAME_TIME, check, complete,
+    incomplete, lab_time,
 };
 use crate::lab::time_error::{PATIENCE, TimeError};
 use crate::lab::{ClientView, Lab, Seen, lock};
@@ -27,7 +29,7 @@ pub(crate) struct Heard {
     /// Number of registered clients that run outside of the lab's process and that no process reports. A client that has been registered with several hardware
     /// ids is one, and of clones that share a record each is known by its own name.
     pub(super) elsewhere: usize,
-    /// Clients that several sources report.
+    /// Clients that several sources report, or one beside the lab's own.
     pub(super) reported_twice: Vec<String>,
     /// Why not every report is known; none if each is.
     pub(super) not_read: Option<String>,
@@ -115,9 +117,9 @@ impl Lab {
             valid.map_err(|error| damaged.insert(key, why(error))).is_ok()
         });
         let there: BTreeSet<ReportKey> = read.iter().map(|one| (one.source.clone(), one.part)).collect();
-        self.reports.parts.lock().retain(|key, part| {
+        let gone = self.reports.take_out(|key, part| {
             part.is_outdated = damaged.contains_key(key);
-            there.contains(key) || part.is_outdated || known.get(key) != Some(&part.number)
+            !there.contains(key) && !part.is_outdated && known.get(key) == Some(&part.number)
         });
         tell_new(
             &mut self.reports.damaged.lock(),
@@ -125,12 +127,14 @@ impl Lab {
             "a report cannot be read, and its clients are unknown until its source reports again",
         );
         read.into_iter().filter(|one| one.report.is_some()).for_each(|one| self.adopt_report(one));
+        // One that another source reports now has not gone.
+        self.end_histories(gone);
         Ok(())
     }
 
     fn adopt_report(&self, stored: StoredReport) {
         let StoredReport { source, number, age, heard, origin, part: of, bytes, report } = stored;
-        let Some(report) = report else { return };
+        let Some(mut report) = report else { return };
         let mut parts = self.reports.parts.lock();
         let key = (source, of);
         let known = parts.get(&key);
@@ -139,18 +143,42 @@ impl Lab {
         }
         let origin =
             known.filter(|one| one.report.instance == report.instance).map_or(origin, |one| one.origin);
+        let speed = self.clock().speed();
+        let (at, looked) = (report.at, lab_time(origin, report.at, speed).min(heard));
+        for state in &mut report.states {
+            state.map_times(|client, since| {
+                let first = lab_time((at, heard), since, speed).min(heard);
+                self.history.contact_since(client, since, first)
+            });
+        }
         let (instance, count) = (report.instance.clone(), report.parts);
-        let part =
-            Part { report, bytes, number, heard, origin, age: (age, Stopwatch::start()), is_outdated: false };
-        let watcher: Watcher = self.history.watcher(self.site.changes());
-        part.views(self.clock().speed()).for_each(|(view, ..)| {
-            watcher(&view, heard);
-            self.history.hear(&view.computer_name, view.harm, heard);
+        let age = (age, Stopwatch::start());
+        let part = Part { report, bytes, number, heard, origin, looked, age, is_outdated: false };
+        let changes = self.site.changes().count();
+        part.views().for_each(|(view, _)| self.history.hear(&view, heard, changes));
+        let names: HashSet<&str> = part.names().collect();
+        let mut gone = HashSet::new();
+        parts.retain(|(name, of), one| {
+            let stays = *name != key.0 || one.report.instance == instance && *of <= count && *of != key.1;
+            if !stays {
+                gone.extend(one.names().filter(|client| !names.contains(client)).map(str::to_owned));
+            }
+            stays
         });
-        parts.retain(|(name, part), one| *name != key.0 || one.report.instance == instance && *part <= count);
+        let source = key.0.clone();
         parts.insert(key, part);
         drop(parts);
+        self.end_histories(BTreeMap::from([(source, gone)]));
         self.reports.heard.notify_waiters();
+    }
+
+    /// Ends the histories of clients that each of these sources reported, and that no source does any more. Those of a source of which
+    /// parts are still to come may be in these.
+    fn end_histories(&self, gone: BTreeMap<String, HashSet<String>>) {
+        let parts = self.reports.parts.lock();
+        let ended = self.reports.no_longer_reported(&parts, gone);
+        let now = self.clock().now();
+        ended.iter().for_each(|client| self.history.leave_reported(client, now));
     }
 
     /// Forgets the reports of a source.
@@ -171,17 +199,9 @@ impl Lab {
                 known: known.into_iter().collect(),
             });
         }
-        let mut gone = Vec::new();
-        self.reports.parts.lock().retain(|(name, _), part| {
-            if name == source {
-                gone.extend(part.report.states.iter().flat_map(ReportedState::names).map(str::to_owned));
-            }
-            name != source
-        });
         self.reports.refused.lock().remove(source);
         // What happened to its clients is not forgotten with it.
-        let now = self.clock().now();
-        gone.iter().for_each(|client| self.history.leave(client, now));
+        self.end_histories(self.reports.take_out(|(name, _), _| name == source));
         Ok(())
     }
 
@@ -221,7 +241,7 @@ impl Lab {
     }
 
     /// Calls `see` with the lab's own clients and those that are reported; of several reports of one client the latest counts, and
-    /// the lab's own client before any.
+    /// the lab's own client before any. A name is unknown as well if any other report of it has a client that is not well.
     pub(crate) async fn look_at_everyone(&self, mut see: impl FnMut(Seen<'_>)) -> Heard {
         // Without the database the reports that are known grow old, and their clients unknown.
         let not_read = self.read_reports().err().map(|error| error.to_string());
@@ -232,7 +252,8 @@ impl Lab {
         fleet.members().iter().for_each(|one| see(Seen::of(one, &one.handle.glance(now))));
         let is_here = |name: &str| fleet.named(name).is_some();
         let (mut reported_twice, mut unknown) = (BTreeSet::new(), BTreeSet::new());
-        let speed = self.clock().speed();
+        let in_force: Vec<Fingerprint> = self.certificates().into_values().collect();
+        let mut unwell = Vec::new();
         let last_seen = self.seen_of_ended();
         let sources = self.sources();
         let parts = self.reports.parts.lock();
@@ -246,8 +267,8 @@ impl Lab {
         // The place of each reported client among all of them.
         let mut seen: HashMap<&str, usize> = HashMap::new();
         for (place, ((source, _), part)) in latest {
-            let looked = part.looked(speed);
-            for (name, glance) in part.glances(speed) {
+            let looked = part.looked;
+            for (name, glance) in part.glances() {
                 let is_back = |last: &Timestamp| *last > part.heard + SAME_TIME;
                 let may_be_back =
                     || last_seen.as_ref().is_none_or(|seen| seen.get(name).is_some_and(is_back));
@@ -255,6 +276,9 @@ impl Lab {
                     unknown.insert(name.to_owned());
                 } else if is_here(name) || seen.contains_key(name) {
                     reported_twice.insert(name.to_owned());
+                    let is_well =
+                        !glance.is_silent && Standing::of(&glance.common, &in_force) == Standing::Well;
+                    unwell.extend((!is_well && !part.report.is_last).then(|| name.to_owned()));
                 } else {
                     seen.insert(name, reported.len());
                     reported.push(Reported { place, source, name, glance, looked, record: None });
@@ -275,8 +299,8 @@ impl Lab {
             see(Seen { name, part: source, glance, reported_by: Some(source), member: None });
         }
         let lost = parts.iter().filter(|(key, part)| !is_known(key, part));
-        let lost = lost.flat_map(|(_, part)| part.report.states.iter().flat_map(ReportedState::names));
-        unknown.extend(lost.map(str::to_owned));
+        unknown.extend(lost.flat_map(|(_, part)| part.names()).map(str::to_owned));
+        unknown.extend(self.reports.former.lock().values().flatten().cloned());
         let dismissed = lock(&self.dismissed);
         let is_gone = |client: &RegisteredClient| {
             let last = || self.site.client_status(client.agent).map(|one| one.last_seen);
@@ -297,6 +321,7 @@ impl Lab {
         let refused = self.reports.refused_clients();
         reported_twice.extend(refused.iter().filter(|name| is_seen(name)).cloned());
         unknown.extend(refused);
+        unknown.extend(unwell);
         Heard {
             sources,
             unknown: unknown.into_iter().collect(),
@@ -367,7 +392,7 @@ impl Lab {
                 let parts = self.reports.parts.lock();
                 for part in parts.values().filter(|part| !part.is_silent() && !part.report.is_last) {
                     let is_new = part.age() < called.elapsed();
-                    for (view, ..) in part.views(1).filter(|(_, is_on, _)| *is_on) {
+                    for (view, _) in part.views().filter(|(_, is_on)| *is_on) {
                         clients += 1;
                         let (client, ended) = (view.computer_name, view.heartbeats);
                         let from = is_new.then(|| *first.entry(client.clone()).or_insert(ended));
@@ -398,19 +423,6 @@ impl Lab {
             let _ = timeout(LOOK_EVERY, heard).await;
         }
     }
-}
-
-/// The sources of which not every part has come: their other clients cannot even be named.
-fn incomplete(parts: &BTreeMap<ReportKey, Part>) -> HashSet<&str> {
-    let mut sources: HashMap<&str, (u32, i64, u32)> = HashMap::new();
-    for ((source, _), part) in parts {
-        let (count, newest, of) = sources.entry(source).or_default();
-        *count += 1;
-        if part.number >= *newest {
-            (*newest, *of) = (part.number, part.report.parts);
-        }
-    }
-    sources.into_iter().filter(|(_, (count, _, of))| count < of).map(|(source, _)| source).collect()
 }
 
 /// How often the reports that other processes have taken are looked for while they are waited for.

@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     Text,
     /// Histories of the clients of the fleet.
     Trace,
+    /// Histories of clients that processes elsewhere report, of those with something to report.
+    Reported,
     /// Histories of clients that left the fleet.
     Departed,
     /// Changes of certificates, lists and switches, by number.
@@ -73,7 +75,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind of document that a store keeps.
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Founding,
         Self::Lab,
         Self::Faults,
@@ -83,6 +85,7 @@ impl Kind {
         Self::Cache,
         Self::Text,
         Self::Trace,
+        Self::Reported,
         Self::Departed,
         Self::SiteChange,
         Self::Pause,
@@ -111,6 +114,7 @@ impl Kind {
             Self::Cache => "cache",
             Self::Text => "text",
             Self::Trace => "trace",
+            Self::Reported => "reported",
             Self::Departed => "departed",
             Self::SiteChange => "site-change",
             Self::Pause => "pause",

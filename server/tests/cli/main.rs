@@ -45,6 +45,8 @@ mod recovery;
 mod reference;
 mod rehearse;
 #[cfg(feature = "postgres")]
+mod reported_histories;
+#[cfg(feature = "postgres")]
 mod reports;
 mod rotate;
 mod schema_check;

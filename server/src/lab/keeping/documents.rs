@@ -17,6 +17,7 @@ use epm_protocol::trust::Kcs;
 use epm_protocol::version::ClientVersion;
 use serde::{Deserialize, Serialize};
 
+use crate::lab::history::Left;
 use crate::runtime::clients::ClientStatus;
 use crate::runtime::kept_pauses::KeptPauses;
 
@@ -39,6 +40,9 @@ pub(super) struct KeptLab {
     /// Clients that were removed from the fleet, and when.
     #[serde(default)]
     pub(super) dismissed: HashMap<String, Timestamp>,
+    /// When clients left the fleet, or were no longer reported.
+    #[serde(default)]
+    pub(super) left: Left,
     /// The pauses between changes, without those that have ended, as earlier versions wrote them.
     #[serde(default, skip_serializing)]
     pub(super) pauses: Option<KeptPauses>,

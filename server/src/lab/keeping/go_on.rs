@@ -18,7 +18,7 @@ use super::documents::{
 use super::trace::KeptTrace;
 use super::written::{Written, WrittenClient};
 use crate::lab::baseline::KeptBaseline;
-use crate::lab::history::Trace;
+use crate::lab::history::{KeptHistory, Trace};
 use crate::lab::present_machines::PresentMachines;
 use crate::lab::records::{RequestedAssumptions, Snapshot};
 use crate::lab::{Lab, RotationJudgement, held, lock};
@@ -84,12 +84,17 @@ impl Lab {
             *lock(&self.dismissed) = lab.dismissed;
             self.sources.go_on_after(lab.sources);
             self.clock().set_hold(lab.clock.hold());
-            let here: Vec<(String, KeptTrace)> = read(store, Kind::Trace)?;
-            let departed: Vec<(String, KeptTrace)> = read(store, Kind::Departed)?;
-            let traces = |all: Vec<(String, KeptTrace)>| -> Vec<(String, Trace)> {
-                all.into_iter().map(|(client, kept)| (client, kept.trace())).collect()
+            let traces = |kind| -> Result<Vec<(String, Trace)>, StoreError> {
+                let all: Vec<(String, KeptTrace)> = read(store, kind)?;
+                Ok(all.into_iter().map(|(client, kept)| (client, kept.trace())).collect())
             };
-            self.history.go_on_from(lab.history, traces(here), traces(departed));
+            let kept = KeptHistory {
+                own: traces(Kind::Trace)?,
+                reported: traces(Kind::Reported)?,
+                departed: traces(Kind::Departed)?,
+                left: lab.left,
+            };
+            self.history.go_on_from(lab.history, kept);
         }
         let faults: Vec<(String, Vec<KeptFault>)> = read(store, Kind::Faults)?;
         let faults = faults.into_iter().flat_map(|(_, faults)| faults);

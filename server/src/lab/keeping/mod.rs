@@ -33,6 +33,7 @@ use trace::KeptTrace;
 use written::{Written, WrittenClient};
 
 use crate::lab::baseline::KeptBaseline;
+use crate::lab::history::{KeptHistory, Left, Trace};
 use crate::lab::records::Snapshot;
 use crate::lab::{Lab, lock};
 use crate::runtime::changes;
@@ -46,15 +47,23 @@ const EVERY: Duration = Duration::from_secs(4);
 const FEW: u64 = 200;
 const PAUSES: u32 = 5;
 /// Kinds of documents that are compared with what was written last.
-const COMPARED: [Kind; 6] =
-    [Kind::Faults, Kind::Part, Kind::Expectation, Kind::Judgement, Kind::Departed, Kind::RestLogIns];
+const COMPARED: [Kind; 7] = [
+    Kind::Faults,
+    Kind::Part,
+    Kind::Expectation,
+    Kind::Judgement,
+    Kind::Reported,
+    Kind::Departed,
+    Kind::RestLogIns,
+];
 /// Kinds of documents that are written as a whole after an error.
-const WRITTEN_ANEW: [Kind; 16] = [
+const WRITTEN_ANEW: [Kind; 17] = [
     Kind::Faults,
     Kind::FaultCount,
     Kind::Part,
     Kind::Expectation,
     Kind::Judgement,
+    Kind::Reported,
     Kind::Departed,
     Kind::Baseline,
     Kind::SiteChange,
@@ -127,8 +136,14 @@ impl Lab {
                 batch.cleared.extend(WRITTEN_ANEW);
             }
             let gap = self.add_actions(&mut written, &mut batch);
-            batch.put(Kind::Lab, Kind::Lab.name(), &self.kept_lab(gap, is_stopped));
-            self.compare(&present, &mut written, &mut batch);
+            let KeptHistory { reported, departed, left, .. } = self.history.to_keep();
+            batch.put(Kind::Lab, Kind::Lab.name(), &self.kept_lab(gap, is_stopped, left));
+            self.compare(
+                &present,
+                [(Kind::Reported, reported), (Kind::Departed, departed)],
+                &mut written,
+                &mut batch,
+            );
             self.add_fault_counts(!is_known, &mut batch);
             self.add_baselines(&mut written, &mut batch);
             self.add_changes(&mut written, &mut batch);
@@ -141,7 +156,7 @@ impl Lab {
         })
     }
 
-    fn kept_lab(&self, recording_gap: Option<String>, is_stopped: bool) -> KeptLab {
+    fn kept_lab(&self, recording_gap: Option<String>, is_stopped: bool, left: Left) -> KeptLab {
         let clock = self.clock();
         let hold = u64::try_from(clock.read().hold.as_millis()).unwrap_or(u64::MAX);
         let assumed = lock(&self.assumed);
@@ -156,6 +171,7 @@ impl Lab {
             assumptions_after_reset: assumed.next.clone(),
             is_stopped,
             dismissed: lock(&self.dismissed).clone(),
+            left,
             pauses: None,
             sources: self.sources.count(),
             recording_gap,
@@ -163,7 +179,13 @@ impl Lab {
     }
 
     /// Adds the small documents that differ from what was written, and removes those that are no more.
-    fn compare(&self, present: &BTreeMap<String, Timestamp>, written: &mut Written, batch: &mut Batch) {
+    fn compare(
+        &self,
+        present: &BTreeMap<String, Timestamp>,
+        traces: [(Kind, Vec<(String, Trace)>); 2],
+        written: &mut Written,
+        batch: &mut Batch,
+    ) {
         let mut now = HashMap::new();
         let mut put = |kind: Kind, name: &str, content: serde_json::Result<String>| {
             now.insert((kind.name(), name.to_owned()), content.unwrap_or_default());
@@ -189,8 +211,10 @@ impl Lab {
         if let Some(log_ins) = self.site.rest_log_ins() {
             put(Kind::RestLogIns, Kind::RestLogIns.name(), Ok(log_ins));
         }
-        for (name, trace) in self.history.departed() {
-            put(Kind::Departed, &name, serde_json::to_string(&KeptTrace::of(&trace)));
+        for (kind, traces) in traces {
+            for (name, trace) in traces {
+                put(kind, &name, serde_json::to_string(&KeptTrace::of(&trace)));
+            }
         }
         for kind in COMPARED {
             let gone: Vec<String> = written
@@ -349,10 +373,10 @@ impl Lab {
             batch.put(Kind::Cache, &member.name, &cache);
             given_up = before;
         }
-        let events = self.history.ask(&member.name, |trace| trace.counts).unwrap_or_default();
+        let events = self.history.ask_own(&member.name, |trace| trace.counts).unwrap_or_default();
         if known.trace != Some((changes, events)) || known.revision.1 != revision.1 {
-            if let Some(trace) = self.history.of(&member.name) {
-                batch.put(Kind::Trace, &member.name, &KeptTrace::of(&trace));
+            if let Some(trace) = self.history.ask_own(&member.name, KeptTrace::of) {
+                batch.put(Kind::Trace, &member.name, &trace);
             }
             known.trace = Some((changes, events));
         }
@@ -414,6 +438,7 @@ impl Lab {
             Kind::Faults,
             Kind::FaultCount,
             Kind::Part,
+            Kind::Reported,
             Kind::Departed,
             Kind::Client,
             Kind::Cache,

@@ -7,7 +7,7 @@ use epm_protocol::time::Timestamp;
 use epm_protocol::trust::Fingerprint;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::history::{Orphaning, Trace, Unsigned};
+use crate::lab::history::{Orphaning, Told, Trace, Unsigned};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct KeptTrace {
@@ -18,6 +18,10 @@ pub(super) struct KeptTrace {
     serial: Option<PolicySerial>,
     counts: (u64, u64),
     served: Vec<(u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<Told>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contact: Option<(Timestamp, Timestamp)>,
 }
 
 impl KeptTrace {
@@ -32,6 +36,8 @@ impl KeptTrace {
             serial: trace.serial,
             counts: trace.counts,
             served: trace.served.iter().copied().collect(),
+            told: trace.told,
+            contact: trace.contact,
         }
     }
 
@@ -52,7 +58,22 @@ impl KeptTrace {
             serial: self.serial,
             counts: self.counts,
             served: self.served.into(),
-            told: Default::default(),
+            told: self.told,
+            contact: self.contact,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_of_an_earlier_version_is_that_of_a_client_that_has_told_nothing() {
+        let earlier = r#"{"orphaned":[],"unsigned":[],"certificates":[],"forgotten":3,"serial":null,"counts":[2,1],"served":[[1,7]]}"#;
+        let kept: KeptTrace = serde_json::from_str(earlier).unwrap();
+        let trace = kept.trace();
+        assert!(trace.told.is_none() && trace.contact.is_none() && trace.counts == (2, 1), "{trace:?}");
+        assert_eq!(serde_json::to_string(&KeptTrace::of(&trace)).unwrap(), earlier);
     }
 }
