@@ -82,6 +82,7 @@ impl AgentView {
             rescue,
             given_older_file,
             harm,
+            list,
             ..
         } = &trust_state.cache.state;
         let listed = trust_state.conf.list.priorities.iter().flatten().next().map(Server::of_list);
@@ -102,7 +103,8 @@ impl AgentView {
             health: health.clone(),
             brought_back: *rescue == Some(Rescue::BroughtBack),
             given_older_file: *given_older_file,
-            served_with_file: last_server.is_some(),
+            // A client that nothing serves any more has no last server, and keeps the list that a manager gave it.
+            served_with_file: last_server.is_some() || list.is_some(),
             harm: *harm,
             quarantined: pending_commands.quarantined,
             heartbeats,

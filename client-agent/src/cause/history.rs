@@ -59,6 +59,11 @@ impl SiteHistory {
         self.changes.last().map_or(&self.start, |(_, change)| &change.after)
     }
 
+    /// The settings after the last change up to a moment.
+    pub(super) fn settings_at(&self, at: Timestamp) -> &Arc<RotationSettings> {
+        self.back_from(at).next().map_or(&self.start, |index| &self.change(index).after)
+    }
+
     /// Adds the next change; `step` is the number of the step that made it.
     pub fn push(&mut self, step: Option<usize>, change: Change) {
         match self.changes.last_mut() {

@@ -9,12 +9,11 @@ use epm_protocol::plural::either;
 use epm_protocol::policy::Protocol;
 use epm_protocol::trust::Rejection;
 
-use super::change::Change;
 use super::history::SiteHistory;
-use super::rules::Loss;
+use super::rules::{Loss, has};
 use super::sentence::{gave, label, some, whole};
 use crate::agent::{Distrust, TrustLayer};
-use crate::scenario::{CauseCode as Code, ClientFinding, Held, Laggard, Pause};
+use crate::scenario::{CauseCode as Code, ClientFinding, Laggard, Pause};
 
 /// The cause for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +67,7 @@ impl SiteHistory {
         let last = (0..self.changes.len()).rev().find(switches);
         match (now.secure_communications, last) {
             (false, change) => Lack { change, ..Lack::without_change(Code::SecureCommunicationsOff) },
-            (true, Some(index)) if !has(self.change(index), group, &client.held) => {
+            (true, Some(index)) if !has(self.change(index), group, client.held.complete) => {
                 Lack::by(Code::NotReceived, index)
             }
             (true, _) => Lack::without_change(Code::Unknown),
@@ -95,26 +94,27 @@ impl SiteHistory {
         if stopped.iter().any(|name| is_apart(&name.as_str())) {
             return Lack::by(Code::ReplicationBroken, index);
         }
-        let assumed = &self.assumptions;
-        if managers.len() > 1 && held.version.is_between(assumed.module_14_2_from, assumed.module_14_2_until)
-        {
+        if managers.len() > 1 && self.learns_one(held.version) {
             return Lack::by(Code::VersionLearnsOne, index);
         }
-        if has(self.change(index), group, held) {
+        if has(self.change(index), group, held.complete) {
             return Lack::without_change(Code::Unknown);
         }
         self.foretold(client, &managers, index).unwrap_or_else(|| Lack::by(Code::NotReceived, index))
     }
 
     /// The cause for a client that will be orphaned at its next heartbeat: it authenticates its managers, and knows none of the
-    /// certificates that those of its list present now. The cause is that which it will then have.
+    /// certificates that they present now, neither those of its group's list nor those of the list that it has. The cause is that
+    /// which it will then have.
     fn foretold(&self, client: &Laggard, managers: &BTreeSet<&str>, index: usize) -> Option<Lack> {
         let Laggard { part, held, lacks, .. } = client;
-        let presented: Vec<_> = managers.iter().filter_map(|name| self.last().managers.get(*name)).collect();
+        let path = self.group_of(part, held)?;
+        let all = managers.union(&self.list_held(path, held)?.managers()).copied().collect::<BTreeSet<_>>();
+        let presented: Vec<_> = all.into_iter().filter_map(|name| self.last().managers.get(name)).collect();
         if presented.is_empty() || presented.iter().any(|one| !lacks.contains(&one.client)) {
             return None;
         }
-        let group = self.change(index).before.groups.get(self.group_of(part, held)?)?;
+        let group = self.change(index).before.groups.get(path)?;
         let layer = match group.list_at(held.location.as_deref()).protocol {
             Protocol::Https => TrustLayer::Tls,
             Protocol::Http => TrustLayer::Signature,
@@ -226,11 +226,4 @@ pub(super) fn remedy(code: Code, finding: ClientFinding, groups: usize, example:
         ),
         _ => "Look into the log of one of these clients.".to_owned(),
     }
-}
-
-/// Whether a client holds all of a policy of its group from this change or after it.
-fn has(change: &Change, group: &str, held: &Held) -> bool {
-    let published = change.facts.published.get(group).copied();
-    let complete = held.complete.map(epm_protocol::policy::PolicySerial::changed);
-    published.is_some_and(|published| complete.is_some_and(|complete| complete >= published))
 }

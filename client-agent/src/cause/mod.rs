@@ -21,6 +21,8 @@ mod laggard;
 mod note_tests;
 mod notes;
 mod number;
+#[cfg(test)]
+mod rule_tests;
 mod rules;
 mod sentence;
 #[cfg(test)]

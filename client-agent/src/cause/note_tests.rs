@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{NoteTaker, NotedClient};
 use crate::agent::{AgentView, Contact};
-use crate::catalogue::{Means, Play, entries, find};
+use crate::catalogue::{Means, Play, find, plays};
 use crate::rehearsal::{Progress, Rehearsal, RehearsalOptions, rehearse};
 use crate::scenario::{Note, NoteCode as Code, Verdict};
 
@@ -36,8 +36,7 @@ fn codes(notes: &[Note]) -> Vec<Code> {
 #[test]
 fn each_failure_that_leaves_its_clients_well_is_noted_with_its_number_until_it_is_repaired() {
     let mut noted = Vec::new();
-    for entry in entries() {
-        let Means::Play(play) = &entry.means else { continue };
+    for (entry, play) in plays() {
         let verdict = played(Play::clone(play), usize::MAX, 0).outcome.verdict;
         for note in verdict.notes {
             assert_eq!(note.failure.as_ref(), Some(&entry.id), "{note:#?}");

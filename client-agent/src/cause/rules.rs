@@ -5,11 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use epm_protocol::policy::Protocol;
+use epm_protocol::assumption::{Module142, Store};
+use epm_protocol::policy::{PolicySerial, Protocol};
 use epm_protocol::time::Timestamp;
 use epm_protocol::trust::{Fingerprint, Rejection, SignatureError};
+use epm_protocol::version::ClientVersion;
 
-use super::change::{Change, GroupState, RotationSettings};
+use super::change::{Change, GroupState, ListState, ManagerCertificates, RotationSettings};
 use super::history::SiteHistory;
 use crate::agent::Distrust;
 use crate::scenario::{CauseCode as Code, Held};
@@ -55,24 +57,29 @@ impl SiteHistory {
             return Found::without_change(Code::Unknown);
         }
         match loss.because {
-            Distrust::SharedSecret { .. } => self.of_secret(loss.since).unwrap_or_else(|| {
+            Distrust::SharedSecret { .. } => self.of_secret(loss).unwrap_or_else(|| {
                 let has_fitted = loss.held.served_with_file;
                 Found::without_change(if has_fitted { Code::SecretOfManager } else { Code::SecretOfClient })
             }),
             Distrust::Tls { rejection } => self.of_certificate(loss, rejection),
             Distrust::Signature { error, .. } => match error {
                 SignatureError::Missing => Found::without_change(Code::Unknown),
-                SignatureError::NotByAPinnedCertificate { .. } | SignatureError::NoPins => {
-                    self.of_signature(loss)
-                }
+                SignatureError::NotByAPinnedCertificate { expected, .. } => self.of_signature(loss, expected),
+                SignatureError::NoPins => self.of_signature(loss, &[]),
             },
         }
     }
 
-    /// The change that replaced the shared secret.
-    fn of_secret(&self, since: Timestamp) -> Option<Found> {
-        let index = self.back_from(since).find(|index| replaces_secret(self.change(*index)))?;
-        Some(self.reinstalled(index))
+    /// The change that replaced the shared secret, unless the client has had the new one.
+    fn of_secret(&self, loss: Loss<'_>) -> Option<Found> {
+        let index = self.back_from(loss.since).find(|index| replaces_secret(self.change(*index)))?;
+        (!self.has_followed(loss, index)).then(|| self.reinstalled(index))
+    }
+
+    /// Whether the client has adopted a policy from this change or after it.
+    fn has_followed(&self, loss: Loss<'_>, index: usize) -> bool {
+        let group = self.group_of(loss.part, loss.held);
+        group.is_some_and(|group| has(self.change(index), group, loss.held.serial))
     }
 
     fn reinstalled(&self, index: usize) -> Found {
@@ -91,13 +98,17 @@ impl SiteHistory {
             {
                 Found::by(Code::StoresDiffer, began)
             }
-            Rejection::NotPinned { found, .. } => match self.brought(found, loss.since) {
-                Some(index) => self.of_update(loss, index),
-                None if self.start.managers.values().any(|one| one.client == *found) => {
-                    Found::without_change(Code::OldFile)
+            Rejection::NotPinned { found, .. } if self.is_presented(found, loss.since) => {
+                match self.brought(found, loss.since) {
+                    Some(index) => self.of_update(loss, index),
+                    None => Found::without_change(Code::OldFile),
                 }
-                None => Found::without_change(Code::ForeignCertificate),
-            },
+            }
+            Rejection::NotPinned { found, .. } => Found::without_change(if self.has_had(found) {
+                Code::Unknown
+            } else {
+                Code::ForeignCertificate
+            }),
             Rejection::Expired { found, .. } => by(Code::CertificateExpired, found),
             Rejection::NotYetValid { found, .. } => by(Code::CertificateNotYetValid, found),
             Rejection::WrongName { .. } => Found::without_change(Code::CertificateForAnotherName),
@@ -107,8 +118,10 @@ impl SiteHistory {
         }
     }
 
-    fn of_signature(&self, loss: Loss<'_>) -> Found {
-        // A manager signs with the certificate of its console's store.
+    fn of_signature(&self, loss: Loss<'_>, known: &[Fingerprint]) -> Found {
+        if self.knows_all_signers(loss, known) {
+            return Found::without_change(Code::Unknown);
+        }
         let differ =
             |settings: &RotationSettings| settings.managers.values().any(|one| one.console != one.client);
         let mut back = self.back_from(loss.since);
@@ -120,6 +133,44 @@ impl SiteHistory {
             Some(index) => self.of_update(loss, index),
             None => Found::without_change(Code::Unknown),
         }
+    }
+
+    /// Whether a client that knows these certificates knows what each manager of its list signs with when trust is lost: then no update
+    /// is why it refuses a signature.
+    fn knows_all_signers(&self, loss: Loss<'_>, known: &[Fingerprint]) -> bool {
+        let signer = |one: &ManagerCertificates| match self.assumptions.signing_store {
+            Store::Console => one.console,
+            Store::Client => one.client,
+        };
+        let list = self.group_of(loss.part, loss.held).and_then(|group| self.list_held(group, loss.held));
+        let is_listed = |name: &str| list.is_none_or(|list| list.managers().contains(name));
+        let managers = &self.settings_at(loss.since).managers;
+        let mut signers =
+            managers.iter().filter(|(name, _)| is_listed(name)).map(|(_, one)| signer(one)).peekable();
+        signers.peek().is_some() && signers.all(|one| known.contains(&one))
+    }
+
+    /// The list that a client has received for its group and location; none where that is not known.
+    pub(super) fn list_held(&self, group: &str, held: &Held) -> Option<&ListState> {
+        let last = (0..self.changes.len()).rev().find(|index| has(self.change(*index), group, held.complete));
+        let settings = last.map_or(&self.start, |index| &self.change(index).after);
+        settings.groups.get(group).map(|state| state.list_at(held.location.as_deref()))
+    }
+
+    /// Whether a manager presents this certificate to clients at that moment.
+    fn is_presented(&self, certificate: &Fingerprint, at: Timestamp) -> bool {
+        let presents =
+            |settings: &RotationSettings| settings.managers.values().any(|one| one.client == *certificate);
+        // A client may have met its manager at the moment of a change, and before it.
+        let is_of_moment = |(_, change): &(_, Change)| change.at == at && presents(&change.before);
+        presents(self.settings_at(at)) || self.changes.iter().any(is_of_moment)
+    }
+
+    /// Whether a manager of the site has had this certificate in one of its stores.
+    fn has_had(&self, certificate: &Fingerprint) -> bool {
+        let after = self.changes.iter().map(|(_, change)| &change.after);
+        let mut managers = std::iter::once(&self.start).chain(after).flat_map(|one| one.managers.values());
+        managers.any(|one| [one.console, one.client].contains(certificate))
     }
 
     /// The change that updated the console's store of a manager alone, where this manager's port still presents `found` and the client
@@ -158,7 +209,8 @@ impl SiteHistory {
         let Loss { part, since, held, .. } = loss;
         let update = self.change(index);
         if replaces_secret(update) {
-            return self.reinstalled(index);
+            let has_followed = self.has_followed(loss, index);
+            return if has_followed { Found::by(Code::OldFile, index) } else { self.reinstalled(index) };
         }
         let is_old = |manager: &&str| {
             let is = update.after.managers.get(*manager);
@@ -177,16 +229,19 @@ impl SiteHistory {
             return Found::without_change(Code::Unknown);
         };
         let list = state.list_at(location);
+        let managers = list.managers();
         if state.secure_communications {
             let switched_off = |(path, before): (&String, &GroupState)| {
                 before.secure_communications
                     && update.before.groups.get(path).is_some_and(|now| !now.secure_communications)
             };
-            if self.start.groups.iter().any(switched_off) {
+            let updated = update.updated();
+            let is_of_all = managers.len() < 2 || managers.iter().all(|name| updated.contains(name));
+            if is_of_all && self.start.groups.iter().any(switched_off) {
                 let earlier = (0..index).rev().find(|one| switches_off(self.change(*one)));
                 return Found { earlier, ..Found::by(Code::GroupForgotten, index) };
             }
-            return self.of_several(loss, &list.managers(), index);
+            return self.of_several(loss, &managers, index);
         }
         if list.protocol == Protocol::Https {
             let is_of_location = location.is_some() && state.list.protocol == Protocol::Http;
@@ -210,8 +265,8 @@ impl SiteHistory {
         let index = self.back_from(loss.since).find(|one| !changes_of(one).is_empty()).unwrap_or(index);
         let of_last = changes_of(&index);
         let earlier = (0..index).rev().find(|one| changes_of(one).iter().any(|name| !of_last.contains(name)));
-        let assumed = &self.assumptions;
-        if loss.held.version.is_between(assumed.module_14_2_from, assumed.module_14_2_until) {
+        let is_prepared = earlier.is_some_and(|one| self.has_followed(loss, one));
+        if is_prepared && self.learns_one(loss.held.version) {
             return Found { earlier, ..Found::by(Code::VersionLearnsOne, index) };
         }
         let before = index.checked_sub(1).map(|one| &self.change(one).facts.not_replicating);
@@ -231,10 +286,16 @@ impl SiteHistory {
         let Distrust::Tls { rejection: Rejection::NotPinned { expected, .. } } = loss.because else {
             return false;
         };
-        let last = self.back_from(loss.since).next();
-        let settings = last.map_or(&self.start, |index| &self.change(index).after);
+        let settings = self.settings_at(loss.since);
         let in_force = managers.iter().filter_map(|name| settings.managers.get(*name));
         in_force.into_iter().any(|one| expected.contains(&one.client))
+    }
+
+    /// Whether clients of this version learn only the certificate of the manager that they talk to.
+    pub(super) fn learns_one(&self, version: ClientVersion) -> bool {
+        let assumed = &self.assumptions;
+        assumed.module_14_2 == Module142::LearnsOnlyTheSendingManager
+            && version.is_between(assumed.module_14_2_from, assumed.module_14_2_until)
     }
 
     fn is_stopped_at(&self, index: usize, managers: &BTreeSet<&str>) -> bool {
@@ -245,11 +306,7 @@ impl SiteHistory {
     fn of_waits(&self, held: &Held, group: &str, since: Timestamp, index: usize) -> Found {
         let location = held.location.as_deref();
         let concerns = |one: &usize| self.change(*one).concerns(group, location);
-        let adopted = held.serial.map(epm_protocol::policy::PolicySerial::changed);
-        let has = |one: usize| {
-            let published = self.change(one).facts.published.get(group).copied();
-            published.is_some_and(|moment| adopted.is_some_and(|adopted| adopted >= moment))
-        };
+        let has = |one: usize| has(self.change(one), group, held.serial);
         // Without downloads a client has its heartbeats, and receives nothing.
         let downloads = |settings: &RotationSettings| {
             settings.groups.get(group).is_none_or(|one| one.communication_at(location).download_profile)
@@ -269,6 +326,12 @@ impl SiteHistory {
             None => Found::without_change(Code::Unknown),
         }
     }
+}
+
+/// Whether a policy with this serial is of its group from this change or after it.
+pub(super) fn has(change: &Change, group: &str, serial: Option<PolicySerial>) -> bool {
+    let published = change.facts.published.get(group);
+    published.is_some_and(|published| serial.is_some_and(|serial| serial.changed() >= *published))
 }
 
 fn replaces_secret(change: &Change) -> bool {

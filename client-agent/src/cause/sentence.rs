@@ -132,9 +132,6 @@ fn of_one(history: &SiteHistory, code: Code, change: usize, about: &About<'_>) -
         Code::ManagerTooEarly => {
             format!("{gave} at once, so that no manager was left that these clients trust")
         }
-        Code::VersionLearnsOne => format!(
-            "{gave}; clients of this version learn only the certificate of the manager that they talk to"
-        ),
         Code::SecretOfAnotherSite => format!(
             "{name} replaced the shared secret of the site by that of the recovery file {:?}{}",
             what.facts.recovery.as_deref().unwrap_or_default(),
@@ -190,8 +187,8 @@ fn of_one(history: &SiteHistory, code: Code, change: usize, about: &About<'_>) -
 fn of_none(code: Code, about: &About<'_>) -> String {
     match code {
         Code::SecretOfClient => {
-            "the shared secret of these clients is none that the site has had: their communications file \
-                                 is of another site, or was edited"
+            "the shared secret of these clients is not that of the site: their communications file is of another \
+                                 site or time, or was edited"
                 .to_owned()
         }
         Code::SecretOfManager => "the manager refuses the shared secret of these clients, which it had accepted, and no change of the \

@@ -11,14 +11,14 @@ use epm_protocol::trust::{CertificateRequest, Fingerprint, Rejection, SigningKey
 
 use super::{Change, GroupState, ListState, Loss, ManagerCertificates, RotationSettings, SiteHistory};
 use crate::agent::{Distrust, Trouble};
-use crate::catalogue::{Means, entries};
+use crate::catalogue::plays;
 use crate::rehearsal::{Outcome, Progress, RehearsalOptions, rehearse};
 use crate::report;
 use crate::scenario::{
     CauseCode as Code, ClientFinding, Held, PartPlan, Reason, Scenario, Troubled, Verdict,
 };
 
-fn outcome(scenario: &Scenario) -> Outcome {
+pub(super) fn outcome(scenario: &Scenario) -> Outcome {
     rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome
 }
 
@@ -36,9 +36,8 @@ const NAMED_INSTEAD: &[(&str, &str)] = &[("F34", "F15")];
 #[test]
 fn each_failure_of_the_catalogue_that_orphans_is_named_by_its_number() {
     let mut judged = 0;
-    for entry in entries() {
-        let Means::Play(play) = &entry.means else { continue };
-        let mut first = (**play).clone();
+    for (entry, play) in plays() {
+        let mut first = play.clone();
         first.repair.clear();
         let verdict = outcome(&first.scenario(&entry.title)).verdict;
         let instead = NAMED_INSTEAD.iter().find(|(id, _)| *id == entry.id).map(|(_, named)| *named);
@@ -58,9 +57,8 @@ fn each_failure_of_the_catalogue_that_orphans_is_named_by_its_number() {
 #[test]
 fn what_is_named_for_clients_that_are_out_of_touch_is_the_failure_that_was_brought_about() {
     let mut named = Vec::new();
-    for entry in entries() {
-        let Means::Play(play) = &entry.means else { continue };
-        let mut first = (**play).clone();
+    for (entry, play) in plays() {
+        let mut first = play.clone();
         first.repair.clear();
         let verdict = outcome(&first.scenario(&entry.title)).verdict;
         for reason in verdict.reasons.iter().filter(|one| one.finding == ClientFinding::OutOfTouch) {
