@@ -2,7 +2,7 @@
 
 use super::kind::FaultKind;
 use super::layer::Layer;
-use super::rule::{FaultRule, Listener, Route, When, Whom};
+use super::rule::{Direction, FaultRule, Listener, Route, When, Whom};
 use crate::name::{InvalidName, check_name};
 
 /// The reason why a fault is refused.
@@ -138,6 +138,12 @@ impl FaultRule {
             return refuse(
                 format!("{kind} in one direction"),
                 "cannot be: only faults of the connection's bytes have a direction",
+            );
+        }
+        if self.place.direction.is_some_and(|one| one.means(Direction::ToManager)) && self.place.route.is_some() {
+            return refuse(
+                format!("{kind} of the bytes to the manager on a route"),
+                "cannot be: the route is known once the request has come, so that only the answer can be changed",
             );
         }
         if let (Some(from), Some(until)) = (self.when.from, self.when.until)

@@ -97,7 +97,7 @@ impl FaultSet {
         self.seed
     }
 
-    /// Adds a fault after the others. A fault of the same name is replaced in place and starts anew.
+    /// Adds a fault after the others. A fault of the same name is replaced in place, and its lifetime starts anew.
     ///
     /// # Errors
     /// If the rule is invalid; then nothing has changed.

@@ -335,6 +335,7 @@ fn rules_that_make_no_sense_are_refused_with_the_reason_and_change_nothing() {
         (json!({"what": "alert", "where": {"listener": "http"}}), "HTTP has no TLS"),
         (json!({"what": "tls-on-plain", "where": {"listener": "https"}}), "speaks TLS already"),
         (json!({"what": "refuse", "where": {"route": "index"}}), "not known when the connection is opened"),
+        (json!({"what": "latency", "where": {"route": "upload", "direction": "both"}}), "only the answer"),
         (json!({"what": "bad-signature", "where": {"route": "index"}}), "no signed document"),
         (json!({"what": "http-only", "where": {"route": "policy"}}), "on the route list"),
         (json!({"what": "serial-goes-back", "where": {"route": "package"}}), "has no serial"),

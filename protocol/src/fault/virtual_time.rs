@@ -131,7 +131,7 @@ impl Hit {
                 let ms = |bytes: u64| (bytes / (*slice_bytes).max(1)).saturating_mul(*gap_ms);
                 slow(ms(all), ms(shaken))
             }
-            FaultKind::Reset { after_ms: 1.., .. } | FaultKind::SlowClose { .. } => None,
+            FaultKind::Reset { after_bytes: 0, after_ms: 1.. } | FaultKind::SlowClose { .. } => None,
             FaultKind::Reset { after_bytes: bytes, .. }
             | FaultKind::HalfClose { after_bytes: bytes }
             | FaultKind::LimitData { bytes } => ends_after(*bytes),
@@ -261,6 +261,9 @@ mod tests {
         assert_eq!(met(&reset(0), Some(Route::Policy), &https), "connection-lost in answer");
         assert_eq!(met(&reset(999), Some(Route::Policy), &https), "connection-lost in answer");
         assert_eq!(met(&reset(1000), Some(Route::Policy), &https), "nothing");
+        // Whichever comes first.
+        let either = json!({"kind": "reset", "after_bytes": 999, "after_ms": 10});
+        assert_eq!(met(&either, Some(Route::Policy), &https), "connection-lost in answer");
         // Before there is an answer, only the handshake can be lost.
         assert_eq!(met(&reset(0), None, &meeting(Protocol::Http, None)), "nothing");
         assert_eq!(met(&reset(0), None, &meeting(Protocol::Https, None)), "connection-lost in handshake");

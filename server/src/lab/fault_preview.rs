@@ -33,29 +33,33 @@ impl Lab {
     ) -> Result<Vec<FaultHits>, FaultError> {
         let now = self.clock().now();
         let (name, moment, place) = (rule.name.clone(), rule.moment(), rule.place.clone());
+        let (from, source) = (rule.when.from, rule.whom.source);
         let mut set = FaultSet::clone(&self.site.faults().set());
         let _ = set.remove(&name);
         set.add(rule.with_default_lifetime(), now)?;
+        // A fault that begins later is asked for what it hits then.
+        let now = from.map_or(now, |from| now.max(from));
         let managers: Vec<String> =
             self.site.look(|site| site.managers().map(|one| one.name.clone()).collect());
         let manager = place.manager.as_ref().or_else(|| managers.first()).map_or("", String::as_str);
         let is_hit = |verdict: &Verdict| verdict.hit().is_some_and(|hit| hit.rule.name == name);
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         if place.listener == Listener::Rest {
-            let foretold = set.explain_rest(moment, loopback, manager, 1, asked, now);
+            let caller = source.unwrap_or(loopback);
+            let foretold = set.explain_rest(moment, caller, manager, 1, asked, now);
             let ordinals =
                 foretold.iter().filter(|one| is_hit(&one.verdict)).map(|one| one.ordinal).collect();
             return Ok(vec![FaultHits { client: "callers of the REST API".to_owned(), ordinals }]);
         }
         let hits = self.agents().await.into_iter().map(|(_, agent, _)| {
             let (profile, state, view) = (agent.profile(), &agent.cache().state, agent.view());
-            let source = self.sources.address_of(profile).map_or(loopback, IpAddr::V4);
             let party = Party {
                 agent: state.agent,
                 computer: Some(&profile.computer_name),
                 group: view.group.as_deref(),
                 version: Some(profile.version),
-                source,
+                // To faults a client of the lab is at this address, whichever one it connects from.
+                source: loopback,
             };
             let protocol = view.server.as_ref().map_or(Protocol::Https, |server| server.protocol);
             let past = Past::REPLACED;

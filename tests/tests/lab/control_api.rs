@@ -141,6 +141,24 @@ async fn a_fault_set_through_the_door_strikes_and_the_journal_says_so() {
 
 #[needs(curl)]
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_preview_says_is_what_the_fault_then_hits() {
+    let lab = Opened::with_clients(2).await;
+    for (whom, hit) in [(json!({ "source": "127.0.0.1" }), 2), (json!({ "source": "127.64.0.1" }), 0)] {
+        let rule = json!({ "what": "status", "whom": whom, "when": { "from": "2026-01-05T08:10:00Z" } });
+        assert_eq!(lab.post("/v1/faults/it/preview", rule.clone()).await["hit"], hit, "{rule}");
+        lab.put("/v1/faults/it", rule.clone()).await;
+        lab.post("/v1/clock/advance", json!({ "by": "30m" })).await;
+        let verdict = lab.get("/v1/verdict").await;
+        assert_eq!(verdict["out_of_touch"].as_array().unwrap().len(), hit, "{rule}");
+        lab.well("DELETE", "/v1/faults", None).await;
+        lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
+    }
+    let caller = json!({ "what": "status", "whom": { "source": "127.0.0.9" }, "where": { "listener": "rest" } });
+    assert_eq!(lab.post("/v1/faults/it/preview", caller).await["hit"], 1);
+}
+
+#[needs(curl)]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_twice_changes_nothing_the_second_time() {
     let lab = Opened::with_clients(1).await;
     let asked = [

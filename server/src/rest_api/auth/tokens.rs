@@ -87,7 +87,7 @@ impl Tokens {
         now: Timestamp,
     ) -> Arc<Session> {
         let mut book = self.book(restarts);
-        book.sessions.retain(|_, one| now < one.refresh_ends(lasting));
+        book.sessions.retain(|_, one| now < one.refresh_ends(lasting) || now < one.ends(lasting));
         book.add(who, random_uuid(), now, now)
     }
 
@@ -167,9 +167,12 @@ impl Tokens {
         }
     }
 
-    /// Revokes a token and its refresh token.
+    /// Revokes a token, and with its refresh token all tokens that were issued for that.
     pub(crate) fn end(&self, token: &str, restarts: u64) {
-        self.book(restarts).sessions.remove(token);
+        let mut book = self.book(restarts);
+        if let Some(ended) = book.sessions.remove(token) {
+            book.sessions.retain(|_, one| one.refresh_token != ended.refresh_token);
+        }
     }
 
     /// Revokes all tokens.
@@ -277,6 +280,10 @@ mod tests {
                 && tokens.find(&third.token, LASTING, 0, at(56)).is_ok()
         );
         assert!(tokens.refresh(&second.refresh_token, LASTING, true, 0, at(100)).is_err());
+        // Another log-in ends no token that is still in force.
+        let long = Lifetimes { token: Duration::from_secs(300), ..LASTING };
+        tokens.issue(admin(), long, 0, at(200));
+        assert!(tokens.find(&third.token, long, 0, at(200)).is_ok());
     }
 
     #[test]
@@ -286,6 +293,12 @@ mod tests {
         tokens.end(&one.token, 0);
         assert!(tokens.find(&one.token, LASTING, 0, at(1)).is_err());
         assert!(tokens.refresh(&one.refresh_token, LASTING, true, 0, at(1)).is_err());
+        let refreshed = tokens.refresh(&other.refresh_token, LASTING, false, 0, at(1)).unwrap();
+        let third = tokens.issue(admin(), LASTING, 0, at(1));
+        tokens.end(&refreshed.token, 0);
+        assert!(tokens.find(&other.token, LASTING, 0, at(1)).is_err(), "of the same refresh token");
+        assert!(tokens.refresh(&other.refresh_token, LASTING, true, 0, at(1)).is_err());
+        let other = third;
         assert!(tokens.find(&other.token, LASTING, 0, at(1)).is_ok());
         assert!(tokens.find(&other.token, LASTING, 1, at(1)).is_err());
         assert!(tokens.find(&other.token, LASTING, 0, at(1)).is_err());

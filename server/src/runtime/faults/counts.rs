@@ -1,7 +1,7 @@
 //! Counts connections and exchanges per client: the ordinals of faults.
 //!
-//! Nothing is counted while there is no fault. The maps are bounded: the oldest keys are dropped first, and start
-//! again at 1. What has changed is noted for a store, where there is one.
+//! Nothing is counted while there is no fault, and the first fault begins all counts anew. The maps are bounded: the oldest keys are
+//! dropped first, and start again at 1. What has changed is noted for a store, where there is one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -16,8 +16,8 @@ use serde_json::json;
 
 use crate::runtime::journal::Record;
 
-/// Maximum number of keys per map.
-const MOST: usize = 100_000;
+/// Maximum number of keys per map: for as many clients as a lab has, four routes each.
+const MOST: usize = 400_000;
 
 /// What ordinals are counted by: the client, or the address while the client is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,9 +78,7 @@ struct Bounded<K, V> {
 impl OrdinalCounter {
     /// Starts counting with the first fault; the journal tells which clients were seen at which addresses.
     pub(crate) fn begin(&mut self, records: &[Record]) {
-        self.seen = Bounded::default();
-        self.last = Bounded::default();
-        self.begins_anew = true;
+        *self = Self { since: self.since, changed: self.changed.take(), begins_anew: true, ..Self::default() };
         for record in records {
             if let Some(agent) = record.agent {
                 self.saw(record.peer.ip(), agent);
@@ -381,6 +379,9 @@ mod tests {
         later.go_on_with(since, all);
         assert_eq!((count_each(&mut later), later.only_one_at(here)), ([2, 2, 3, 2, 2], Some(agent(1))));
         assert_eq!(keep(&mut later, since, false).0, 5);
+        // A first fault begins anew, also at the time of the one before.
+        later.begin(&[]);
+        assert_eq!(count_each(&mut later), [1; 5]);
         // Without a fault nothing is counted, and what was kept goes.
         assert!(keep(&mut later, None, false).1.is_empty());
     }
