@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::cli::io::{Failure, read, read_password, warning};
+use crate::cli::lab::ReadyFile;
 use crate::cli::out::{OutFile, can_be_filled, refuse_foreign};
 use crate::rest_api::DEFAULT_PASSWORD;
 use crate::runtime::install_dir::ROOTS;
@@ -29,6 +30,14 @@ pub(super) fn check_ready_file(file: &Path, force: bool) -> Result<(), Failure> 
         return Err(Failure::BadInput(format!(
             "{} was not written by a lab; `--force` overwrites it",
             file.display()
+        )));
+    }
+    let earlier = if is_file && !force { ReadyFile::read(file).ok() } else { None };
+    if let Some(earlier) = earlier.filter(ReadyFile::is_of_a_running_lab) {
+        return Err(Failure::BadInput(format!(
+            "{} is that of {}, which runs: stop it, or give this lab a file of its own; `--force` overwrites it",
+            file.display(),
+            earlier.writer()
         )));
     }
     OutFile::new(file, is_file).map(|_| ())

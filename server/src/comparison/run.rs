@@ -169,7 +169,10 @@ impl Run {
         let inside = folder_of(&zip, "verdict.json");
         let inside = inside.ok_or_else(|| NoRun::NoEvidence { name: name.to_owned() })?;
         let mut part = |part: &'static str| match zip.by_name(&format!("{inside}{part}")) {
-            Ok(entry) => bounded(name, part, entry, largest).map(Some),
+            Ok(entry) => {
+                let largest = largest.min(entry.compressed_size().saturating_mul(LARGEST_RATIO).max(ANY_PART));
+                bounded(name, part, entry, largest).map(Some)
+            }
             Err(ZipError::FileNotFound) => Ok(None),
             Err(why) => Err(NoRun::Archive { name: name.to_owned(), why }),
         };
@@ -338,6 +341,11 @@ struct About {
     #[serde(default)]
     site: String,
 }
+
+/// Bytes that a part of evidence may have, however small it is in the archive.
+const ANY_PART: u64 = 1024 * 1024;
+/// Largest ratio of a larger part to its bytes in the archive.
+const LARGEST_RATIO: u64 = 200;
 
 /// Reads to the end of what may have so many bytes.
 fn bounded(name: &str, what: &'static str, input: impl Read, largest: u64) -> Result<Vec<u8>, NoRun> {

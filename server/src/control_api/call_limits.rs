@@ -1,7 +1,7 @@
 //! How many calls of the control API may be under way, so that short ones always find a connection.
 //!
 //! Listeners of the journal stay for as long as they like, and changes may wait for clients: each kind has fewer places
-//! than there are connections. Reads wait for nothing and have no limit of their own.
+//! than there are connections. So has what makes a large answer in memory. Other reads wait for nothing and have no limit of their own.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::error::Problem;
 use super::journal::TAIL;
 use super::page::EVENTS;
+use super::scope::{CAPTURE, COMPARE, EVIDENCE};
 use crate::runtime::descriptors::DESCRIPTORS;
 
 /// Places of the calls that may last.
@@ -23,7 +24,13 @@ use crate::runtime::descriptors::DESCRIPTORS;
 pub(super) struct CallLimits {
     listeners: Kind,
     changes: Kind,
+    files: Kind,
 }
+
+/// Path of the journal.
+const JOURNAL: &str = "/v1/journal";
+/// Number of answers that are made at the same time of whole journals, captures, or files that are compared.
+const FILES: usize = 4;
 
 #[derive(Debug)]
 struct Kind {
@@ -41,14 +48,26 @@ impl CallLimits {
     /// Shares of the control API's connections: a quarter for listeners, half for changes.
     pub(super) fn new() -> Self {
         let connections = DESCRIPTORS.division.control_connections();
-        Self { listeners: Kind::of(connections / 4), changes: Kind::of(connections / 2) }
+        Self {
+            listeners: Kind::of(connections / 4),
+            changes: Kind::of(connections / 2),
+            files: Kind::of(FILES),
+        }
     }
+}
+
+/// Whether the answer to a request can be as large as the journal, the capture or the lab.
+fn is_file(request: &Request) -> bool {
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    [EVIDENCE, CAPTURE, COMPARE].contains(&path) || path == JOURNAL && query.contains("format=")
 }
 
 /// Answers a call that may last if it finds a place, and refuses it otherwise.
 pub(super) async fn limit(limits: Arc<CallLimits>, request: Request, next: Next) -> Response {
     let (kind, what) = if [TAIL, EVENTS].contains(&request.uri().path()) {
         (&limits.listeners, "listeners of the journal and of the page")
+    } else if is_file(&request) {
+        (&limits.files, "calls that make a file of the journal, the capture or the lab, or compare files")
     } else if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return next.run(request).await;
     } else {

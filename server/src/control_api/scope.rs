@@ -28,7 +28,7 @@ impl Scope {
         // Files with private keys, or with the secrets that decrypt what tools have sent. A session is only another form of the
         // token, and what a browser sends to be compared changes nothing.
         let is_recovery = path.starts_with("/v1/managers/") && path.ends_with("/recovery");
-        let has_keys = is_recovery || [EVIDENCE, CAPTURE, SCENARIO].contains(&path);
+        let has_keys = is_recovery || [EVIDENCE, CAPTURE, SCENARIO, RECORDED].contains(&path);
         if is_read && !has_keys || [SESSION, COMPARE].contains(&path) { Self::Read } else { Self::Control }
     }
 
@@ -87,6 +87,8 @@ pub(super) const COMPARE: &str = "/page/compare";
 pub(super) const CAPTURE: &str = "/v1/capture";
 /// Path of the recorded scenario, with the keys that were imported.
 pub(super) const SCENARIO: &str = "/v1/scenario";
+/// Path of the page's view of the recorded scenario.
+pub(super) const RECORDED: &str = "/scenario";
 /// The beginning of the paths of reports.
 pub(super) const REPORTS: &str = "/v1/reports/";
 
@@ -99,6 +101,7 @@ mod tests {
         for (method, path, needed) in [
             (Method::GET, "/v1/verdict", Scope::Read),
             (Method::GET, "/v1/scenario", Scope::Control),
+            (Method::GET, "/scenario", Scope::Control),
             (Method::HEAD, "/metrics", Scope::Read),
             (Method::GET, "/clients/desk-1", Scope::Read),
             (Method::POST, "/page/session", Scope::Read),

@@ -39,7 +39,8 @@ pub(super) fn replace(
     manifest: &mut Manifest,
 ) -> Result<Vec<(String, String)>, ExportError> {
     let mut foreign = Foreign::default();
-    foreign.replace_in_log(store, founded)?;
+    let own = foreign.replace_in_log(store, founded)?;
+    for_each_text(store, &mut |text| foreign.learn_secret(text, &own))?;
     let mut texts = foreign.texts();
     if texts.is_empty() {
         return Ok(texts);
@@ -52,7 +53,12 @@ pub(super) fn replace(
 }
 
 impl Foreign {
-    fn replace_in_log(&mut self, store: &SqliteStore, founded: &FoundedWith) -> Result<(), ExportError> {
+    /// Returns the shared secrets that the site has had.
+    fn replace_in_log(
+        &mut self,
+        store: &SqliteStore,
+        founded: &FoundedWith,
+    ) -> Result<BTreeSet<String>, ExportError> {
         let mut log = Vec::new();
         store.read_log(&mut |entry| {
             log.push(entry);
@@ -61,6 +67,7 @@ impl Foreign {
         let bad = |error: &dyn std::fmt::Display| store.invalid("the log".to_owned(), error);
         let mut site = Replay::begin(founded.founding(), founded.at).map_err(|error| bad(&error))?;
         let mut own: BTreeSet<Fingerprint> = certificates_of(&site, founded).collect();
+        let mut secrets = BTreeSet::from([site.secret().to_string()]);
         let mut snapshots = BTreeMap::new();
         for LogEntry { sequence, at, change, .. } in log {
             match change {
@@ -72,6 +79,7 @@ impl Foreign {
                         is_foreign |= self.replace_in(command, &identity, &own, &site)?;
                     }
                     site.repeat(&commands, &clocks, at).map_err(|error| bad(&error))?;
+                    secrets.insert(site.secret().to_string());
                     if !is_foreign {
                         own.extend(certificates_of(&site, founded));
                         continue;
@@ -90,6 +98,19 @@ impl Foreign {
                 // Of a log that several processes share, which is in no data folder.
                 Change::Restart { .. } | Change::SetFault(_) | Change::RemoveFault(_) => {}
             }
+        }
+        Ok(secrets)
+    }
+
+    /// Takes the secret of a communications file for foreign that a client was given, unless the site has had it.
+    fn learn_secret(&mut self, text: &str, own: &BTreeSet<String>) -> Result<(), ExportError> {
+        let Ok(file) = Sylink::parse_bytes(text.as_bytes()) else { return Ok(()) };
+        let Ok(secret) = file.kcs_hex().parse::<Kcs>() else { return Ok(()) };
+        let secret = secret.to_string();
+        let is_stand_in = || self.secrets.values().any(|known| known.to_string() == secret);
+        if !own.contains(&secret) && !self.secrets.contains_key(&secret) && !is_stand_in() {
+            let other = random_secret("a communications file")?;
+            self.secrets.insert(secret, other);
         }
         Ok(())
     }
@@ -120,7 +141,7 @@ impl Foreign {
             is_foreign = true;
             let other = match self.secrets.get(&secret.to_string()) {
                 Some(other) => other.clone(),
-                None => random_secret(brought)?,
+                None => random_secret(brought.certificate().common_name())?,
             };
             self.secrets.insert(secret.to_string(), other.clone());
             *secret = other;
@@ -133,7 +154,8 @@ impl Foreign {
         if let Some(known) = self.stand_ins.get(&original) {
             return Ok(known.clone());
         }
-        let made = StandIn::of(identity).map_err(|source| failed(identity, source))?;
+        let made = StandIn::of(identity);
+        let made = made.map_err(|source| failed(identity.certificate().common_name(), source))?;
         for (place, (before, after)) in made.certificates.iter().enumerate() {
             self.replaced.push(Replaced {
                 certificate: before.common_name().to_owned(),
@@ -194,35 +216,45 @@ fn import_of(identity: &ServerIdentity) -> NewCertificate {
     }
 }
 
-fn random_secret(of: &ServerIdentity) -> Result<Kcs, ExportError> {
+fn random_secret(of: &str) -> Result<Kcs, ExportError> {
     let mut bytes = [0; 8];
     fill(&mut bytes).map_err(|_| failed(of, StandInError::Randomness))?;
     Ok(Kcs::derive(u64::from_be_bytes(bytes)))
 }
 
-fn failed(identity: &ServerIdentity, source: StandInError) -> ExportError {
-    ExportError::StandIn { certificate: identity.certificate().common_name().to_owned(), source }
+fn failed(certificate: &str, source: StandInError) -> ExportError {
+    ExportError::StandIn { certificate: certificate.to_owned(), source }
+}
+
+/// Calls a function for each text that clients hold, also in snapshots.
+fn for_each_text(
+    store: &SqliteStore,
+    each: &mut dyn FnMut(&str) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    for (_, text) in store.documents(Kind::Text)? {
+        each(&text)?;
+    }
+    for (_, snapshot) in store.documents(Kind::Snapshot)? {
+        let snapshot: Value = serde_json::from_str(&snapshot).unwrap_or_default();
+        for text in snapshot["texts"].as_object().into_iter().flatten().filter_map(|(_, text)| text.as_str()) {
+            each(text)?;
+        }
+    }
+    Ok(())
 }
 
 /// The checksums of texts of clients, before and after they are replaced: clients compare them with what they are sent.
 fn checksums(store: &SqliteStore, texts: &[(String, String)]) -> Result<Vec<(String, String)>, ExportError> {
     let mut found = Vec::new();
-    let mut compare = |text: &str| {
-        let Some(after) = replaced(text, texts) else { return };
+    for_each_text(store, &mut |text| {
+        let Some(after) = replaced(text, texts) else { return Ok(()) };
         found.push((sha256_hex(text.as_bytes()), sha256_hex(after.as_bytes())));
         let written = |text: &str| Some(Sylink::parse_bytes(text.as_bytes()).ok()?.to_xml());
         if let (Some(before), Some(after)) = (written(text), written(&after)) {
             found.push((sha256_hex(before.as_bytes()), sha256_hex(after.as_bytes())));
         }
-    };
-    for (_, text) in store.documents(Kind::Text)? {
-        compare(&text);
-    }
-    for (_, snapshot) in store.documents(Kind::Snapshot)? {
-        let snapshot: Value = serde_json::from_str(&snapshot).unwrap_or_default();
-        let own = snapshot["texts"].as_object().into_iter().flatten();
-        own.filter_map(|(_, text)| text.as_str()).for_each(&mut compare);
-    }
+        Ok(())
+    })?;
     found.dedup();
     Ok(found)
 }

@@ -181,7 +181,16 @@ pub(crate) fn user_name(body: &Bytes, is_known: impl Fn(&str) -> bool) -> Bytes 
 /// Redacts a body: the values of JSON fields, of a form, or of attributes and elements of XML. What has the word for a secret
 /// in it and is none of these is redacted as a whole. Tokens are left out anywhere.
 pub(crate) fn body(bytes: &Bytes) -> Bytes {
-    let Ok(text) = std::str::from_utf8(bytes) else { return bytes.clone() };
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => text,
+        // Cut inside of a character: what is before it is text.
+        Err(error) if error.error_len().is_none() => {
+            let whole = bytes.slice(..error.valid_up_to());
+            return body(&whole);
+        }
+        // Another encoding, or no text.
+        _ => return if has_secret(bytes) { Bytes::from_static(REDACTED.as_bytes()) } else { bytes.clone() },
+    };
     let bytes = match without_tokens(text, REDACTED) {
         Cow::Borrowed(_) => bytes.clone(),
         Cow::Owned(text) => text.into(),
@@ -196,12 +205,18 @@ pub(crate) fn body(bytes: &Bytes) -> Bytes {
         return serde_json::to_vec(&value).map_or_else(|_| REDACTED.into(), Bytes::from);
     }
     let trimmed = text.trim_start();
-    if trimmed.starts_with('<') {
+    if trimmed.starts_with('<') && !trimmed.contains("<![CDATA[") {
         return self::text(text).into();
     }
     let is_form =
         !trimmed.starts_with(['{', '[', '"']) && trimmed.contains('=') && !trimmed.contains(['\n', '{']);
     if is_form { form(text).into() } else { Bytes::from_static(REDACTED.as_bytes()) }
+}
+
+/// Whether bytes have the word for a secret in an encoding of which ASCII is a part, with or without zeros in between.
+fn has_secret(bytes: &[u8]) -> bool {
+    let letters: Vec<u8> = bytes.iter().filter(|byte| **byte != 0).map(u8::to_ascii_lowercase).collect();
+    SECRET.iter().any(|word| letters.windows(word.len()).any(|found| found == word.as_bytes()))
 }
 
 fn json(value: &mut Value) {
@@ -283,6 +298,14 @@ mod tests {
             let redacted = redacted(text);
             assert!(!redacted.contains("hush") && redacted.contains("redacted"), "{redacted}");
         }
+        // In other encodings, and cut inside of a character.
+        let utf_16: Vec<u8> = r#"{"password":"hush"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bytes in [&b"{\"password\":\"hush\xFC\"}"[..], b"{\"password\":\"hush\",\"note\":\"\xC3", &utf_16] {
+            assert_eq!(body(&Bytes::copy_from_slice(bytes)), REDACTED, "{bytes:?}");
+        }
+        assert_eq!(redacted("<A><Password><![CDATA[hush]]></Password></A>"), REDACTED);
+        let archive = Bytes::from_static(b"PK\x03\x04\xFF");
+        assert_eq!(body(&archive), archive);
         let named = redacted(r#"{"name":"0f8fad5b-d9cb-469f-a165-70867728950e"}"#);
         assert_eq!(named, r#"{"name":"[redacted]"}"#);
         let kept = r#"<A Name="x" b='c'><B>text with "quotes" > here</B></A>"#;

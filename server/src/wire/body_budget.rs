@@ -17,8 +17,10 @@ const FREE: usize = 4 * 1024;
 
 /// Budget of the clients' ports, in bytes.
 pub(super) static CLIENTS_PORTS: LazyLock<Budget> = LazyLock::new(|| Budget::of(32 * 1024 * 1024));
-/// Budget of the control API and the REST APIs, in bytes: two files of the largest size.
-pub(super) static APIS: LazyLock<Budget> = LazyLock::new(|| Budget::of(128 * 1024 * 1024));
+/// Budget of the control API, in bytes: two files of the largest size.
+pub(super) static CONTROL_API: LazyLock<Budget> = LazyLock::new(|| Budget::of(128 * 1024 * 1024));
+/// Budget of the REST APIs, in bytes, which callers without a token share: they never keep the control API waiting.
+pub(super) static REST_APIS: LazyLock<Budget> = LazyLock::new(|| Budget::of(128 * 1024 * 1024));
 
 /// Bytes that unfinished bodies may take together.
 #[derive(Debug)]

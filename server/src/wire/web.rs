@@ -30,7 +30,7 @@ use crate::runtime::redact;
 use crate::runtime::service::Service;
 use crate::runtime::transfer::Transfer;
 use crate::wire::activity::{ActivityStream, LateClose};
-use crate::wire::body_budget::APIS;
+use crate::wire::body_budget::{Budget, CONTROL_API, REST_APIS};
 use crate::wire::context::{Conversation, Line, RequestContext, Speaks};
 use crate::wire::decode_cache::DecodeCache;
 use crate::wire::faults;
@@ -96,7 +96,7 @@ pub(crate) async fn serve_plain(listener: TcpListener, router: Router, stopping:
                     Ok(response)
                 }
             };
-            if let Err(error) = answer(&mut stream, &connection, None, respond).await {
+            if let Err(error) = answer(&mut stream, &connection, (&CONTROL_API, None), respond).await {
                 tracing::debug!(peer = %connection.peer, %error, "a connection to the control API failed");
             }
         }
@@ -177,7 +177,7 @@ impl Conversation for RestConversation {
                 called.map_err(io::Error::other)
             }
         };
-        let answered = Box::pin(answer(&mut stream, connection, context.late(), respond)).await;
+        let answered = Box::pin(answer(&mut stream, connection, (&REST_APIS, context.late()), respond)).await;
         let Err(error) = answered else { return };
         let raw_response = context.raw_response.lock().take();
         match raw_response {
@@ -202,7 +202,7 @@ async fn called(
     let query = RestQuery { peer: connection.peer, manager };
     let hit = if manager.faults.any() { query.judge(Moment::Exchange) } else { None };
     let seen = hit.as_ref().map(|_| Transfer::seen(&request, manager.now()));
-    let path = request.uri().path().to_owned();
+    let path = redact::uri(request.uri()).path().to_owned();
     let api = async {
         let Ok(response) = web.call(request).await;
         response
@@ -239,7 +239,7 @@ async fn called(
 async fn answer<S, R>(
     stream: &mut S,
     connection: &Connection,
-    late: Option<LateClose>,
+    (budget, late): (&Budget, Option<LateClose>),
     respond: impl Fn(Request<Body>) -> R,
 ) -> hyper::Result<()>
 where
@@ -249,7 +249,7 @@ where
     connection.turn();
     let respond = |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(connection.peer));
-        let response = respond(request.map(|body| Body::new(APIS.body(body))));
+        let response = respond(request.map(|body| Body::new(budget.body(body))));
         async move {
             connection.turn();
             let response = response.await;

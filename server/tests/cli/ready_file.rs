@@ -80,6 +80,9 @@ fn a_lab_removes_the_ready_file_of_an_earlier_one_first_and_never_that_of_a_late
     assert!(!file.exists(), "this lab is not ready");
     let lab = RunningLab::up(&["--agents", "0", "--ready-file", file.to_str().unwrap()]);
     until("the file is there", || file.exists().then_some(()));
+    // A start that cannot be leaves the file of a lab that runs.
+    refused(&output(program().args(arguments)), &["ready.json is that of the lab of process", "which runs"]);
+    assert!(file.exists());
     fs::write(&file, "of another lab").unwrap();
     assert_eq!(lab.interrupt(), Some(0));
     assert_eq!(fs::read_to_string(&file).unwrap(), "of another lab");

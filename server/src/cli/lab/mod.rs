@@ -25,5 +25,5 @@ pub(super) use fault::FaultVerb;
 pub(super) use journal::JournalVerb;
 pub(super) use list::ListVerb;
 pub(super) use manager::{ManagerVerb, ServiceVerb};
-pub(super) use ready_file::OwnReadyFile;
+pub(super) use ready_file::{OwnReadyFile, ReadyFile};
 pub(super) use snapshot::SnapshotVerb;

@@ -41,8 +41,14 @@ impl ReadyFile {
         Ok(Self { file: name, ..found })
     }
 
+    /// Whether the process that wrote the file runs, as far as its number and name tell.
+    pub(crate) fn is_of_a_running_lab(&self) -> bool {
+        self.pid != std::process::id()
+            && name_of(&self.pid.to_string()).is_some_and(|name| Some(name) == name_of("self"))
+    }
+
     /// The lab that wrote the file.
-    pub(super) fn writer(&self) -> String {
+    pub(crate) fn writer(&self) -> String {
         format!("the lab of process {}, started at {}", self.pid, self.started)
     }
 }
@@ -98,6 +104,14 @@ impl Drop for OwnReadyFile {
             let _ = fs::remove_file(&self.file);
         }
     }
+}
+
+/// The name of a process that has not ended.
+fn name_of(process: &str) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (name, state) = stat.rsplit_once(')')?;
+    let has_ended = state.trim_start().starts_with(['Z', 'X']);
+    (!has_ended).then(|| name.split_once('(').map(|(_, name)| name.to_owned()))?
 }
 
 /// Whether the path is a file or a link to one, and no pipe or device: those are written to, and a file is replaced, so that
