@@ -90,10 +90,10 @@ enum Verb {
     /// List, show, reproduce and diagnose the known failures and their repairs
     #[command(subcommand)]
     Failure(failure::Catalogue),
-    /// Check a scenario, or print the JSON Schema of the scenario file
+    /// Check a scenario, record one of a running lab, or print the JSON Schema of the scenario file
     #[command(
         subcommand,
-        after_help = "Examples:\n  epm-lab scenario check my.toml\n  epm-lab scenario schema"
+        after_help = "Examples:\n  epm-lab scenario check my.toml\n  epm-lab scenario record my.toml\n  epm-lab scenario schema"
     )]
     Scenario(scenario::Scenario),
     /// Print the assumptions about undocumented behaviour of the product

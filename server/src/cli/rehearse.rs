@@ -35,13 +35,15 @@ Examples:
   epm-lab rehearse my.toml --json > outcome.json
 
 --sweep shows how long the operator must wait. --report writes report.html,
-outcome.json, junit.xml, course.csv, orphaned.csv and not-well.csv.
+outcome.json, junit.xml, course.csv, orphaned.csv and not-well.csv; with --sweep
+sweep.html, sweep.csv and sweep.json instead.
 
-Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
-input; 3 clients are orphaned, or, with --sweep, with every wait. Clients that
-are switched off at the end with changes still to receive are listed as away,
-and are no failure. The same scenario and seed give the same outcome, byte for
-byte.")]
+Exit codes: 0 all clients are well; 1 it failed, or some are not, or would be
+orphaned on being switched on; 2 invalid input; 3 clients are orphaned, or, with
+--sweep, with every wait; 4 there is no verdict: no client is installed, or all
+are off with changes still to receive. Other clients that are off at the end
+with changes still to receive are listed as away, and are no failure. The same
+scenario and seed give the same outcome, byte for byte.")]
 pub(super) struct Rehearse {
     /// Scenario file; - reads standard input
     scenario: PathBuf,

@@ -32,9 +32,11 @@ Examples:
   epm-lab run my.toml --json > verdict.json
   epm-lab run fixtures/scenarios/recovery.toml --moved
 
-Exit codes: 0 all clients are well; 1 it failed, or some are not; 2 invalid
-input; 3 clients are orphaned: the verdict names each, the step since which it
-is orphaned, and the layer of trust that failed.")]
+Exit codes: 0 all clients are well; 1 it failed, or some are not, or would be
+orphaned on being switched on; 2 invalid input; 3 clients are orphaned: the
+verdict names each, the step since which it is orphaned, and the layer of trust
+that failed; 4 there is no verdict: no client is installed, or all are off with
+changes still to receive. Other clients that are off are listed as away.")]
 pub(super) struct Run {
     /// Scenario file; - reads standard input
     scenario: PathBuf,

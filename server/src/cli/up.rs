@@ -102,7 +102,8 @@ pub(super) struct Up {
     /// File with the password of the key; needed if it is encrypted, or differs from that of the keystore
     #[arg(long, value_name = "FILE")]
     key_password_file: Option<PathBuf>,
-    /// Write the line with all addresses to this file once the lab is ready; the lab removes it at its start and its end
+    /// Write the line with all addresses to this file once the lab is ready, with the shared secret, so do not publish it; the
+    /// lab removes it at its start and its end
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     /// Write sylink.xml and MANAGER.pem into this folder, for epm-agent and curl

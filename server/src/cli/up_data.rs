@@ -16,8 +16,9 @@ use crate::lab::{Lab, kept_clock};
 use crate::runtime::replayed::Data;
 use crate::store::{FILES, FoundedWith, SqliteStore};
 
-/// The options of `epm-lab up` that make a lab what it is: they count at the first start, and must not contradict it at later ones.
-const FOUNDING: [&str; 15] = [
+/// The options of `epm-lab up` that make a lab what it is, besides assumptions: they count at the first start, and must not
+/// contradict it at later ones.
+const FOUNDING: [&str; 14] = [
     SCENARIO,
     "http_port",
     "https_port",
@@ -32,11 +33,9 @@ const FOUNDING: [&str; 15] = [
     "keystore",
     "recovery",
     SEED,
-    ASSUME,
 ];
 const SCENARIO: &str = "scenario";
 const SEED: &str = "seed";
-const ASSUME: &str = "assume";
 
 /// Opens a data folder, and refuses options that contradict the lab in it.
 pub(super) fn open(
@@ -57,14 +56,11 @@ pub(super) fn open(
     }
     let data = Data::read(store, kept).map_err(bad)?;
     if let Some(founded) = &data.founded {
-        for option in founding().filter(|one| one.source != Source::Default) {
-            if option.name == ASSUME {
-                let wanted = what.assumed(founded.assumptions.clone())?;
-                same_assumptions(founded, &wanted, folder)?;
-            } else if !agrees(option, &data.options, founded) {
-                return Err(contradicts(option, founded, folder));
-            }
+        let mut given = founding().filter(|one| one.source != Source::Default);
+        if let Some(option) = given.find(|one| !agrees(one, &data.options, founded)) {
+            return Err(contradicts(option, founded, folder));
         }
+        same_assumptions(founded, &what.assumed(founded.assumptions.clone())?, folder)?;
     }
     Ok(data)
 }
@@ -108,8 +104,8 @@ fn same_assumptions(founded: &FoundedWith, wanted: &Assumptions, folder: &Path) 
     let differs = before.iter().zip(&wanted).find(|(before, wanted)| before.value != wanted.value);
     let Some((before, wanted)) = differs else { return Ok(()) };
     Err(Failure::BadInput(format!(
-        "the assumption {0} contradicts the lab in {1}: it was founded with {2}, found {3}; leave it out, or set it with \
-         `epm-lab assume {0}={3}` and `epm-lab reset`",
+        "the assumption {0} contradicts the lab in {1}: it was founded with {2}, found {3}; leave it out, or set it in \
+         the running lab with `PUT /v1/assumptions` of the control API, then `epm-lab snapshot reset`",
         before.name,
         folder.display(),
         before.value,

@@ -435,6 +435,12 @@ fn tokens_commands_settings_and_the_journal_outlive_the_process() {
 fn options_that_contradict_the_lab_in_the_folder_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
+    let assumed = |calls: u32| {
+        let file = folder.path().join(format!("{calls}.toml"));
+        fs::write(&file, format!("rest_throttle_calls = {calls}\n")).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (other, same) = (assumed(51), assumed(50));
     let in_use = {
         let lab = up(&data, &["--seed", "7", "--agents", "0", "--assume", "rest_throttle_calls=50"]);
         let refused = output(&mut up_with(&data, &[]));
@@ -451,11 +457,16 @@ fn options_that_contradict_the_lab_in_the_folder_are_refused_by_name() {
         (&["--no-rest"], "`--no-rest` contradicts"),
         (&["--address", "manager.example"], "`--address` contradicts"),
         (&["--assume", "rest_throttle_calls=51"], "assumption rest_throttle_calls contradicts"),
+        (&["--assumptions", &other], "assumption rest_throttle_calls contradicts"),
     ] {
         refused(&output(&mut up_with(&data, more)), &[expected, "founded with"]);
     }
     // The same options, and none, go on.
-    for more in [&["--seed", "7", "--agents", "0", "--assume", "rest_throttle_calls=50"][..], &[]] {
+    for more in [
+        &["--seed", "7", "--agents", "0", "--assume", "rest_throttle_calls=50"][..],
+        &["--assumptions", &same],
+        &[],
+    ] {
         let lab = up(&data, more);
         assert_eq!(lab.ready["seed"], 7);
         assert_eq!(lab.interrupt(), Some(0));

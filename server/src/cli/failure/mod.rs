@@ -98,7 +98,7 @@ pub(super) struct Reproduce {
     /// Keep the failure over real sockets, without its repair, until Ctrl-C
     #[arg(long, conflicts_with_all = ["sockets", "json"])]
     live: bool,
-    /// Folder for sylink.xml and the managers' certificates, with --live
+    /// Folder for sylink.xml, the managers' certificates, and the cache and log of each client, 16 at most, with --live
     #[arg(long, requires = "live", default_value = "live", value_name = "FOLDER")]
     export: std::path::PathBuf,
     /// Write into the folder of --export even if it has other files

@@ -37,7 +37,7 @@ pub(crate) struct Where {
         value_name = "SECONDS"
     )]
     timeout: u32,
-    /// Print JSON, as the control API returns it
+    /// Print JSON; `epm-lab schema COMMAND` describes it
     #[arg(long, global = true, display_order = 992)]
     pub(crate) json: bool,
 }

@@ -32,11 +32,12 @@ Examples:
   epm-lab check --if commands.json
 
 Exit codes: 0 all clients are well; 1 some are not; 3 clients are orphaned; 4 the
-lab has no client to judge, or does not know how one is, since its process no
-longer reports it. With --since, --expect or --expected: 0 all that is expected
-is met; 1 it is not, also where clients are orphaned; 4 there is no verdict,
-because something was not watched, or the journal has dropped entries that it
-needs. --junit writes an error for it.")]
+lab has no client to judge, does not know how one is, since its process no
+longer reports it, or cannot try the return of one elsewhere that is off. With
+--since, --expect or --expected: 0 all that is expected is met; 1 it is not,
+also where clients are orphaned; 4 there is no verdict, because something was
+not watched, or the journal has dropped entries that it needs. --junit writes an
+error for it.")]
 pub(crate) struct Check {
     #[command(flatten)]
     at: Where,

@@ -36,7 +36,7 @@ pub(crate) enum ManagerVerb {
         /// Certificate (PEM or DER); defaults to a new self-signed one
         #[arg(long, requires = "key", value_name = "FILE")]
         certificate: Option<PathBuf>,
-        /// Private key of the certificate (PEM, not encrypted)
+        /// Private key of the certificate (PEM or DER, not encrypted; `epm-lab cert import` takes an encrypted one)
         #[arg(long, requires = "certificate", value_name = "FILE")]
         key: Option<PathBuf>,
         /// Common name of a new certificate; defaults to the manager's address

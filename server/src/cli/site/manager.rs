@@ -40,7 +40,8 @@ pub(crate) struct Manager {
     /// Host name at which the control API answers too, besides addresses and localhost; repeatable
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<String>,
-    /// Write the line with all addresses to this file once the manager is ready; it is removed at the start and the end
+    /// Write the line with all addresses to this file once the manager is ready, with the shared secret, so do not publish it;
+    /// it is removed at the start and the end
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     /// Write sylink.xml and the managers' certificates into this folder, for epm-agent and curl
