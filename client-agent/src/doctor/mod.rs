@@ -7,6 +7,8 @@ use epm_protocol::policy::Protocol;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::agent::{AgentView, Distrust, Health, Trouble};
+
 /// A step of a heartbeat. The order is that of the heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -25,8 +27,12 @@ pub enum Step {
     Registration,
     /// The manager answers the request for the index.
     Index,
+    /// The manager sends the documents that its index names.
+    Download,
     /// The downloads are signed by a certificate of the list.
     Signature,
+    /// The manager accepts the state that the client reports.
+    Upload,
     /// The client holds the newest policy, and all that belongs to it.
     Serial,
 }
@@ -46,7 +52,7 @@ pub enum Outcome {
         /// The advice for the administrator.
         advice: &'static str,
     },
-    /// The step was not reached.
+    /// The step was not tried.
     NotReached,
 }
 
@@ -74,7 +80,7 @@ pub struct Examination {
 
 impl Step {
     /// All steps, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Name,
         Self::Tcp,
         Self::Tls,
@@ -82,7 +88,9 @@ impl Step {
         Self::Hello,
         Self::Registration,
         Self::Index,
+        Self::Download,
         Self::Signature,
+        Self::Upload,
         Self::Serial,
     ];
 
@@ -92,14 +100,14 @@ impl Step {
             AgentRequest::Hello => Self::Hello,
             AgentRequest::Register(_) => Self::Registration,
             AgentRequest::Index { .. } => Self::Index,
-            AgentRequest::Fetch { .. } => Self::Signature,
-            AgentRequest::Upload { .. } | AgentRequest::Hold { .. } => Self::Serial,
+            AgentRequest::Fetch { .. } => Self::Download,
+            AgentRequest::Upload { .. } | AgentRequest::Hold { .. } => Self::Upload,
             AgentRequest::Probe(probe) => Self::of(&probe.request),
         }
     }
 
-    /// The step at which an exchange failed; `asking` is that of its request.
-    pub fn broken_by(failure: &ExchangeFailure, asking: Self) -> Self {
+    /// The step at which the first exchange with a server, the browser test, failed.
+    pub fn broken_by(failure: &ExchangeFailure) -> Self {
         match failure {
             ExchangeFailure::NameNotResolved { .. } => Self::Name,
             ExchangeFailure::ConnectionRefused { .. }
@@ -110,7 +118,7 @@ impl Step {
             | ExchangeFailure::TimedOut { stage: Stage::Handshake, .. }
             | ExchangeFailure::ConnectionLost { stage: Stage::Handshake, .. } => Self::Tls,
             ExchangeFailure::TlsRejected { .. } => Self::Certificate,
-            _ => asking,
+            _ => Self::Hello,
         }
     }
 
@@ -134,7 +142,7 @@ impl Step {
                 "400: the shared secret (KCS) differs; 401: the domain differs; export the communications file again; \
                  anything else is not a manager's answer, or its trouble: look at its log"
             }
-            Self::Index => "look at the manager's log, and at its database",
+            Self::Index | Self::Download | Self::Upload => "look at the manager's log, and at its database",
             Self::Signature => {
                 "the manager signs with a certificate that the list does not have: make it publish again, restore the old \
                  certificate, or give the client a new communications file"
@@ -154,27 +162,78 @@ impl std::fmt::Display for Step {
             Self::Hello => "hello",
             Self::Registration => "registration",
             Self::Index => "index",
+            Self::Download => "download",
             Self::Signature => "signature",
+            Self::Upload => "upload",
             Self::Serial => "serial",
         })
     }
 }
 
 impl Examination {
-    /// Makes the results of a heartbeat that failed at a step, or succeeded; `secure` is whether signatures are
-    /// checked.
-    pub fn of(server: String, protocol: Protocol, secure: bool, broken: Option<&(Step, String)>) -> Self {
-        let outcome = |step: Step| match broken {
-            Some((at, why)) if *at == step => Outcome::Broken { why: why.clone(), advice: step.advice() },
-            Some((at, _)) if *at < step => Outcome::NotReached,
-            _ if protocol == Protocol::Http && matches!(step, Step::Tls | Step::Certificate) => {
-                Outcome::NotNeeded
-            }
-            _ if !secure && step == Step::Signature => Outcome::NotNeeded,
-            _ => Outcome::Well,
+    /// Makes the results for a server that was not asked yet; `secure` is whether signatures are checked.
+    pub fn new(server: String, protocol: Protocol, secure: bool) -> Self {
+        let is_needed = |step| match step {
+            Step::Tls | Step::Certificate => protocol == Protocol::Https,
+            Step::Signature => secure,
+            _ => true,
         };
+        let outcome = |step| if is_needed(step) { Outcome::NotReached } else { Outcome::NotNeeded };
         let checks = Step::ALL.map(|step| Check { step, outcome: outcome(step) }).to_vec();
         Self { server, checks, stays_registered: false }
+    }
+
+    /// Records that a step succeeded, if it is needed.
+    pub fn pass(&mut self, step: Step) {
+        let tried = self.checks.iter_mut().filter(|one| one.step == step);
+        tried.filter(|one| one.outcome == Outcome::NotReached).for_each(|one| one.outcome = Outcome::Well);
+    }
+
+    /// Records that a step failed.
+    pub fn fail(&mut self, step: Step, why: &dyn std::fmt::Display) {
+        for one in self.checks.iter_mut().filter(|one| one.step == step) {
+            one.outcome = Outcome::Broken { why: why.to_string(), advice: step.advice() };
+        }
+    }
+
+    /// Records the status of the answer to the request of a step. A refusal shows only at the end, by
+    /// [`conclude`](Self::conclude).
+    pub fn answered(&mut self, step: Step, status: u16) {
+        if status < 400 {
+            self.pass(step);
+        }
+        if step == Step::Download && status == 200 {
+            self.pass(Step::Signature);
+        }
+    }
+
+    /// Records how the heartbeat ended for the client; `at` is the step of the last request.
+    pub fn conclude(&mut self, client: &AgentView, at: Step) {
+        match &client.health {
+            Health::Connected { .. } if client.complete.is_some() => self.pass(Step::Serial),
+            Health::Connected { .. } if client.downloads_off => {
+                self.fail(Step::Serial, &"the client downloads no policy from its manager");
+            }
+            Health::Connected { .. } => {
+                self.fail(Step::Download, &"the manager did not send all that belongs to its newest policy");
+            }
+            Health::Orphaned { because: distrust, .. }
+            | Health::Disconnected { because: Trouble::Untrusted { distrust }, .. } => {
+                let step = match distrust {
+                    Distrust::Tls { .. } => Step::Certificate,
+                    Distrust::Signature { .. } => Step::Signature,
+                    Distrust::SharedSecret { .. } => at,
+                };
+                self.fail(step, distrust);
+            }
+            Health::Disconnected { because, .. } => self.fail(at, because),
+            Health::New => self.fail(at, &"the client did not try"),
+        }
+    }
+
+    /// Whether a step was tried, and succeeded.
+    pub fn is_well(&self, step: Step) -> bool {
+        self.checks.iter().any(|one| one.step == step && one.outcome == Outcome::Well)
     }
 
     /// The step that failed, if one did.

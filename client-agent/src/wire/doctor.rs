@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use epm_protocol::assumption::Assumptions;
 use epm_protocol::heartbeat::{AgentRequest, Probe, Registered, Registration};
-use epm_protocol::policy::Protocol;
 use epm_protocol::sylink::{ClientServer, Sylink};
 use epm_protocol::time::Clock;
 
 use super::clock::LabClock;
 use super::connection::ask_from;
-use crate::agent::{Agent, AgentProfile, AgentState, Cache, Exchange, Health, Input, Output, Server};
+use crate::agent::{Agent, AgentProfile, AgentState, Cache, Exchange, Input, Output, Server};
 use crate::doctor::{Examination, Step};
 
 /// Examines every server of a communications file, in order. The requests are probes, of which a manager of this lab keeps
@@ -47,60 +46,51 @@ pub async fn examine_one(
     alone.adopt(&conf);
     let cache = Cache { sylink: Arc::new(alone), state: AgentState::default() };
     let mut agent = Agent::new(profile.clone(), cache, Arc::clone(assumptions));
-    let protocol: Protocol = Server::of_list(server).protocol;
-    let (broken, stays_registered) = heartbeat(&mut agent, clock, source).await;
-    let found = Server::of_list(server).to_string();
-    let found = Examination::of(found, protocol, server.verify_signatures, broken.as_ref());
-    (Examination { stays_registered, ..found }, agent)
+    let target = Server::of_list(server);
+    let mut found = Examination::new(target.to_string(), target.protocol, server.verify_signatures);
+    heartbeat(&mut agent, &mut found, clock, source).await;
+    (found, agent)
 }
 
-/// Makes one heartbeat, after the browser test; returns the step that failed and why, and whether the manager keeps a
-/// registration of the client.
+/// Makes one heartbeat, after the browser test, and records the result of each step that it tries.
 async fn heartbeat(
     agent: &mut Agent,
+    found: &mut Examination,
     clock: &Arc<LabClock>,
     source: Option<Ipv4Addr>,
-) -> (Option<(Step, String)>, bool) {
+) {
     agent.handle(Input::Start { booted: clock.now() }, clock.now());
     let mut next = sent(agent.handle(Input::Wake, clock.now()));
     let mut at = Step::Serial;
     if let Some(first) = &next {
         let hello = Exchange { request: AgentRequest::Hello, ..Exchange::clone(first) };
-        match ask_from(source, Arc::clone(clock), &hello).await {
-            Ok(answer) if answer.status == 200 => {}
+        let outcome = ask_from(source, Arc::clone(clock), &hello).await;
+        let reached = outcome.as_ref().map_or_else(Step::broken_by, |_| Step::Hello);
+        Step::ALL.into_iter().filter(|step| *step < reached).for_each(|step| found.pass(step));
+        match outcome {
+            Ok(answer) if answer.status == 200 => found.pass(Step::Hello),
             Ok(answer) => {
-                return (Some((Step::Hello, format!("the manager answered {}", answer.status))), false);
+                return found.fail(reached, &format_args!("the manager answered {}", answer.status));
             }
-            Err(failure) => {
-                return (Some((Step::broken_by(&failure, Step::Hello), failure.to_string())), false);
-            }
+            Err(failure) => return found.fail(reached, &failure),
         }
     }
-    let (mut registration, mut stays_registered) = (None, false);
+    let mut registration = None;
     while let Some(exchange) = next.take_if(|one| !matches!(one.request, AgentRequest::Hold { .. })) {
         at = Step::of(&exchange.request);
         let outcome = ask_from(source, Arc::clone(clock), &probing(&exchange, &mut registration)).await;
-        if let (AgentRequest::Register(_), Ok(answer)) = (&exchange.request, &outcome) {
-            // A manager whose answer is unknown does not know probes either.
-            let is_probe = Registered::from_body(&answer.body).is_some_and(|found| found.is_probe);
-            stays_registered |= answer.status == 200 && !is_probe;
-        }
-        if let Err(failure) = &outcome {
-            at = Step::broken_by(failure, at);
+        if let Ok(answer) = &outcome {
+            found.answered(at, answer.status);
+            if at == Step::Registration {
+                // A manager whose answer is unknown does not know probes either.
+                let is_probe =
+                    Registered::from_body(&answer.body).is_some_and(|registered| registered.is_probe);
+                found.stays_registered |= answer.status == 200 && !is_probe;
+            }
         }
         next = sent(agent.handle(Input::Answered { exchange: exchange.id, outcome }, clock.now()));
     }
-    let view = agent.view();
-    let broken = match view.health {
-        Health::Connected { .. } if view.complete.is_some() => None,
-        Health::Connected { .. } => {
-            Some((Step::Serial, "the client downloads no policy from its manager".to_owned()))
-        }
-        Health::Disconnected { because, .. } => Some((at, because.to_string())),
-        Health::Orphaned { because, .. } => Some((at, because.to_string())),
-        Health::New => Some((at, "the client did not try".to_owned())),
-    };
-    (broken, stays_registered)
+    found.conclude(&agent.view(), at);
 }
 
 /// The exchange as a probe. A client registers first; `registration` is what it then said of itself.

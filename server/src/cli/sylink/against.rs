@@ -55,7 +55,10 @@ pub(super) async fn against(sylink: &Sylink, url: &str, from: Standpoint) -> Res
     let (found, agent) = look(sylink, &target, true, from).await?;
     let mut seen = Against { found, wrong: Vec::new(), unknown: Vec::new(), manager: None };
     let mut last = (seen.found.clone(), agent);
-    if let Some((Step::Certificate | Step::Signature, why)) = broken(&seen.found) {
+    if let Some((step @ (Step::Certificate | Step::Signature), why)) = broken(&seen.found)
+        // A certificate that is refused after the first exchange is missing in the manager's own list.
+        && !(step == Step::Certificate && seen.found.is_well(Step::Hello))
+    {
         seen.wrong.push((Value::Certificates, why));
         // Later values are examined with a client that trusts any manager.
         last = look(sylink, &target, false, from).await?;
@@ -75,31 +78,37 @@ pub(super) async fn against(sylink: &Sylink, url: &str, from: Standpoint) -> Res
 }
 
 impl Against {
-    /// Judges the values that the last heartbeat exercised before trust.
+    /// Judges the values that the last heartbeat exercised, and collects those that it did not.
     fn judge(&mut self, found: &Examination, sylink: &Sylink, agent: &Agent) {
-        use Value::{Domain, Group, List, Mode, Secret, Servers};
-        match broken(found) {
-            None => self.compare(sylink, agent),
-            Some((Step::Registration, why)) if why.contains("KCS") => {
-                self.wrong.push((Secret, why));
-                self.unknown = vec![Domain, Mode, List, Group];
-            }
-            Some((Step::Registration, why)) if why.contains("401") => {
-                self.wrong.push((Domain, why));
-                self.unknown = vec![Mode, List, Group];
-            }
-            Some((Step::Serial, why)) => {
-                self.wrong.push((Value::Settings, format!("{why} (AlwaysConnect, DisableDownloadProfile)")));
-            }
-            Some((Step::Name | Step::Tcp | Step::Tls, why)) => {
-                self.wrong.push((Servers, why));
-                self.unknown = vec![Domain, Secret, Mode, List, Group];
-            }
-            Some((_, why)) => {
-                self.manager = Some(why);
-                self.unknown = vec![Domain, Secret, Mode, List, Group];
-            }
+        use Value::{Certificates, Domain, Group, List, Mode, Secret, Servers, Settings, Switch};
+        let Some((step, why)) = broken(found) else { return self.compare(sylink, agent) };
+        let mut unknown = vec![Mode, List, Group, Switch];
+        if !found.is_well(Step::Registration) {
+            unknown.extend([Domain, Secret]);
         }
+        let is_wrong = |value| self.wrong.iter().any(|(wrong, _)| *wrong == value);
+        let are_known = [Step::Certificate, Step::Signature].into_iter().any(|step| self.found.is_well(step));
+        if !are_known && !is_wrong(Certificates) {
+            unknown.push(Certificates);
+        }
+        match step {
+            Step::Registration if why.contains("KCS") => {
+                unknown.retain(|value| *value != Secret);
+                self.wrong.push((Secret, why));
+            }
+            Step::Registration if why.contains("401") => {
+                // A manager that refuses the domain could read the message, so the secret is right.
+                unknown.retain(|value| ![Domain, Secret].contains(value));
+                self.wrong.push((Domain, why));
+            }
+            Step::Serial => {
+                self.wrong.push((Settings, format!("{why} (AlwaysConnect, DisableDownloadProfile)")));
+            }
+            Step::Name | Step::Tcp | Step::Tls => self.wrong.push((Servers, why)),
+            _ => self.manager = Some(why),
+        }
+        unknown.sort();
+        self.unknown = unknown;
     }
 
     /// Compares the file with what a manager that serves the client has told it.
@@ -163,4 +172,70 @@ fn broken(found: &Examination) -> Option<(Step, String)> {
         Outcome::Broken { why, .. } => Some((check.step, why.clone())),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use epm_protocol::fault::{FaultKind, FaultRule, Route};
+    use epm_protocol::site::DEFAULT_GROUP;
+    use epm_protocol::sylink::CommConf;
+
+    use super::Value::{Certificates, Domain, Group, List, Mode, Secret, Settings, Switch};
+    use super::{Against, Standpoint, Value, against};
+    use crate::MockSite;
+
+    async fn ask(site: &MockSite, url: &str, edit: impl FnOnce(&mut CommConf)) -> Against {
+        let mut sylink = site.export_sylink(DEFAULT_GROUP, None).unwrap();
+        let mut conf = sylink.conf();
+        edit(&mut conf);
+        sylink.adopt(&conf);
+        against(&sylink, url, Standpoint::default()).await.unwrap()
+    }
+
+    fn wrong(seen: &Against) -> Vec<Value> {
+        seen.wrong.iter().map(|(value, _)| *value).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_value_that_no_exchange_has_exercised_is_unknown() {
+        let site = MockSite::start().await.unwrap();
+        let (https, http) = (&site.addresses()[0].https, &site.addresses()[0].http);
+        let seen = ask(&site, https, |conf| conf.settings.always_connect = false).await;
+        assert_eq!(wrong(&seen), [Settings]);
+        assert_eq!(seen.unknown, [Domain, Secret, Mode, List, Group, Switch, Certificates]);
+        let off = |conf: &mut CommConf| conf.settings.disable_download_profile = true;
+        let seen = ask(&site, https, off).await;
+        assert_eq!((wrong(&seen).as_slice(), seen.manager.as_deref()), (&[Settings][..], None));
+        assert_eq!(seen.unknown, [Mode, List, Group, Switch]);
+        // Over HTTP a certificate is met only in a signature.
+        assert_eq!(ask(&site, http, off).await.unknown, [Mode, List, Group, Switch, Certificates]);
+        let seen = ask(&site, http, |conf| conf.settings.kcs_hex = "0".repeat(32)).await;
+        assert_eq!(seen.unknown, [Domain, Mode, List, Group, Switch, Certificates]);
+        assert_eq!(ask(&site, https, |_| ()).await.unknown, []);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_manager_that_does_not_send_what_its_index_names_is_at_fault_and_not_the_file() {
+        let site = MockSite::start().await.unwrap();
+        let url = &site.addresses()[0].https;
+        for (kind, route) in [
+            ("status", Route::Policy),
+            ("missing", Route::List),
+            ("status", Route::Upload),
+            ("dead-server", Route::List),
+            ("omits-new-certificate", Route::List),
+        ] {
+            let Ok(what) = FaultKind::named(kind) else { panic!("{kind}") };
+            let mut rule = FaultRule::new(kind, what);
+            rule.place.route = Some(route);
+            let guard = site.faults().add(rule).unwrap();
+            let seen = ask(&site, url, |_| ()).await;
+            assert!(seen.manager.is_some() && wrong(&seen).is_empty(), "{kind}: {:?}", seen.wrong);
+            assert_eq!(seen.unknown, [Mode, List, Group, Switch], "{kind}");
+            drop(guard);
+        }
+        let what = FaultKind::named("bad-signature").unwrap_or_else(|_| panic!("a kind of fault"));
+        let _guard = site.faults().add(FaultRule::new("signature", what)).unwrap();
+        assert_eq!(wrong(&ask(&site, url, |_| ()).await), [Certificates]);
+    }
 }
