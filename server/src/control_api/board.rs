@@ -1,13 +1,13 @@
 //! The summary of a lab for all of its pages: one task looks at the fleet, and every page is told of what it found.
 //!
 //! The task spends a small share of a processor's time: the larger the fleet, the less often it looks. A lab in which nothing
-//! happens is not looked at.
+//! happens is looked at only while a page is open, since a client falls silent, a process ends or a file is replaced without a trace.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use epm_client_agent::scenario::Verdict;
+use epm_client_agent::scenario::{Standing, Verdict};
 use epm_client_agent::wire::{ByState, Stopwatch, wait};
 use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::Fingerprint;
@@ -20,6 +20,8 @@ use crate::lab::{Lab, Seen};
 
 /// Shortest time between two messages to a page.
 const SHORTEST: Duration = Duration::from_millis(400);
+/// Shortest time between two looks at a lab in which nothing happens, with a page open.
+const QUIET: Duration = Duration::from_secs(1);
 /// Share of the time that is spent with a page open, and without one: one part of so many.
 const SHARES: (u32, u32) = (30, 200);
 /// Number of samples that are kept; then every second one is left out.
@@ -52,12 +54,14 @@ struct Latest {
     samples: Samples,
 }
 
-/// Numbers that differ if anything has happened.
+/// Values that differ if anything has happened that leaves a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     journal: u64,
     changes: u64,
     speed: u32,
+    /// Lab time, if the clock is stopped.
+    stopped_at: Option<Timestamp>,
     reports: (i64, usize),
 }
 
@@ -74,14 +78,14 @@ struct Samples {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Sample {
     at: Timestamp,
-    /// Clients by how they are, in the order of [`STANDINGS`].
-    standing: [u64; 6],
+    /// Clients by how they are, in the order of [`STANDINGS`]. A silent client that is not well otherwise counts as what it is otherwise.
+    standing: [u64; STANDINGS.len()],
     /// Clients by the certificates that they hold.
     held: BTreeMap<Vec<Fingerprint>, u64>,
 }
 
 /// Names of the bands: how clients are.
-const STANDINGS: [&str; 6] = ["well", "behind", "orphaned", "out of touch", "not secure", "off"];
+const STANDINGS: [&str; 7] = ["well", "behind", "orphaned", "out of touch", "not secure", "silent", "off"];
 
 impl Board {
     pub(super) fn new(lab: Arc<Lab>) -> Arc<Self> {
@@ -93,7 +97,7 @@ impl Board {
         })
     }
 
-    /// Looks at the fleet whenever something has happened, until it is stopped.
+    /// Looks at the fleet whenever something has happened, and while a page is open, until it is stopped.
     pub(super) async fn watch(self: Arc<Self>, stopping: CancellationToken) {
         // A look takes longer while the machine is busy with something else: the shortest of the last ones counts.
         let (mut last, mut costs) = (Stopwatch::start(), [Duration::ZERO; 4]);
@@ -102,15 +106,20 @@ impl Board {
                 () = stopping.cancelled() => return,
                 () = wait(SHORTEST) => {}
             }
-            let share = if self.told.receiver_count() > 0 { SHARES.0 } else { SHARES.1 };
-            if last.elapsed() < costs.iter().min().copied().unwrap_or_default() * share {
+            let (mark, is_open) = (self.mark(), self.told.receiver_count() > 0);
+            let has_changed = self.latest.lock().mark != Some(mark);
+            if !has_changed && !is_open {
+                continue;
+            }
+            let share = if is_open { SHARES.0 } else { SHARES.1 };
+            let shortest = if has_changed { Duration::ZERO } else { QUIET };
+            if last.elapsed() < shortest.max(costs.iter().min().copied().unwrap_or_default() * share) {
                 continue;
             }
             last = Stopwatch::start();
-            if self.look().await {
-                costs.rotate_left(1);
-                costs[3] = last.elapsed();
-            }
+            self.look().await;
+            costs.rotate_left(1);
+            costs[3] = last.elapsed();
         }
     }
 
@@ -142,9 +151,8 @@ impl Board {
         })
     }
 
-    /// Why a client is not well: its reasons, and since when it is orphaned; and what is to be noted of it.
+    /// Why the latest summary finds a client not well: its reasons, and since when it is orphaned; and what is to be noted of it.
     pub(super) async fn why(&self, client: &str) -> Value {
-        self.look().await;
         let verdict = Arc::clone(&self.latest.lock().verdict);
         let orphaned = verdict.orphaned.iter().find(|one| one.client == client);
         let findings = verdict.unwell().map(|(finding, _)| finding);
@@ -156,53 +164,71 @@ impl Board {
     }
 
     fn mark(&self) -> Mark {
-        let site = &self.lab.site;
+        let (site, clock) = (&self.lab.site, self.lab.clock());
+        let speed = clock.speed();
         Mark {
             journal: site.journal().next_number(),
             changes: site.changes().count(),
-            speed: self.lab.clock().speed(),
+            speed,
+            stopped_at: (speed == 0).then(|| clock.now()),
             reports: self.lab.reports_mark(),
         }
     }
 
-    /// Makes a new summary if something has happened since the last one. Whether it did.
-    async fn look(&self) -> bool {
+    /// Makes a new summary. Pages are told of it if something has happened since the last one, or the verdict is another.
+    async fn look(&self) {
         let _looking = self.looking.lock().await;
         let mark = self.mark();
-        if self.latest.lock().mark == Some(mark) {
-            return false;
-        }
-        let mut states = ByState::<u64>::default();
-        let counted = |seen: &Seen<'_>| *states.of(&seen.glance.common, |_| 0) += 1;
+        let mut states = ByState::<[u64; 2]>::default();
+        let counted = |seen: &Seen<'_>| {
+            let [all, silent] = states.of(&seen.glance.common, |_| [0, 0]);
+            *all += 1;
+            *silent += u64::from(seen.glance.is_silent);
+        };
         let mut verdict = self.lab.verdict_seeing(counted).await;
         let sample = Sample::of(&verdict, &states);
         let shown = cut(&mut verdict);
         let mut latest = self.latest.lock();
+        latest.samples.add(sample);
+        latest.shown = shown;
+        // The ages of reports differ at each look; that one has come, or its source has fallen silent, is in the mark.
+        let before = Arc::make_mut(&mut latest.verdict);
+        before.now = verdict.now;
+        before.sources.clone_from(&verdict.sources);
+        if *before == verdict && latest.mark == Some(mark) {
+            return;
+        }
         latest.mark = Some(mark);
         latest.version += 1;
-        latest.samples.add(sample);
         latest.verdict = Arc::new(verdict);
-        latest.shown = shown;
         let told = json!({ "version": latest.version, "now": latest.verdict.now, "well": latest.verdict.well, "counts": latest.shown["counts"] });
         drop(latest);
         self.told.send_replace(told.to_string().into());
-        true
     }
 }
 
 impl Sample {
-    fn of(verdict: &Verdict, states: &ByState<u64>) -> Self {
-        let lists = [&verdict.behind, &verdict.out_of_touch, &verdict.not_secure, &verdict.away]
-            .map(|list| list.len() as u64);
-        let ([behind, out_of_touch, not_secure, off], orphaned) = (lists, verdict.orphaned.len() as u64);
-        let well = (verdict.clients as u64).saturating_sub(lists.iter().sum::<u64>() + orphaned);
+    /// A sample of the clients of a verdict; `states` has the number of clients in each state, and of silent ones among them.
+    fn of(verdict: &Verdict, states: &ByState<[u64; 2]>) -> Self {
+        let in_force = verdict.in_force();
+        let mut silent = 0;
         let mut held = BTreeMap::new();
-        for (view, count) in states.iter() {
+        for (view, [all, quiet]) in states.iter() {
             let mut certificates = view.certificates.clone();
             certificates.sort_unstable();
-            *held.entry(certificates).or_default() += count;
+            *held.entry(certificates).or_default() += all;
+            silent += if Standing::of(view, &in_force) == Standing::Well { *quiet } else { 0 };
         }
-        Self { at: verdict.now, standing: [well, behind, orphaned, out_of_touch, not_secure, off], held }
+        let lists = [&verdict.behind, &verdict.out_of_touch, &verdict.not_secure, &verdict.away];
+        let [behind, out_of_touch, not_secure, off] = lists.map(|list| list.len() as u64);
+        let orphaned = verdict.orphaned.len() as u64;
+        let unwell = behind + orphaned + out_of_touch + not_secure + silent + off;
+        let well = (verdict.clients as u64).saturating_sub(unwell);
+        Self {
+            at: verdict.now,
+            standing: [well, behind, orphaned, out_of_touch, not_secure, silent, off],
+            held,
+        }
     }
 }
 
@@ -295,24 +321,19 @@ fn cut(verdict: &mut Verdict) -> Value {
     });
     let orphaned = rest(&mut verdict.orphaned);
     let ever = [verdict.ever_orphaned.take(), verdict.ever_unsigned.take()];
-    let mut lists = [
-        &mut verdict.out_of_touch,
-        &mut verdict.not_secure,
-        &mut verdict.behind,
-        &mut verdict.silent,
-        &mut verdict.away,
-        &mut verdict.orphaned_on_return,
-        &mut verdict.brought_back,
-        &mut verdict.unknown,
-        &mut verdict.reported_twice,
-    ];
-    let others = lists.each_mut().map(|list| rest(list));
+    let others = lists(verdict).map(rest);
     let mut shown = serde_json::to_value(&*verdict).unwrap_or_default();
     shown["counts"] = counts;
     // Whole again.
     verdict.orphaned.extend(orphaned);
     [verdict.ever_orphaned, verdict.ever_unsigned] = ever;
-    let lists = [
+    lists(verdict).into_iter().zip(others).for_each(|(list, rest)| list.extend(rest));
+    shown
+}
+
+/// The lists of names in a verdict that are cut.
+fn lists(verdict: &mut Verdict) -> [&mut Vec<String>; 9] {
+    [
         &mut verdict.out_of_touch,
         &mut verdict.not_secure,
         &mut verdict.behind,
@@ -322,9 +343,7 @@ fn cut(verdict: &mut Verdict) -> Value {
         &mut verdict.brought_back,
         &mut verdict.unknown,
         &mut verdict.reported_twice,
-    ];
-    lists.into_iter().zip(others).for_each(|(list, rest)| list.extend(rest));
-    shown
+    ]
 }
 
 /// Takes what a cut list does not have.
@@ -339,7 +358,7 @@ mod tests {
     fn sample(seconds: i64, well: u64) -> Sample {
         Sample {
             at: Timestamp::from_seconds(seconds),
-            standing: [well, 0, 0, 0, 0, 0],
+            standing: [well, 0, 0, 0, 0, 0, 0],
             held: BTreeMap::from([(Vec::new(), well)]),
         }
     }

@@ -109,7 +109,8 @@ impl ClientStanding {
     fn is_of(self, glance: &Glance) -> bool {
         match self {
             Self::Silent => glance.is_silent,
-            Self::Well | Self::Orphaned => true,
+            Self::Well => !glance.is_silent,
+            Self::Orphaned => true,
             Self::Away => !glance.is_on,
             Self::OutOfTouch | Self::NotSecure | Self::Behind => glance.is_on,
         }

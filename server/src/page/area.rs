@@ -107,6 +107,7 @@ fn pattern(id: &str, class: &str) -> Markup {
         "band-2" | "is-orphaned" => "M0 0L8 8M0 8L8 0",
         "band-3" | "is-out-of-touch" => "M0 4H8",
         "band-4" | "is-not-secure" => "M4 0V8",
+        "is-silent" => "M4 2V5",
         _ => "M3 4H5",
     };
     html! {

@@ -246,7 +246,7 @@ fn fleet(summary: &Value) -> Markup {
         }
         div.charts {
             (area::stacked("held", "Certificates that clients hold", &samples["at"], &samples["held"], &[]))
-            (area::stacked("state", "How clients are", &samples["at"], &samples["standing"], &["is-well", "is-behind", "is-orphaned", "is-out-of-touch", "is-not-secure", "is-away"]))
+            (area::stacked("state", "How clients are", &samples["at"], &samples["standing"], &["is-well", "is-behind", "is-orphaned", "is-out-of-touch", "is-not-secure", "is-silent", "is-away"]))
         }
         div.scroll tabindex="0" role="region" aria-label="Parts of the fleet" {
             table {

@@ -34,6 +34,7 @@ mod keys;
 mod keystores;
 mod mock_site;
 mod outside_eyes;
+mod page;
 mod phases;
 mod procedure;
 mod recorded;
