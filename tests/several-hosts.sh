@@ -35,6 +35,8 @@ chmod 0755 "$place"
 hosts=()
 ended() {
     local host
+    # A rotation in the background waits long for what has ended.
+    jobs -pr | xargs --no-run-if-empty kill || true
     for host in "${hosts[@]}"; do
         ip netns pids "$host" 2>/dev/null | xargs --no-run-if-empty kill -KILL || true
         ip netns delete "$host" || true

@@ -13,7 +13,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use epm_client_agent::agent::{AgentProfile, Exchange, LogLine, Server, TlsCheck, TlsVersions};
+use epm_client_agent::agent::{
+    AgentProfile, Distrust, Exchange, Health, LogLine, Server, TlsCheck, TlsVersions,
+};
 use epm_client_agent::scenario::ManagerPlan;
 use epm_client_agent::wire::{Fleet, LabClock, LogSink, Member, MemberSpec, ask_once};
 use epm_fixtures::HeldPort;
@@ -399,4 +401,16 @@ pub fn edit_list(list: &str) -> Command {
 /// Whether a client has ended this many heartbeats.
 pub fn has_ended(member: &Member, heartbeats: u64) -> bool {
     member.handle.view().heartbeats >= heartbeats && member.handle.is_resting()
+}
+
+/// Why an orphaned client trusts no manager.
+///
+/// # Panics
+///
+/// When the client is not orphaned.
+pub fn distrust(health: Health) -> Distrust {
+    match health {
+        Health::Orphaned { because, .. } => because,
+        other => panic!("it should be orphaned, and is {other:?}"),
+    }
 }

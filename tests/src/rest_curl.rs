@@ -6,6 +6,8 @@ use epm_fixtures::output;
 use epm_server::MockSite;
 use serde_json::Value;
 
+use crate::TestSite;
+
 /// curl, logged in to the first manager of a site.
 #[derive(Clone, Debug)]
 pub struct Rest {
@@ -25,6 +27,13 @@ pub struct Said {
     pub text: String,
     /// The body as JSON; null if it is not JSON.
     pub json: Value,
+}
+
+/// Starts a lab with a REST API, and logs in to it.
+pub async fn lab() -> (TestSite, Rest) {
+    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
+    let rest = Rest::log_in(lab.site());
+    (lab, rest)
 }
 
 impl Rest {

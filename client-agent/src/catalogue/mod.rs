@@ -68,6 +68,14 @@ pub fn entries() -> &'static [Entry] {
     &ENTRIES
 }
 
+/// The entries that the lab plays, each with its play.
+pub fn plays() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
+    entries().iter().filter_map(|entry| match &entry.means {
+        Means::Play(play) => Some((entry, play.as_ref())),
+        _ => None,
+    })
+}
+
 /// Returns the entry with this identifier, in upper or lower case.
 ///
 /// # Errors

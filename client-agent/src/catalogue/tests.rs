@@ -9,13 +9,6 @@ use super::*;
 /// The largest number of failures that the lab cannot reproduce.
 const MOST_BEYOND_THE_LAB: usize = 6;
 
-fn plays() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
-    entries().iter().filter_map(|entry| match &entry.means {
-        Means::Play(play) => Some((entry, play.as_ref())),
-        _ => None,
-    })
-}
-
 fn unexpected(findings: &[Finding]) -> Vec<&Finding> {
     findings.iter().filter(|finding| !finding.is_as_described()).collect()
 }

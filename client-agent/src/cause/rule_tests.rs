@@ -1,8 +1,6 @@
 //! What was well, or was mended, is not named as the cause of what fails later; and each rule asks for what the clients held.
 
-use std::path::Path;
-
-use super::tests::outcome;
+use super::tests::{outcome, scenario_in};
 use crate::scenario::{CauseCode as Code, ClientFinding, Scenario, Verdict};
 
 const ONE: &str = "{ name = 'sepm-1' }";
@@ -142,10 +140,7 @@ fn an_update_that_the_clients_have_followed_is_not_why_a_signature_or_certificat
 
 #[test]
 fn of_several_managers_that_are_updated_in_turn_one_was_too_early_whatever_another_group_does() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scenarios/several-managers-mixed.toml");
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut scenario = Scenario::parse(&text, "mixed").unwrap();
+    let mut scenario = scenario_in("several-managers-mixed");
     scenario.step[1].wait = None;
     let verdict = outcome(&scenario).verdict;
     let codes: Vec<Code> = verdict.reasons.iter().map(|one| one.code).collect();

@@ -22,11 +22,15 @@ pub(super) fn outcome(scenario: &Scenario) -> Outcome {
     rehearse(scenario, &RehearsalOptions::default(), &Progress::default(), |_| ()).unwrap().outcome
 }
 
-fn of_file(name: &str) -> Outcome {
+pub(super) fn scenario_in(name: &str) -> Scenario {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/scenarios").join(format!("{name}.toml"));
     let text = std::fs::read_to_string(path).unwrap();
-    outcome(&Scenario::parse(&text, name).unwrap())
+    Scenario::parse(&text, name).unwrap()
+}
+
+fn of_file(name: &str) -> Outcome {
+    outcome(&scenario_in(name))
 }
 
 /// The failure that is named where what happened to the site does not tell: a secret that arrives by replication is played as a

@@ -7,6 +7,7 @@ mod communications_file;
 mod dry_run;
 mod identity;
 mod note;
+mod part_holding;
 mod plan;
 mod plan_error;
 mod power_schedule;
@@ -22,6 +23,7 @@ pub use communications_file::{SylinkEdit, SylinkSource};
 pub(crate) use identity::client_profile;
 pub(crate) use identity::hardware_key;
 pub use note::{Note, NoteCode};
+pub use part_holding::PartHolding;
 pub use plan::{
     ChangedMachines, ClockPlan, FASTEST, FleetAction, ManagerPlan, PartPlan, Scenario, SitePlan, StepPhase,
     StepPlan, Wait,
@@ -33,8 +35,8 @@ pub use read::ScenarioError;
 pub use reason::{Alike, CauseCode, ClientFinding, Held, Reason, orphaned_since};
 pub use span::{Span, SpanError};
 pub use verdict::{
-    Laggard, OrphanedClient, PartHolding, Pause, ReportSource, Returning, Standing, StepReport, Troubled,
-    Verdict, holdings,
+    Laggard, OrphanedClient, Pause, ReportSource, Returning, Standing, StepReport, Troubled, Verdict,
+    holdings,
 };
 
 /// The identifier of the JSON Schema of the scenario file.

@@ -140,7 +140,9 @@ impl FaultRule {
                 "cannot be: only faults of the connection's bytes have a direction",
             );
         }
-        if self.place.direction.is_some_and(|one| one.means(Direction::ToManager)) && self.place.route.is_some() {
+        if self.place.direction.is_some_and(|one| one.means(Direction::ToManager))
+            && self.place.route.is_some()
+        {
             return refuse(
                 format!("{kind} of the bytes to the manager on a route"),
                 "cannot be: the route is known once the request has come, so that only the answer can be changed",

@@ -77,18 +77,6 @@ impl SigningKey {
     /// The accepted lengths in bits; the product supports up to 8192 [C S5].
     const BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
 
-    /// Reads an unencrypted PKCS#8 key.
-    ///
-    /// # Errors
-    /// If it is anything but a valid RSA key of 2048 to 8192 bits.
-    pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, KeyError> {
-        match KeyForm::of(der) {
-            KeyForm::Pkcs8(_) => Self::from_der(der),
-            KeyForm::Encrypted => Err(KeyError::Encrypted),
-            KeyForm::Bare(_) | KeyForm::Unknown => Err(KeyError::NotAKey),
-        }
-    }
-
     /// Reads a PKCS#8 or PKCS#1 key.
     pub(super) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
         let form = KeyForm::of(der);
@@ -547,25 +535,25 @@ mod tests {
     }
 
     #[test]
-    fn only_sound_rsa_keys_in_pkcs8_are_taken() {
-        let read = |text: &[u8]| SigningKey::from_pkcs8_der(&der(text));
+    fn only_sound_rsa_keys_are_taken() {
+        let read = |text: &[u8]| SigningKey::from_der(&der(text));
         let key = read(samples::KEY_0).unwrap();
         assert_eq!(key.bits(), 2048);
-        assert_eq!(SigningKey::from_pkcs8_der(key.pkcs8_der()), Ok(key));
+        assert_eq!(SigningKey::from_der(key.pkcs8_der()).as_ref(), Ok(&key));
+        assert_eq!(read(samples::KEY_0_AS_PKCS1), Ok(key));
         assert_eq!(read(samples::ED25519), Err(KeyError::NotRsa { found: KeyAlgorithm::Ed25519 }));
         assert_eq!(read(samples::ENCRYPTED_PKCS8), Err(KeyError::Encrypted));
-        assert_eq!(read(samples::KEY_0_AS_PKCS1), Err(KeyError::NotAKey));
-        assert_eq!(SigningKey::from_pkcs8_der(b""), Err(KeyError::NotAKey));
+        assert_eq!(SigningKey::from_der(b""), Err(KeyError::NotAKey));
         let mut damaged = der(samples::KEY_0);
         damaged[200] ^= 1;
-        assert!(matches!(SigningKey::from_pkcs8_der(&damaged), Err(KeyError::Broken { .. })));
+        assert!(matches!(SigningKey::from_der(&damaged), Err(KeyError::Broken { .. })));
     }
 
     #[test]
     fn a_made_key_is_new_each_time_and_only_of_usual_length() {
         let (a, b) = (SigningKey::generate(2048).unwrap(), SigningKey::generate(2048).unwrap());
         assert_ne!(a, b);
-        assert_eq!(SigningKey::from_pkcs8_der(a.pkcs8_der()), Ok(a));
+        assert_eq!(SigningKey::from_der(a.pkcs8_der()), Ok(a));
         assert!(matches!(SigningKey::generate(1024), Err(KeyError::Bits { found: 1024, .. })));
     }
 

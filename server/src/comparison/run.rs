@@ -170,7 +170,8 @@ impl Run {
         let inside = inside.ok_or_else(|| NoRun::NoEvidence { name: name.to_owned() })?;
         let mut part = |part: &'static str| match zip.by_name(&format!("{inside}{part}")) {
             Ok(entry) => {
-                let largest = largest.min(entry.compressed_size().saturating_mul(LARGEST_RATIO).max(ANY_PART));
+                let largest =
+                    largest.min(entry.compressed_size().saturating_mul(LARGEST_RATIO).max(ANY_PART));
                 bounded(name, part, entry, largest).map(Some)
             }
             Err(ZipError::FileNotFound) => Ok(None),

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use epm_client_agent::agent::Harm;
 use epm_client_agent::cause::RotationSettings;
 use epm_protocol::excerpt::expected_one_of;
 use epm_protocol::name::{InvalidName, check_name};
@@ -12,7 +11,7 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::history::Trace;
+use crate::lab::history::counts_of;
 use crate::lab::{Lab, Seen, lock};
 use crate::schema::BridgedSchema;
 use crate::store::{Kind, StoreError};
@@ -115,17 +114,6 @@ pub struct BaselineClient {
     /// themselves, whichever process has heard it.
     #[serde(skip)]
     pub(super) counts: (u64, u64),
-}
-
-/// Stands for a number that a client has stopped counting at.
-pub(super) const TOO_MANY: u64 = u64::MAX;
-
-/// Numbers of orphanings and of unsigned policies, as a client tells them, or as its reports have shown: one that was installed anew
-/// tells less.
-pub(super) fn counts_of(harm: Harm, seen: Option<&Trace>) -> (u64, u64) {
-    let count = |told: u8| if told == u8::MAX { TOO_MANY } else { told.into() };
-    let (orphaned, unsigned) = seen.map(|trace| trace.counts).unwrap_or_default();
-    (orphaned.max(count(harm.orphaned)), unsigned.max(count(harm.unsigned)))
 }
 
 /// A baseline with what its JSON for users does not have.

@@ -246,6 +246,7 @@ impl Lab {
             }
         }
         let mut clients = 0;
+        let generation = self.history.generation.load(Ordering::SeqCst);
         // Most clients of a large fleet were never anything that their history would have to be asked for.
         let marked = self.history.marked();
         let heard = self
@@ -262,7 +263,10 @@ impl Lab {
                         known.flatten().flatten()
                     };
                     let since = |certificate: &Fingerprint| {
-                        self.history.ask(name, |trace| trace.held_since(certificate)).flatten()
+                        let is_known = asked.generation == generation;
+                        let known =
+                            is_known.then(|| self.history.ask(name, |trace| trace.held_since(certificate)));
+                        known.flatten().flatten()
                     };
                     finding.add(name, asked.word(&seen, (&past, &since), &in_force));
                 }
@@ -271,12 +275,9 @@ impl Lab {
         // Read after the fleet was looked at, so that a client that leaves meanwhile is in one of the two.
         let departed = self.history.departed();
         let has_no_client = clients == 0 && heard.unknown.is_empty();
-        let generation = self.history.generation.load(Ordering::SeqCst);
         for (asked, finding) in &mut of_clients {
             let is_of_the_past = asked.expectation.is_of_the_past();
-            let needs_history = is_of_the_past
-                || matches!(asked.expectation, Expectation::EveryClientHolds { within_heartbeats: Some(_), .. });
-            if needs_history && asked.generation != generation {
+            if is_of_the_past && asked.generation != generation {
                 let why =
                     "a snapshot was restored, and what happened to the clients before is not known any more";
                 finding.add("the lab", Word::Forgotten(why.to_owned()));

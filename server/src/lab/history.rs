@@ -15,7 +15,6 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::baseline::counts_of;
 use crate::runtime::changes::Changes;
 use crate::schema::BridgedSchema;
 
@@ -25,6 +24,17 @@ const REMEMBERED: usize = 32;
 const MOST_GONE: usize = 100_000;
 /// Stands for the clients that left with something to report when there were too many of them: their histories are one.
 const FURTHER: &str = "further clients";
+
+/// Stands for a number that a client has stopped counting at.
+pub(super) const TOO_MANY: u64 = u64::MAX;
+
+/// Numbers of orphanings and of unsigned policies, as a client tells them, or as its reports have shown: one that was installed anew
+/// tells less.
+pub(super) fn counts_of(harm: Harm, seen: Option<&Trace>) -> (u64, u64) {
+    let count = |told: u8| if told == u8::MAX { TOO_MANY } else { told.into() };
+    let (orphaned, unsigned) = seen.map(|trace| trace.counts).unwrap_or_default();
+    (orphaned.max(count(harm.orphaned)), unsigned.max(count(harm.unsigned)))
+}
 
 /// Recorded history of a client.
 #[derive(Clone, Debug, Default, Serialize, JsonSchema)]

@@ -35,7 +35,8 @@ impl Lab {
         let mut taker = self.note_taker(&verdict);
         // A client elsewhere that is off cannot be tried. It believes its managers on its return if it knows what they present, what
         // they sign with, and their secret.
-        let consoles = |site: &Site| site.managers().map(|one| one.console.certificate().fingerprint()).collect();
+        let consoles =
+            |site: &Site| site.managers().map(|one| one.console.certificate().fingerprint()).collect();
         let signers: Vec<Fingerprint> = self.site.look(consoles);
         let replaced = self.site.changes().secret_replaced();
         let knows_all = |glance: &Glance| {

@@ -236,7 +236,8 @@ fn for_each_text(
     }
     for (_, snapshot) in store.documents(Kind::Snapshot)? {
         let snapshot: Value = serde_json::from_str(&snapshot).unwrap_or_default();
-        for text in snapshot["texts"].as_object().into_iter().flatten().filter_map(|(_, text)| text.as_str()) {
+        for text in snapshot["texts"].as_object().into_iter().flatten().filter_map(|(_, text)| text.as_str())
+        {
             each(text)?;
         }
     }

@@ -368,26 +368,18 @@ mod tests {
     use epm_client_agent::wire::LabClock;
     use epm_protocol::heartbeat::Registration;
     use epm_protocol::id::{Guid, HardwareKey};
-    use epm_protocol::site::{Command, Founding, ManagerPorts, NewCertificate, Site, Stores};
-    use epm_protocol::time::Clock as _;
+    use epm_protocol::site::{Command, NewCertificate, Stores};
 
     use super::*;
     use crate::runtime::connections::Connections;
     use crate::runtime::keeper::Keeper;
     use crate::runtime::state::SiteState;
-    use crate::store::GivenBy;
+    use crate::store::{GivenBy, test_site};
 
     /// A site with one manager and one client, and the request of that client to be told of changes.
     fn site_with_a_client() -> (SiteState, AgentRequest) {
-        let ports = ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(1), https: Some(1) };
-        let founding = Founding {
-            name: "My Site".to_owned(),
-            seed: 1,
-            managers: vec![("sepm-1".to_owned(), ports)],
-            assumptions: Arc::default(),
-        };
-        let clock = Arc::new(LabClock::starting_at(Timestamp::from_seconds(1_767_600_000), 0));
-        let site = Site::found(founding, clock.now()).unwrap();
+        let (site, now) = test_site(1);
+        let clock = Arc::new(LabClock::starting_at(now, 0));
         let registration = Registration {
             domain: site.domain(),
             hardware_key: HardwareKey(Guid::from_bytes([7; 16])),

@@ -300,7 +300,8 @@ mod tests {
         }
         // In other encodings, and cut inside of a character.
         let utf_16: Vec<u8> = r#"{"password":"hush"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        for bytes in [&b"{\"password\":\"hush\xFC\"}"[..], b"{\"password\":\"hush\",\"note\":\"\xC3", &utf_16] {
+        for bytes in [&b"{\"password\":\"hush\xFC\"}"[..], b"{\"password\":\"hush\",\"note\":\"\xC3", &utf_16]
+        {
             assert_eq!(body(&Bytes::copy_from_slice(bytes)), REDACTED, "{bytes:?}");
         }
         assert_eq!(redacted("<A><Password><![CDATA[hush]]></Password></A>"), REDACTED);

@@ -307,20 +307,13 @@ fn identity_of(certificates: &[u8], key: &[u8]) -> Result<ServerIdentity, String
 #[cfg(test)]
 mod tests {
     use epm_protocol::fault::FaultKind;
-    use epm_protocol::site::{Founding, ManagerPorts, Material, NewCertificate, Site};
-    use epm_protocol::time::Timestamp;
+    use epm_protocol::site::{Material, NewCertificate};
 
     use super::*;
+    use crate::store::test_site;
 
     fn identity() -> ServerIdentity {
-        let ports = ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(1), https: Some(1) };
-        let founding = Founding {
-            name: "My Site".to_owned(),
-            seed: 1,
-            managers: vec![("sepm-1".to_owned(), ports)],
-            assumptions: Arc::default(),
-        };
-        let site = Site::found(founding, Timestamp::from_seconds(1_767_600_000)).unwrap();
+        let (site, _) = test_site(1);
         let identity = site.managers().next().unwrap().client.clone();
         let chain = vec![identity.certificate().clone()];
         identity.with_chain(chain)

@@ -74,3 +74,17 @@ impl FoundedManager {
         }
     }
 }
+
+/// Founds a site of this many managers for a unit test; returns it with the time of its founding.
+#[cfg(test)]
+pub(crate) fn test_site(managers: usize) -> (epm_protocol::site::Site, Timestamp) {
+    let ports = ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(1), https: Some(1) };
+    let founding = Founding {
+        name: "My Site".to_owned(),
+        seed: 1,
+        managers: (1..=managers).map(|number| (format!("sepm-{number}"), ports.clone())).collect(),
+        assumptions: std::sync::Arc::default(),
+    };
+    let now = Timestamp::from_seconds(1_767_600_000);
+    (epm_protocol::site::Site::found(founding, now).unwrap(), now)
+}

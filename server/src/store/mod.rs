@@ -37,6 +37,8 @@ use epm_protocol::time::Timestamp;
 pub(crate) use batch::{Batch, Kind};
 pub(crate) use change::{Change, Given, GivenBy, NamedUpdate, Replaced, is_logged, is_of_an_operator};
 pub use error::StoreError;
+#[cfg(test)]
+pub(crate) use founding::test_site;
 pub(crate) use founding::{FoundedManager, FoundedWith};
 pub(crate) use shared::{
     ClientNews, DocumentKey, Founded, LastEntry, LinkState, ReportKey, Rows, SharedDocument, SharedLog, Step,

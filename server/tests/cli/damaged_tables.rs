@@ -286,6 +286,7 @@ fn of_two_fleets_under_one_name_every_process_knows_that_one_is_refused() {
         });
     }
     refused["is_last"] = json!(true);
+    refused["states"][0]["on"] = json!(false);
     assert_eq!(first.call("PUT", "/v1/reports/fleet", &refused).0, 409);
     both_know(&[]);
 }

@@ -148,7 +148,7 @@ fn what_happened_to_reported_clients_outlives_the_process() {
     let data = folder.path().join("data");
     let (lab, control) = up(&data, "0");
     let report = |clients| told(&control, ("one", 1), clients);
-    // One tells between two reports that it was orphaned, and is served again: nobody has seen why.
+    // One tells between two reports that it was orphaned, and is served again: why was not seen.
     let grown = |mut report: Value| {
         report["states"][0]["first"]["harm"] = json!({ "orphaned": 1, "unsigned": 0 });
         report

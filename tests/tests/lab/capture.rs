@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use epm_client_agent::catalogue::{Means, entries};
+use epm_client_agent::catalogue::plays;
 use epm_fixtures::{needs, output};
 use epm_server::lab::scenario_run::{ProgressEvent, run_scenario_moved, silent};
 use epm_server::{Capture, Entry};
@@ -114,8 +114,7 @@ async fn the_exchanges_in_a_capture_of_a_failure_are_those_of_the_journal() {
     let folder = tempfile::tempdir().unwrap();
     let mut red = Vec::new();
     let (mut failures, mut compared) = (0, 0);
-    for entry in entries() {
-        let Means::Play(play) = &entry.means else { continue };
+    for (entry, play) in plays() {
         if !is_every && !FEW.contains(&entry.id.as_str()) {
             continue;
         }

@@ -3,19 +3,12 @@
 
 use epm_client_agent::agent::LogLine;
 use epm_client_agent::catalogue::{
-    Act, Entry, Finding, Means, Observed, Play, Reproduction, entries, rehearse_play, rehearse_refused,
+    Act, Finding, Means, Observed, Play, Reproduction, entries, plays, rehearse_play, rehearse_refused,
     rehearse_rest_case,
 };
 use epm_client_agent::scenario::NoteCode;
 use epm_server::lab as play;
 use epm_server::lab::scenario_run::{ScenarioRun, silent};
-
-fn scenario_runs() -> impl Iterator<Item = (&'static Entry, &'static Play)> {
-    entries().iter().filter_map(|entry| match &entry.means {
-        Means::Play(play) => Some((entry, play.as_ref())),
-        _ => None,
-    })
-}
 
 /// The findings that are not as described.
 fn unexpected(id: &str, seen: &Reproduction) -> Vec<String> {
@@ -57,7 +50,7 @@ async fn over_sockets(play: &Play, title: &str) -> Observed {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_play_shows_its_symptom_and_is_healed_over_sockets_as_it_is_in_virtual_time() {
     let mut red = Vec::new();
-    for (entry, play) in scenario_runs() {
+    for (entry, play) in plays() {
         let there = over_sockets(play, &entry.title).await;
         let here = rehearse_play(play, &entry.title).unwrap();
         for (act, here, there) in
@@ -75,7 +68,7 @@ async fn every_play_shows_its_symptom_and_is_healed_over_sockets_as_it_is_in_vir
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clones_are_noted_by_a_lab_and_are_no_clients_elsewhere() {
-    let (entry, play) = scenario_runs().find(|(entry, _)| entry.id == "F25").unwrap();
+    let (entry, play) = plays().find(|(entry, _)| entry.id == "F25").unwrap();
     let mut first = play.clone();
     first.repair.clear();
     let scenario = first.scenario(&entry.title);
@@ -98,7 +91,7 @@ async fn clones_are_noted_by_a_lab_and_are_no_clients_elsewhere() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_play_whose_cause_is_left_out_does_not_show_its_symptom_over_sockets_either() {
-    for (entry, play) in scenario_runs() {
+    for (entry, play) in plays() {
         let idle = play.without_cause();
         let seen = over_sockets(&idle, &entry.title).await.check_against(&idle);
         assert!(!seen.shows_the_symptom(), "{} shows its symptom without its cause", entry.id);

@@ -153,7 +153,8 @@ async fn what_a_preview_says_is_what_the_fault_then_hits() {
         lab.well("DELETE", "/v1/faults", None).await;
         lab.post("/v1/clock/heartbeats", json!({ "heartbeats": 1 })).await;
     }
-    let caller = json!({ "what": "status", "whom": { "source": "127.0.0.9" }, "where": { "listener": "rest" } });
+    let caller =
+        json!({ "what": "status", "whom": { "source": "127.0.0.9" }, "where": { "listener": "rest" } });
     assert_eq!(lab.post("/v1/faults/it/preview", caller).await["hit"], 1);
 }
 

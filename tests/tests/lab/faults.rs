@@ -5,15 +5,15 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use epm_client_agent::agent::{Distrust, Health};
-use epm_client_agent::wire::{Fleet, Member};
+use epm_client_agent::agent::Distrust;
+use epm_client_agent::wire::Fleet;
 use epm_fixtures::needs;
 use epm_protocol::fault::{FaultKind, FaultRule, Moment, Place, Route};
 use epm_protocol::site::Stores;
 use epm_protocol::trust::{Rejection, ServerCertificate, SignatureError};
 use epm_server::FaultGuard;
 use epm_tests::foreign::{curl, python};
-use epm_tests::{INTERVAL, START, TestSite, eventually};
+use epm_tests::{INTERVAL, START, TestSite, distrust, eventually};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
@@ -424,13 +424,6 @@ async fn one_client(lab: &TestSite) -> Fleet {
     fleet
 }
 
-fn orphaned(member: &Member) -> Distrust {
-    match member.handle.view().health {
-        Health::Orphaned { because, .. } => because,
-        other => panic!("it should be orphaned, and is {other:?}"),
-    }
-}
-
 #[tokio::test]
 async fn each_certificate_fault_orphans_the_lab_s_client_by_layer_a_until_the_guard_is_dropped() {
     let lab = TestSite::start().await;
@@ -451,7 +444,7 @@ async fn each_certificate_fault_orphans_the_lab_s_client_by_layer_a_until_the_gu
     ] {
         let guard = set(&lab, json!(kind));
         lab.heartbeat(&fleet).await;
-        let because = orphaned(&fleet.members()[0]);
+        let because = distrust(fleet.members()[0].handle.view().health);
         let Distrust::Tls { rejection: Rejection::NotPinned { expected, found } } = because else {
             panic!("{kind}: {because:?}");
         };
@@ -476,7 +469,7 @@ async fn each_artifact_fault_is_found_by_layer_b_until_the_guard_is_dropped() {
         let guard = set(&lab, json!(kind));
         lab.apply(&epm_tests::push()); // something new to fetch
         lab.heartbeat(&fleet).await;
-        let because = orphaned(&fleet.members()[0]);
+        let because = distrust(fleet.members()[0].handle.view().health);
         let Distrust::Signature { error: SignatureError::NotByAPinnedCertificate { expected, .. }, .. } =
             because
         else {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use epm_client_agent::agent::{Distrust, Health, LogLine, TlsCheck, TrustLayer};
+use epm_client_agent::agent::{Distrust, LogLine, TlsCheck, TrustLayer};
 use epm_client_agent::scenario::ManagerPlan;
 use epm_client_agent::wire::{AgentHandle, Fleet, MemberSpec};
 use epm_protocol::assumption::Assumptions;
@@ -17,7 +17,9 @@ use epm_protocol::site::{Command, Stores, TOP_GROUP};
 use epm_protocol::time::Clock;
 use epm_protocol::trust::{Beliefs, DateRule, NameRule, Pins, Rejection};
 use epm_server::{ConnectionClosed, MockSite};
-use epm_tests::{MANAGER, PATIENCE, START, TestSite, eventually, has_ended, history_of, push, refused};
+use epm_tests::{
+    MANAGER, PATIENCE, START, TestSite, distrust, eventually, has_ended, history_of, push, refused,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{interval, timeout};
@@ -243,7 +245,7 @@ async fn half_an_update_at_the_clients_port_is_a_stranger_to_every_list() {
     lab.heartbeat(&fleet).await;
     for member in fleet.members().iter().chain(fresh.members()) {
         let expected = Rejection::NotPinned { expected: vec![old], found: lab.certificate() };
-        assert_eq!(orphaned(member.handle.view().health), Distrust::Tls { rejection: expected });
+        assert_eq!(distrust(member.handle.view().health), Distrust::Tls { rejection: expected });
     }
 }
 
@@ -257,14 +259,14 @@ async fn half_an_update_at_the_console_breaks_signatures_and_leaves_connections_
     assert_ne!(certificates(&lab), listed, "the lists have the new one");
     lab.heartbeat(&fleet).await;
     for member in fleet.members() {
-        match orphaned(member.handle.view().health) {
+        match distrust(member.handle.view().health) {
             Distrust::Signature { artifact, .. } => assert_eq!(artifact, "policy"),
             other => panic!("{other:?}"),
         }
     }
     // A client that is installed now trusts only the new certificate, and is shown the old one.
     let fresh = lab.fleet(vec![lab.client("fresh", "14.3")]).await;
-    assert_eq!(orphaned(fresh.members()[0].handle.view().health).layer(), TrustLayer::Tls);
+    assert_eq!(distrust(fresh.members()[0].handle.view().health).layer(), TrustLayer::Tls);
 }
 
 // ------------------------------------------------------------------------------------------------------ bad visitors
@@ -428,13 +430,6 @@ fn certificates(lab: &TestSite) -> Vec<Bytes> {
 fn pins(lab: &TestSite) -> TlsCheck {
     let pins: Pins = lab.site().certificate(MANAGER).into_iter().collect();
     TlsCheck::Against(Beliefs { pins, dates: DateRule::Checked, names: NameRule::Ignored })
-}
-
-fn orphaned(health: Health) -> Distrust {
-    match health {
-        Health::Orphaned { because, .. } => because,
-        other => panic!("it should be orphaned, and is {other:?}"),
-    }
 }
 
 /// A head that asks for the connection to be closed.

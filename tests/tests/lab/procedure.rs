@@ -20,7 +20,9 @@ use epm_protocol::time::{Clock, Timestamp};
 use epm_protocol::trust::{Pins, Rejection, SignatureError, Signed, Validity};
 use epm_server::{ConnectionClosed, MockSite};
 use epm_tests::scenario_runs::{assert_orphaned, holding, played};
-use epm_tests::{DEFAULT_LIST, MANAGER, START, TestSite, edit_list, eventually, identity_of, import};
+use epm_tests::{
+    DEFAULT_LIST, MANAGER, START, TestSite, distrust, edit_list, eventually, identity_of, import,
+};
 
 const TLS: TrustLayer = TrustLayer::Tls;
 const SIGNATURE: TrustLayer = TrustLayer::Signature;
@@ -505,13 +507,6 @@ fn every_statement_is_named_by_a_step_of_the_procedure_done_right() {
 }
 
 // ---------------------------------------------------------------------------------------------------- one client
-
-fn distrust(health: Health) -> Distrust {
-    match health {
-        Health::Orphaned { because, .. } => because,
-        other => panic!("it should be orphaned, and is {other:?}"),
-    }
-}
 
 fn against(pins: &Pins) -> TlsCheck {
     let beliefs = epm_protocol::trust::Beliefs {

@@ -2,16 +2,9 @@
 
 use epm_fixtures::needs;
 use epm_protocol::site::{Command, DEFAULT_GROUP, TOP_GROUP};
-use epm_server::MockSite;
 use epm_tests::TestSite;
-use epm_tests::rest_curl::{Rest, Said};
+use epm_tests::rest_curl::{Said, lab};
 use serde_json::Value;
-
-async fn lab() -> (TestSite, Rest) {
-    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
-    let rest = Rest::log_in(lab.site());
-    (lab, rest)
-}
 
 fn content(said: &Said) -> Vec<Value> {
     assert_eq!(said.status, 200, "{said:?}");

@@ -2,16 +2,8 @@
 
 use epm_fixtures::needs;
 use epm_protocol::site::TOP_GROUP;
-use epm_server::MockSite;
-use epm_tests::TestSite;
-use epm_tests::rest_curl::{Rest, Said};
+use epm_tests::rest_curl::{Rest, Said, lab};
 use serde_json::{Value, json};
-
-async fn lab() -> (TestSite, Rest) {
-    let lab = TestSite::of(MockSite::builder().rest_api(0)).await;
-    let rest = Rest::log_in(lab.site());
-    (lab, rest)
-}
 
 /// A call to version 2 of the API.
 fn v2(rest: &Rest, method: &str, path: &str, body: &Value) -> Said {

@@ -6,7 +6,7 @@ mod phases;
 mod plan;
 
 use super::*;
-use crate::catalogue::{self, Means};
+use crate::catalogue;
 use crate::scenario::Scenario;
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenarios");
@@ -15,10 +15,7 @@ const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/scenar
 fn scenarios() -> Vec<(String, Scenario)> {
     let mut files: Vec<_> = std::fs::read_dir(SCENARIOS).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
-    let plays = catalogue::entries().iter().filter_map(|entry| match &entry.means {
-        Means::Play(play) => Some((entry.id.clone(), play.scenario(&entry.title))),
-        _ => None,
-    });
+    let plays = catalogue::plays().map(|(entry, play)| (entry.id.clone(), play.scenario(&entry.title)));
     files
         .into_iter()
         .filter(|file| file.extension().is_some_and(|ending| ending == "toml"))

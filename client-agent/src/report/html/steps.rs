@@ -131,26 +131,11 @@ fn in_order(outcome: &Outcome, part: &PartHolding) -> Vec<(Fingerprint, usize)> 
 }
 
 fn sum(parts: &[PartHolding]) -> PartHolding {
-    let mut sum = PartHolding { part: SUM.to_owned(), ..PartHolding::default() };
+    let mut sum = PartHolding::of(SUM);
     for part in parts {
-        sum.clients += part.clients;
-        sum.connected += part.connected;
-        sum.disconnected += part.disconnected;
-        sum.orphaned += part.orphaned;
-        sum.brought_back += part.brought_back;
-        sum.secure += part.secure;
-        sum.https += part.https;
-        add(&mut sum.certificates, &part.certificates);
-        add(&mut sum.lists, &part.lists);
-        add(&mut sum.layers, &part.layers);
+        sum.merge(part);
     }
     sum
-}
-
-fn add<K: Ord + Clone>(to: &mut BTreeMap<K, usize>, counts: &BTreeMap<K, usize>) {
-    for (key, number) in counts {
-        *to.entry(key.clone()).or_default() += number;
-    }
 }
 
 /// The number of steps of a plan whose tables are all on paper.

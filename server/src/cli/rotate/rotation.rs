@@ -442,7 +442,9 @@ impl Rotation {
             (_, Some(why)) if was_stopped => format!("The rotation was stopped. No verdict: {why}.\n"),
             (Ending::Well, Some(why)) => format!("The rotation is done. No verdict: {why}.\n"),
             (Ending::Well, None) if verdict["well"] == true => "All is well.\n".to_owned(),
-            (Ending::Well, None) => "The rotation is done. Only what was left behind is not well.\n".to_owned(),
+            (Ending::Well, None) => {
+                "The rotation is done. Only what was left behind is not well.\n".to_owned()
+            }
             _ => "Not all is well; see `epm-lab check` and `epm-lab check --since`.\n".to_owned(),
         });
         Ok(ending)

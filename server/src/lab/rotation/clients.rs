@@ -12,7 +12,7 @@ use epm_protocol::trust::Fingerprint;
 
 use super::finding::{Findings, RotationCode as Code};
 use super::{JudgedClient, Judgement};
-use crate::lab::baseline::TOO_MANY;
+use crate::lab::history::TOO_MANY;
 use epm_client_agent::cause::Change;
 
 impl Judgement<'_> {
@@ -118,9 +118,13 @@ impl Judgement<'_> {
         let all: BTreeSet<&str> = unwatched.chain(self.unknown.iter().map(String::as_str)).collect();
         for name in all.into_iter().filter(|name| !self.rotation.left_behind.contains(*name)) {
             let why = match (here.contains(name), self.baseline.clients.contains_key(name)) {
-                (true, _) => format!("{name}: another client has its name, and no process reports what that one holds"),
+                (true, _) => {
+                    format!("{name}: another client has its name, and no process reports what that one holds")
+                }
                 (false, true) => format!("{name}: it is no longer a client of this lab's process"),
-                (false, false) => format!("{name}: it is no client of this lab's process, and was not watched"),
+                (false, false) => {
+                    format!("{name}: it is no client of this lab's process, and was not watched")
+                }
             };
             findings.unknown(Code::ClientsServed, why);
         }
@@ -239,7 +243,7 @@ impl Judgement<'_> {
                         unknown.insert(client.name.as_str());
                         findings.unknown(code, format!("{gap}: not known"));
                     }
-                    // Nobody saw whether it was on.
+                    // Whether it was on then was not seen.
                     Some(0) if !was_on => {
                         unknown.insert(client.name.as_str());
                         findings.unknown(code, format!("{gap}: none, and it was not on at the baseline"));
@@ -280,8 +284,9 @@ impl Judgement<'_> {
             None => (client.group.as_ref(), client.view.location.as_deref()),
         };
         let Some(group) = group.or(client.group.as_ref()) else { return Vec::new() };
-        let is_secure =
-            |change: &Change| change.before.groups.get(group).is_some_and(|group| group.secure_communications);
+        let is_secure = |change: &Change| {
+            change.before.groups.get(group).is_some_and(|group| group.secure_communications)
+        };
         let relevant: Vec<(&Change, bool, bool)> = changes
             .iter()
             .map(|one| (one, !one.updated().is_empty(), one.concerns(group, location)))

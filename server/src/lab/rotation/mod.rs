@@ -29,8 +29,8 @@ use epm_protocol::time::{Clock, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE, counts_of};
-use crate::lab::history::Trace;
+use crate::lab::baseline::{Baseline, BaselineError, START_BASELINE};
+use crate::lab::history::{Trace, counts_of};
 use crate::lab::reports::Heard;
 use crate::lab::{Lab, Seen, lock};
 use crate::mock_site::Presented;

@@ -8,8 +8,8 @@ use epm_client_agent::scenario::CauseCode;
 use super::Judgement;
 use super::finding::{Findings, RotationCode as Code};
 use crate::lab::Lab;
-use crate::lab::baseline::{BaselineClient, TOO_MANY};
-use crate::lab::history::Orphaning;
+use crate::lab::baseline::BaselineClient;
+use crate::lab::history::{Orphaning, TOO_MANY};
 
 impl Lab {
     pub(super) fn judge_orphaned(&self, judged: &Judgement<'_>, findings: &mut Findings) {

@@ -78,7 +78,8 @@ struct Bounded<K, V> {
 impl OrdinalCounter {
     /// Starts counting with the first fault; the journal tells which clients were seen at which addresses.
     pub(crate) fn begin(&mut self, records: &[Record]) {
-        *self = Self { since: self.since, changed: self.changed.take(), begins_anew: true, ..Self::default() };
+        *self =
+            Self { since: self.since, changed: self.changed.take(), begins_anew: true, ..Self::default() };
         for record in records {
             if let Some(agent) = record.agent {
                 self.saw(record.peer.ip(), agent);

@@ -4,23 +4,17 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use epm_protocol::site::{Founding, ManagerPorts, NewCertificate, Stores};
+use epm_protocol::site::{NewCertificate, Stores};
 
 use super::*;
+use crate::store::test_site;
 
 #[test]
 fn a_tls_configuration_is_never_seen_with_the_publication_of_another_certificate() {
     const MANAGERS: usize = 8;
-    let ports = || ManagerPorts { address: "127.0.0.1".to_owned(), http: Some(1), https: Some(1) };
-    let founding = Founding {
-        name: "My Site".to_owned(),
-        seed: 1,
-        managers: (1..=MANAGERS).map(|number| (format!("sepm-{number}"), ports())).collect(),
-        assumptions: Arc::default(),
-    };
-    let clock = Arc::new(LabClock::starting_at(Timestamp::from_seconds(1_767_600_000), 0));
-    let state =
-        SiteState::new(Site::found(founding, clock.now()).unwrap(), clock, 1, Keeper::new(None, 0)).unwrap();
+    let (site, now) = test_site(MANAGERS);
+    let clock = Arc::new(LabClock::starting_at(now, 0));
+    let state = SiteState::new(site, clock, 1, Keeper::new(None, 0)).unwrap();
     let renewals: Vec<Command> = (1..=MANAGERS)
         .map(|number| Command::UpdateCertificate {
             manager: format!("sepm-{number}"),

@@ -54,13 +54,7 @@ pub(in super::super) async fn answered(
         context.note_bad_format();
     }
     note(context, &asked, tampered.response.status);
-    match RawResponse::of(&hit, &tampered) {
-        Some(raw_response) => {
-            *context.raw_response.lock() = Some(raw_response);
-            Err(WrittenRaw)
-        }
-        None => Ok(with_headers(tampered, context)),
-    }
+    sent(&hit, tampered, context, written)
 }
 
 /// The answer changed by the fault, or unchanged if the fault lacks what it needs.
@@ -81,9 +75,20 @@ fn altered(
     )
 }
 
-fn with_headers(tampered: Tampered, context: RequestContext<'_>) -> Response<Full<Bytes>> {
-    let mut response = written(tampered.response);
-    for (name, value) in tampered.headers {
+/// Sends a changed answer as HTTP, in the form that `written` gives it, with the headers of the fault; or leaves it in the context to
+/// be written byte by byte. The journal is told of a header that cannot be sent.
+pub(super) fn sent<B>(
+    hit: &Hit,
+    answer: Tampered,
+    context: RequestContext<'_>,
+    written: impl FnOnce(ManagerResponse) -> Response<B>,
+) -> Result<Response<B>, WrittenRaw> {
+    if let Some(raw_response) = RawResponse::of(hit, &answer) {
+        *context.raw_response.lock() = Some(raw_response);
+        return Err(WrittenRaw);
+    }
+    let mut response = written(answer.response);
+    for (name, value) in answer.headers {
         match HeaderValue::try_from(value) {
             Ok(value) => {
                 response.headers_mut().insert(HeaderName::from_static(name), value);
@@ -94,7 +99,7 @@ fn with_headers(tampered: Tampered, context: RequestContext<'_>) -> Response<Ful
             }
         }
     }
-    response
+    Ok(response)
 }
 
 fn note(context: RequestContext<'_>, asked: &AgentRequest, status: u16) {

@@ -7,11 +7,12 @@ use epm_protocol::fault::{FaultKind, Hit};
 use epm_protocol::heartbeat::{ContentType, ManagerResponse};
 use epm_protocol::manager::faulted::intercept_call;
 use http_body_util::BodyExt;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::CONTENT_TYPE;
 use hyper::{Response, StatusCode};
 
 use crate::wire::context::RequestContext;
-use crate::wire::faults::raw_response::{RawResponse, WrittenRaw};
+use crate::wire::faults::exchange::sent;
+use crate::wire::faults::raw_response::WrittenRaw;
 
 /// Answers a call as the fault does: instead of the API, or with its changed answer.
 pub(in super::super) async fn answered(
@@ -27,13 +28,7 @@ pub(in super::super) async fn answered(
         answer.headers.retain(|(name, _)| *name != CONTENT_TYPE.as_str());
         answer.headers.push(("content-type", content_type.clone()));
     }
-    match RawResponse::of(hit, &answer) {
-        Some(raw_response) => {
-            *context.raw_response.lock() = Some(raw_response);
-            Err(WrittenRaw)
-        }
-        None => Ok(written(answer, context)),
-    }
+    sent(hit, answer, context, written)
 }
 
 /// Status of the answer that the fault gives instead of the API, if it does.
@@ -58,20 +53,8 @@ async fn whole(response: Response<Body>) -> Tampered {
 
 const WWW_AUTHENTICATE_NAME: &str = "www-authenticate";
 
-fn written(answer: Tampered, context: RequestContext<'_>) -> Response<Body> {
-    let Tampered { response: ManagerResponse { status, body, .. }, headers } = answer;
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in headers {
-        match HeaderValue::try_from(value) {
-            Ok(value) => {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
-            }
-            Err(error) => {
-                let why = format!("the header {name} cannot be sent: {error}");
-                context.manager.journal.fault_skipped(context.connection.peer, why);
-            }
-        }
-    }
+fn written(answer: ManagerResponse) -> Response<Body> {
+    let mut response = Response::new(Body::from(answer.body));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }

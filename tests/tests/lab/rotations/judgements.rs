@@ -294,7 +294,10 @@ async fn a_client_that_is_off_is_tried_whatever_it_holds() {
     // It holds what the clients' port presents, and would meet a signature of another certificate.
     lab.update(MANAGER, &Update::Good(Stores::Console)).await;
     let verdict = lab.opened.lab.verdict().await;
-    assert_eq!((&verdict.orphaned_on_return[..], &verdict.away[..]), (&["desk-1".to_owned()][..], &["desk-1".to_owned()][..]));
+    assert_eq!(
+        (&verdict.orphaned_on_return[..], &verdict.away[..]),
+        (&["desk-1".to_owned()][..], &["desk-1".to_owned()][..])
+    );
     assert_eq!(verdict.well, Some(false));
     lab.act("desk-1", ClientOperation::Online).await;
     lab.beats(1).await;
@@ -308,7 +311,11 @@ async fn what_is_asked_of_every_client_is_unknown_where_the_only_one_was_removed
     lab.renew(MANAGER).await;
     lab.beats(1).await;
     lab.part("desk", 0, "14.3", DEFAULT_GROUP, None).await;
-    for now in [Expectation::EveryClientIsUpToDate, Expectation::EveryClientIsSecure, Expectation::NoClientIsOrphaned] {
+    for now in [
+        Expectation::EveryClientIsUpToDate,
+        Expectation::EveryClientIsSecure,
+        Expectation::NoClientIsOrphaned,
+    ] {
         assert_eq!(found(&lab, now.clone()).await.0, FindingResult::Unknown, "{now:?}");
     }
     let (result, example) = found(&lab, Expectation::NoClientWasOrphaned).await;
@@ -320,6 +327,10 @@ async fn what_is_asked_of_every_client_is_unknown_where_the_only_one_was_removed
 async fn heartbeats_are_counted_also_of_a_client_that_was_off_at_the_baseline() {
     let lab = Lab::of(MockSite::builder(), Hand::Api).await;
     lab.part("desk", 2, "14.3", DEFAULT_GROUP, None).await;
+    lab.apply(&Command::CopyList { from: DEFAULT_LIST.into(), to: "over HTTP".into() });
+    lab.edit("over HTTP", Some(Protocol::Http), None);
+    lab.assign("over HTTP", TOP_GROUP, None);
+    lab.beats(2).await;
     lab.act("desk-2", ClientOperation::Offline).await;
     lab.opened.lab.take_baseline("begin").await.unwrap();
     lab.act("desk-2", ClientOperation::Online).await;
@@ -333,12 +344,10 @@ async fn heartbeats_are_counted_also_of_a_client_that_was_off_at_the_baseline() 
     lab.beats(3).await;
     lab.apply(&turn(true));
     lab.beats(3).await;
-    let judge = |least| Rotation {
-        since: "begin".to_owned(),
-        least_heartbeats: Some(least),
-        ..Rotation::default()
-    };
-    assert_eq!(lab.judge(judge(1)).await.result, FindingResult::Pass);
+    let judge =
+        |least| Rotation { since: "begin".to_owned(), least_heartbeats: Some(least), ..Rotation::default() };
+    let judged = lab.judge(judge(1)).await;
+    assert_eq!(judged.result, FindingResult::Pass, "{judged:#?}");
     let judged = lab.judge(judge(2)).await;
     assert_eq!(failing(&judged), ["heartbeats-between-steps"], "{judged:#?}");
     assert!(judged.counter_examples[0].contains("desk-2 in part desk"), "{judged:#?}");

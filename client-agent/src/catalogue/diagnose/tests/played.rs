@@ -7,9 +7,9 @@ use crate::catalogue::diagnose::clue::{self, Clue};
 use crate::catalogue::diagnose::line::Line;
 use crate::catalogue::diagnose::read::{Form, Log};
 use crate::catalogue::diagnose::signature::{Played, Signature};
-use crate::catalogue::entry::{Means, Play};
+use crate::catalogue::entry::Play;
 use crate::catalogue::observed::State;
-use crate::catalogue::{entries, rehearse_play};
+use crate::catalogue::{entries, plays, rehearse_play};
 
 /// How many times a failure is played where a client meets several managers, since their order is random.
 const TIMES: u64 = 4;
@@ -52,11 +52,8 @@ pub(super) fn log_of(lines: &[LogLine]) -> Log {
 
 #[test]
 fn the_kept_signatures_are_those_of_the_reproductions() {
-    let all = entries().iter().filter_map(|entry| match &entry.means {
-        Means::Play(play) => Some((entry.id.clone(), played(play, &entry.title))),
-        _ => None,
-    });
-    let all: BTreeMap<String, Played> = all.collect();
+    let all: BTreeMap<String, Played> =
+        plays().map(|(entry, play)| (entry.id.clone(), played(play, &entry.title))).collect();
     let keys = |variant: &std::collections::BTreeSet<Clue>| variant.iter().map(Clue::to_key).collect();
     let written: BTreeMap<&String, Vec<Vec<String>>> =
         all.iter().map(|(id, variants)| (id, variants.iter().map(keys).collect())).collect();
