@@ -1951,11 +1951,16 @@ class Verdict:
     #: theirs has been silent for three of its intervals. Absent where there are none.
     unknown: typing.Optional[typing.List[str]] = None
 
+    #: The clients that run outside this lab's process and are off, and that lack something which their managers
+    #: present, sign with or share with them: whether they would be orphaned on being switched on cannot be tried.
+    #: Absent where there are none.
+    untried: typing.Optional[typing.List[str]] = None
+
     #: Whether every client that is on is served, authenticates its manager, has its heartbeats, and holds every
     #: certificate in force, no client is orphaned or would be on being switched on, no service of a manager is down,
     #: no file waits unread, and the console can log in. Null where there is no client to judge, as where all are off
-    #: with changes to receive, or the state of a client is not known, or the database does not answer, and nothing
-    #: else is wrong: then there is no verdict.
+    #: with changes to receive, or the state of a client is not known, or the return of one cannot be tried, or the
+    #: database does not answer, and nothing else is wrong: then there is no verdict.
     well: typing.Optional[bool] = None
 
 
