@@ -94,8 +94,8 @@ pub(super) struct Reports {
     pub(super) damaged: Mutex<BTreeMap<ReportKey, String>>,
     /// The latest report of each source that was refused because a process that was started later reports as the same source.
     pub(super) refused: Mutex<BTreeMap<String, Refused>>,
-    /// Clients that a source reported before, of each source of which not every part has come since.
-    pub(super) former: Mutex<BTreeMap<String, HashSet<String>>>,
+    /// Clients that each source reported before, and may report again.
+    pub(super) former: Mutex<BTreeMap<String, Former>>,
     /// Notified when a report has come.
     pub(super) heard: Notify,
 }
@@ -112,6 +112,15 @@ pub(super) struct Refusal {
     clients: Vec<String>,
     /// The longest time until the next attempt.
     pause: Duration,
+}
+
+/// Clients that a source reported before, of which not every part has come since, or that runs anew and names its clients one after
+/// the other.
+#[derive(Default)]
+pub(super) struct Former {
+    pub(super) clients: HashSet<String>,
+    /// Whether the source has been started again.
+    runs_anew: bool,
 }
 
 impl Reports {
@@ -158,34 +167,36 @@ impl Reports {
     }
 
     /// The clients that these sources, or others before, reported and that no source does any more. Of a source of which parts are still
-    /// to come none, unless there are too many.
+    /// to come, or that has been started again, none, unless there are too many.
     pub(super) fn no_longer_reported(
         &self,
         parts: &BTreeMap<ReportKey, Part>,
         gone: BTreeMap<String, HashSet<String>>,
+        runs_anew: bool,
     ) -> HashSet<String> {
         let mut former = self.former.lock();
         for (source, clients) in gone.into_iter().filter(|(_, clients)| !clients.is_empty()) {
-            former.entry(source).or_default().extend(clients);
+            let known = former.entry(source).or_default();
+            known.clients.extend(clients);
+            known.runs_anew |= runs_anew;
         }
         if former.is_empty() {
             return HashSet::new();
         }
+        let named: HashSet<&str> = parts.values().flat_map(Part::names).collect();
+        former.values_mut().for_each(|one| one.clients.retain(|client| !named.contains(client.as_str())));
         let incomplete = incomplete(parts);
-        let are_too_many = former.values().map(HashSet::len).sum::<usize>() > MOST_CLIENTS;
+        let runs =
+            |source: &str| parts.iter().any(|((name, _), part)| name == source && !part.report.is_last);
+        let are_too_many = former.values().map(|one| one.clients.len()).sum::<usize>() > MOST_CLIENTS;
         let mut ended = HashSet::new();
-        former.retain(|source, clients| {
-            let waits = incomplete.contains(source.as_str()) && !are_too_many;
-            if !waits {
-                ended.extend(std::mem::take(clients));
+        former.retain(|source, one| {
+            let waits = incomplete.contains(source.as_str()) || one.runs_anew && runs(source);
+            if !waits || are_too_many {
+                ended.extend(std::mem::take(&mut one.clients));
             }
-            waits
+            !one.clients.is_empty()
         });
-        if !ended.is_empty() {
-            for client in parts.values().flat_map(Part::names) {
-                ended.remove(client);
-            }
-        }
         ended
     }
 

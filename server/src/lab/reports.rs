@@ -128,7 +128,7 @@ impl Lab {
         );
         read.into_iter().filter(|one| one.report.is_some()).for_each(|one| self.adopt_report(one));
         // One that another source reports now has not gone.
-        self.end_histories(gone);
+        self.end_histories(gone, true);
         Ok(())
     }
 
@@ -157,10 +157,11 @@ impl Lab {
         let changes = self.site.changes().count();
         part.views().for_each(|(view, _)| self.history.hear(&view, heard, changes));
         let names: HashSet<&str> = part.names().collect();
-        let mut gone = HashSet::new();
+        let (mut gone, mut runs_anew) = (HashSet::new(), false);
         parts.retain(|(name, of), one| {
             let stays = *name != key.0 || one.report.instance == instance && *of <= count && *of != key.1;
             if !stays {
+                runs_anew |= one.report.instance != instance;
                 gone.extend(one.names().filter(|client| !names.contains(client)).map(str::to_owned));
             }
             stays
@@ -168,15 +169,15 @@ impl Lab {
         let source = key.0.clone();
         parts.insert(key, part);
         drop(parts);
-        self.end_histories(BTreeMap::from([(source, gone)]));
+        self.end_histories(BTreeMap::from([(source, gone)]), runs_anew);
         self.reports.heard.notify_waiters();
     }
 
     /// Ends the histories of clients that each of these sources reported, and that no source does any more. Those of a source of which
     /// parts are still to come may be in these.
-    fn end_histories(&self, gone: BTreeMap<String, HashSet<String>>) {
+    fn end_histories(&self, gone: BTreeMap<String, HashSet<String>>, runs_anew: bool) {
         let parts = self.reports.parts.lock();
-        let ended = self.reports.no_longer_reported(&parts, gone);
+        let ended = self.reports.no_longer_reported(&parts, gone, runs_anew);
         let now = self.clock().now();
         ended.iter().for_each(|client| self.history.leave_reported(client, now));
     }
@@ -201,7 +202,7 @@ impl Lab {
         }
         self.reports.refused.lock().remove(source);
         // What happened to its clients is not forgotten with it.
-        self.end_histories(self.reports.take_out(|(name, _), _| name == source));
+        self.end_histories(self.reports.take_out(|(name, _), _| name == source), false);
         Ok(())
     }
 
@@ -300,7 +301,7 @@ impl Lab {
         }
         let lost = parts.iter().filter(|(key, part)| !is_known(key, part));
         unknown.extend(lost.flat_map(|(_, part)| part.names()).map(str::to_owned));
-        unknown.extend(self.reports.former.lock().values().flatten().cloned());
+        unknown.extend(self.reports.former.lock().values().flat_map(|one| &one.clients).cloned());
         let dismissed = lock(&self.dismissed);
         let is_gone = |client: &RegisteredClient| {
             let last = || self.site.client_status(client.agent).map(|one| one.last_seen);

@@ -57,9 +57,12 @@ fn what_happened_to_a_client_is_not_forgotten_when_its_source_no_longer_reports_
     put(&lab, "x", &told(&lab, ("one", 1), &[well, orphaned]));
     put(&lab, "y", &told(&lab, ("one", 1), &[("c", true)]));
     assert_eq!(lab.get("/v1/verdict")["ever_orphaned"], json!(["b", "c"]));
-    // From the same run of its process, from a later one, and of a source that is forgotten.
+    // From the same run of its process, and of sources that are forgotten.
     put(&lab, "x", &told(&lab, ("one", 1), &[well]));
+    // A process that has been started again names its clients one after the other.
     put(&lab, "y", &told(&lab, ("two", 2), &[]));
+    assert_eq!(lab.get("/v1/verdict")["unknown"], json!(["c"]));
+    lab.does("DELETE", "/v1/reports/y", &Value::Null);
     put(&lab, "z", &told(&lab, ("one", 1), &[("d", true)]));
     lab.does("DELETE", "/v1/reports/z", &Value::Null);
     let verdict = lab.get("/v1/verdict");

@@ -134,8 +134,8 @@ fn what_happened_to_a_client_is_judged_after_it_was_installed_anew_elsewhere_and
     };
     past("fail", "b: it was orphaned, as it tells");
     // Both are installed anew, and another process reports them.
-    tell("fleet", &report("one", 1, &["c"]));
     tell("other", &report("two", 1, &["a", "b"]));
+    tell("fleet", &report("one", 1, &["c"]));
     has("fail", "a in no group since");
     has("unknown", "b: it was installed anew");
     has("unknown", "b: it was installed anew, so what it adopted");
