@@ -323,14 +323,20 @@ async fn what_is_asked_of_every_client_is_unknown_where_the_only_one_was_removed
     assert!(example.starts_with("desk-1, no longer in the fleet: from "), "{example}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn heartbeats_are_counted_also_of_a_client_that_was_off_at_the_baseline() {
+/// A lab with this many clients, which connect over HTTP.
+async fn over_http(clients: u32) -> Lab {
     let lab = Lab::of(MockSite::builder(), Hand::Api).await;
-    lab.part("desk", 2, "14.3", DEFAULT_GROUP, None).await;
+    lab.part("desk", clients, "14.3", DEFAULT_GROUP, None).await;
     lab.apply(&Command::CopyList { from: DEFAULT_LIST.into(), to: "over HTTP".into() });
     lab.edit("over HTTP", Some(Protocol::Http), None);
     lab.assign("over HTTP", TOP_GROUP, None);
     lab.beats(2).await;
+    lab
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeats_are_counted_also_of_a_client_that_was_off_at_the_baseline() {
+    let lab = over_http(2).await;
     lab.act("desk-2", ClientOperation::Offline).await;
     lab.opened.lab.take_baseline("begin").await.unwrap();
     lab.act("desk-2", ClientOperation::Online).await;
@@ -356,12 +362,7 @@ async fn heartbeats_are_counted_also_of_a_client_that_was_off_at_the_baseline() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_came_too_late_is_not_in_time_after_a_snapshot_is_restored() {
-    let lab = Lab::of(MockSite::builder(), Hand::Api).await;
-    lab.part("desk", 1, "14.3", DEFAULT_GROUP, None).await;
-    lab.apply(&Command::CopyList { from: DEFAULT_LIST.into(), to: "over HTTP".into() });
-    lab.edit("over HTTP", Some(Protocol::Http), None);
-    lab.assign("over HTTP", TOP_GROUP, None);
-    lab.beats(2).await;
+    let lab = over_http(1).await;
     let identity = lab.another();
     let fingerprint = identity.certificate().fingerprint();
     let in_time = Expectation::EveryClientHolds { fingerprint, within_heartbeats: Some(2) };
